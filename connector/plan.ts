@@ -1,0 +1,37 @@
+/**
+ * What one connector is to do, resolved from its configuration: the boundary between `config.ts`, which reads
+ * YAML, and `main.ts`, which runs things.
+ */
+import type { Address, Prefix } from '../protocol/net.ts'
+import type { ConnectionConfig, EndpointLimits, LocalPorts } from './core/ike/types.ts'
+
+export interface ConnectorPlan {
+  readonly site: string
+  readonly tun: {
+    /** At most 15 bytes. */
+    readonly name: string
+    readonly mtu: number
+    /** Addresses of our own on the TUN device, for example the gateway's address in the site's network. */
+    readonly addresses: readonly Address[]
+  }
+  readonly ports: LocalPorts
+  readonly connections: readonly PlannedConnection[]
+  readonly limits: EndpointLimits
+  /** Where what must survive a crash is noted (routes to clean up); a directory. */
+  readonly stateDirectory: string
+  /** Unix socket of the local API; `status` and the other verbs talk to it. */
+  readonly controlSocket: string
+  /** Metrics and health over HTTP, or undefined for none. */
+  readonly metrics?: { readonly address: Address; readonly port: number }
+  /** Debug file for IKE and ESP keys, or undefined. */
+  readonly keyLog?: string
+}
+
+export interface PlannedConnection {
+  readonly ike: ConnectionConfig
+  /** Prefixes that lead to this peer: kernel routes to the TUN device, and the engine's routes. */
+  readonly routes: readonly Prefix[]
+  readonly pathMtu: number
+  readonly clampMss: boolean
+  readonly copyDscp: boolean
+}

@@ -1,0 +1,80 @@
+/**
+ * The status document of one connector: what `isthmus status --json` prints, what the local API serves and
+ * what metrics are made from. Times of day are ISO 8601; durations and ages are in milliseconds.
+ */
+export const STATUS_VERSION = 1
+
+export interface ConnectorStatus {
+  readonly version: typeof STATUS_VERSION
+  readonly site: string
+  readonly pid: number
+  readonly startedAt: string
+  readonly now: string
+  readonly engine: { readonly kind: 'wasm' | 'node'; readonly build: string; readonly why: string }
+  readonly tun: {
+    readonly name: string
+    readonly mtu: number
+    readonly state: 'up' | 'failed'
+    readonly error?: Problem
+  }
+  readonly tunnels: readonly TunnelStatus[]
+  /** Packets dropped since start, by reason; zeros left out. */
+  readonly drops: Readonly<Record<string, number>>
+  readonly ike: Readonly<Record<string, number>>
+}
+
+/** One peer: one IKE SA and its children. */
+export interface TunnelStatus {
+  readonly name: string
+  /** `up`: an IKE SA and every configured child. `degraded`: an IKE SA but a child is missing. */
+  readonly state: 'up' | 'degraded' | 'connecting' | 'waiting' | 'idle' | 'closing'
+  readonly since: string
+  readonly role?: 'initiator' | 'responder'
+  readonly local?: string
+  readonly remote?: string
+  readonly encapsulation?: 'udp' | 'esp'
+  /** IKE suite, for example `aes128gcm16-prfsha256-x25519`. */
+  readonly suite?: string
+  readonly initiatorSpi?: string
+  readonly responderSpi?: string
+  readonly ageMs?: number
+  readonly rekeyInMs?: number
+  readonly ikeRekeys: number
+  readonly children: readonly ChildSaStatus[]
+  readonly traffic: Traffic
+  /** Round trip to the peer, from IKE liveness and `isthmus ping`; absent until measured. */
+  readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
+  /** Share of IKE requests that needed sending again, 0 to 1. */
+  readonly loss?: { readonly ratio: number; readonly sent: number; readonly lost: number }
+  readonly mtu: { readonly path: number; readonly inner: number; readonly mss4: number; readonly why: string }
+  readonly lastError?: Problem & { readonly at: string }
+}
+
+export interface ChildSaStatus {
+  readonly name: string
+  readonly suite: string
+  readonly inboundSpi: string
+  readonly outboundSpi: string
+  readonly active: boolean
+  readonly ageMs: number
+  readonly rekeyInMs: number
+  readonly rekeys: number
+  readonly local: readonly string[]
+  readonly remote: readonly string[]
+  readonly traffic: Traffic
+}
+
+export interface Traffic {
+  readonly inPackets: number
+  readonly inBytes: number
+  readonly outPackets: number
+  readonly outBytes: number
+  readonly drops: Readonly<Record<string, number>>
+}
+
+/** A failure in words: what happened, and what to do about it. */
+export interface Problem {
+  readonly code: string
+  readonly cause: string
+  readonly remedy: string
+}

@@ -1,0 +1,94 @@
+/**
+ * Numbers that both languages share: AssemblyScript and TypeScript compile this same file.
+ *
+ * Every constant is a literal below 2^31, so that AssemblyScript infers i32 and nothing crosses
+ * the boundary as a BigInt.
+ */
+
+/** Packets in one batch call, and slots in each receive area. */
+export const BATCH = 64
+/** Packets that one batch call may put out: fragments and ICMP answers included. */
+export const OUTBOX = 128
+/** Bytes from one packet slot to the next: 9,000 of packet, the ESP overhead, slack for wide stores. */
+export const SLOT_BYTES = 10240
+/** Largest inner packet that is read from the TUN device or put into one ESP packet. */
+export const MAX_INNER = 9000
+/** Largest ESP packet (UDP payload) that is taken from the wire. */
+export const MAX_OUTER = 9216
+/** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
+export const NAME_STRIDE = 32
+
+export const MAX_SAS = 4096
+export const MAX_TUNNELS = 1024
+export const MAX_GROUPS = 1024
+export const MAX_ENDPOINTS = 1024
+export const MAX_ROUTES = 65536
+/** Outbound SAs that one tunnel may choose from by selector. */
+export const MAX_TUNNEL_SAS = 32
+/** Traffic selectors on each side of an SA. */
+export const MAX_SELECTORS = 16
+/** Tunnels in one next-hop group. */
+export const MAX_GROUP_MEMBERS = 16
+
+/** Datagrams being reassembled at once; the oldest gives way. */
+export const REASSEMBLY_SLOTS = 64
+export const REASSEMBLY_MAX_BYTES = 65535
+export const REASSEMBLY_MAX_FRAGMENTS = 64
+/** Milliseconds that an incomplete datagram is kept (RFC 8900 advises short). */
+export const REASSEMBLY_TIMEOUT_MS = 2000
+/** ICMP errors that the engine sends per second at most (RFC 4443 section 2.4 (f)). */
+export const ICMP_PER_SECOND = 100
+
+export const REPLAY_WINDOW_MIN = 64
+export const REPLAY_WINDOW_MAX = 4096
+
+/** AEAD suites by their IKEv2 transform type 1 number; the key length tells AES-128 from AES-256. */
+export const SUITE_AES_128_GCM = 1
+export const SUITE_AES_256_GCM = 2
+export const SUITE_CHACHA20_POLY1305 = 3
+
+/** What `openBatch` made of each received datagram, in `wireRx.verdict`. */
+export const VERDICT_DROPPED = 0
+export const VERDICT_DELIVERED = 1
+/** IKE behind a zero non-ESP marker (RFC 3948 section 2.2): for the host, marker still in place. */
+export const VERDICT_IKE = 2
+/** A one-byte 0xff NAT keepalive (RFC 3948 section 2.3). */
+export const VERDICT_KEEPALIVE = 3
+/** Authentic and swallowed: a dummy packet (next header 59) or a fragment kept for reassembly. */
+export const VERDICT_CONSUMED = 4
+
+export const EVENT_SOFT_LIMIT = 1
+export const EVENT_HARD_LIMIT = 2
+export const EVENT_PEER_MOVED = 3
+export const EVENT_UNKNOWN_SPI = 4
+/** A packet wants a tunnel whose group has no SA that takes it. */
+export const EVENT_NO_SA = 5
+/** Events kept until the host takes them; more are counted and dropped. */
+export const EVENT_CAPACITY = 256
+
+/** The closed list of drop reasons; each is a counter, globally and, where an SA is known, per SA. */
+export const DROP_NOT_IP = 0
+export const DROP_TRUNCATED = 1
+export const DROP_BAD_HEADER = 2
+export const DROP_NO_ROUTE = 3
+export const DROP_NO_SA = 4
+export const DROP_SELECTOR_OUT = 5
+export const DROP_TOO_BIG = 6
+export const DROP_HARD_LIMIT = 7
+export const DROP_OUTBOX_FULL = 8
+export const DROP_UNKNOWN_SPI = 9
+export const DROP_REPLAYED = 10
+export const DROP_TOO_OLD = 11
+export const DROP_AUTH_FAILED = 12
+export const DROP_BAD_PADDING = 13
+export const DROP_BAD_NEXT_HEADER = 14
+export const DROP_BAD_INNER = 15
+export const DROP_SELECTOR_IN = 16
+export const DROP_ECN = 17
+export const DROP_FRAGMENT_OVERLAP = 18
+export const DROP_FRAGMENT_LIMIT = 19
+export const DROP_FRAGMENT_TIMEOUT = 20
+export const DROP_OVERSIZED = 21
+export const DROP_ICMP_RATE = 22
+export const DROP_EVENT_OVERFLOW = 23
+export const DROP_REASONS = 24

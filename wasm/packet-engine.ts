@@ -1,0 +1,199 @@
+/**
+ * The packet engine as its host sees it. Two implementations: `engine.ts` (WebAssembly, the
+ * product) and `engine-node.ts` (TypeScript on `node:crypto`, the readable reference).
+ *
+ * Control calls (install, remove, routes) throw `EngineError` on misuse or when a table is full.
+ * Batch calls never throw: a packet that cannot pass is a counter.
+ *
+ * Buffers: every view belongs to the engine and lives as long as it does. What lies in the
+ * outboxes is valid until the next batch call of either direction.
+ */
+import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
+import type { DropName } from './drop-reasons.ts'
+
+export type AeadSuite = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
+export type Encapsulation = 'udp' | 'esp'
+
+/** Handles are small integers given out by the engine or, for tunnels, groups and endpoints, by the host. */
+export type SaHandle = number
+export type TunnelHandle = number
+export type GroupHandle = number
+export type EndpointHandle = number
+
+/** One entry of TSi or TSr (RFC 7296 section 3.13.1). Ranges are inclusive; protocol 0 is any. */
+export interface TrafficSelector {
+  readonly protocol: number
+  /** For ICMP and ICMPv6 a port is type << 8 | code (RFC 4301 section 4.4.1.1). */
+  readonly startPort: number
+  readonly endPort: number
+  readonly startAddress: Address
+  readonly endAddress: Address
+}
+
+export interface SaKeys {
+  readonly suite: AeadSuite
+  /** 16 or 32 bytes. Copied into the engine; the caller wipes its own. */
+  readonly key: Uint8Array
+  /** 4 bytes (RFC 4106 section 4, RFC 7634 section 2). */
+  readonly salt: Uint8Array
+}
+
+export interface InboundSa extends SaKeys {
+  /** 256 to 2^32-1, unique among inbound SAs. */
+  readonly spi: number
+  readonly esn: boolean
+  /** Packets: a multiple of 64 from 64 to 4096, or 0 for no replay protection. */
+  readonly replayWindow: number
+  readonly tunnel: TunnelHandle
+  /** Our networks: the inner destination must match one. */
+  readonly local: readonly TrafficSelector[]
+  /** The peer's networks: the inner source must match one. */
+  readonly remote: readonly TrafficSelector[]
+}
+
+export interface OutboundSa extends SaKeys {
+  readonly spi: number
+  /** Without ESN the SA ends before sequence number 2^32 (RFC 4303 section 3.3.3). */
+  readonly esn: boolean
+  readonly tunnel: TunnelHandle
+  readonly endpoint: EndpointHandle
+  /** Our networks: the inner source must match one. */
+  readonly local: readonly TrafficSelector[]
+  readonly remote: readonly TrafficSelector[]
+  /** Crossing a soft limit raises one event; at a hard limit the SA stops. Default: none but the sequence number. */
+  readonly softPackets?: number
+  readonly hardPackets?: number
+  /** Bytes of inner packets. */
+  readonly softBytes?: number
+  readonly hardBytes?: number
+}
+
+export interface Endpoint {
+  readonly remote: SocketAddress
+  readonly encapsulation: Encapsulation
+}
+
+export interface Tunnel {
+  /** MTU in bytes of the path that the outer packets take, outer headers included; 576 to 9216. */
+  readonly pathMtu: number
+  /** Clamp the MSS option of SYN and SYN-ACK, both directions, to what fits the path. */
+  readonly clampMss: boolean
+  /** Outbound SAs in order of preference: the first whose selectors take the packet carries it. */
+  readonly sas: readonly SaHandle[]
+  /**
+   * Copy the inner DSCP outward (RFC 2983 uniform model); otherwise the outer DSCP is 0.
+   * ECN follows RFC 6040 normal mode always. The inner DSCP is never changed on receipt.
+   */
+  readonly copyDscp: boolean
+}
+
+export interface SaCounters {
+  packets: number
+  /** Inner packet bytes. */
+  bytes: number
+  /** `now` of the last packet that passed, 0 if none. */
+  lastAt: number
+  drops: Partial<Record<DropName, number>>
+}
+
+export type EngineEvent =
+  | { readonly type: 'soft-limit'; readonly sa: SaHandle }
+  | { readonly type: 'hard-limit'; readonly sa: SaHandle }
+  /** An authentic packet with the highest sequence number so far came from elsewhere (RFC 7296 section 2.23). */
+  | { readonly type: 'peer-moved'; readonly sa: SaHandle; readonly remote: SocketAddress }
+  | { readonly type: 'unknown-spi'; readonly spi: number; readonly remote: SocketAddress }
+  | { readonly type: 'no-sa'; readonly tunnel: TunnelHandle }
+
+/** Slots into which the host has the kernel write. Slot i starts at `offset + i * SLOT_BYTES`. */
+export interface ReceiveArea {
+  /** Byte offset of slot 0 in `memory`. */
+  readonly offset: number
+  /** Bytes in each slot; the host sets it for each packet. */
+  readonly length: Uint32Array
+  /** A view of the first `length` bytes of slot `index`, or all of the slot without `length`. */
+  slot(index: number, length?: number): Uint8Array
+}
+
+export interface WireReceiveArea extends ReceiveArea {
+  /** Byte offset of the first sockaddr_in or sockaddr_in6 as recvmmsg writes them, NAME_STRIDE apart. */
+  readonly names: number
+  /** TOS or traffic class octet of the outer header; the host sets it for each packet. */
+  readonly tos: Uint8Array
+  /** VERDICT_*; set by `openBatch`. */
+  readonly verdict: Uint8Array
+}
+
+/** Packets for the TUN device. */
+export interface LanOutbox {
+  /** Entries in use after a batch call. */
+  readonly count: number
+  /** Byte offset of each packet in `memory`. */
+  readonly offset: Uint32Array
+  readonly length: Uint32Array
+  packet(index: number): Uint8Array
+}
+
+/** ESP packets for the wire. The outer UDP or IP header is the kernel's work. */
+export interface WireOutbox extends LanOutbox {
+  readonly endpoint: Uint32Array
+  /** TOS or traffic class octet that the outer header must carry. */
+  readonly tos: Uint8Array
+}
+
+export interface PacketEngine {
+  readonly kind: 'wasm' | 'node'
+  /** One buffer for the engine's whole life; it never grows. */
+  readonly memory: ArrayBuffer
+  readonly lanRx: ReceiveArea
+  readonly wireRx: WireReceiveArea
+  readonly lanTx: LanOutbox
+  readonly wireTx: WireOutbox
+
+  installInbound(sa: InboundSa): SaHandle
+  installOutbound(sa: OutboundSa): SaHandle
+  /** Wipes the keys. Removing an outbound SA takes it out of its tunnel too. Unknown handles are ignored. */
+  removeSa(sa: SaHandle): void
+  setEndpoint(handle: EndpointHandle, endpoint: Endpoint): void
+  /** Creates or replaces; the change of `sas` is atomic for the packet path: this is how a rekey is promoted. */
+  setTunnel(handle: TunnelHandle, tunnel: Tunnel): void
+  removeTunnel(handle: TunnelHandle): void
+  /** Next-hop group: the first member with an SA that takes the packet carries it. */
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void
+  setRoute(prefix: Prefix, group: GroupHandle): void
+  removeRoute(prefix: Prefix): void
+  /** Longest prefix match, for `doctor` and tests. */
+  lookupRoute(destination: Address): GroupHandle | undefined
+  /** Largest inner packet, in bytes, that this outbound SA carries unfragmented. */
+  innerMtu(sa: SaHandle): number
+
+  /**
+   * LAN to wire. Takes packets from `lanRx` slots `first` to `first + count - 1`; fills `wireTx`
+   * (and `lanTx` with ICMP errors). Returns how many packets it consumed: fewer than `count` when an
+   * outbox is full; flush and call again. The outboxes are emptied at the start of each call.
+   * @param now monotonic milliseconds
+   */
+  sealBatch(first: number, count: number, now: number): number
+  /**
+   * Wire to LAN. Takes datagrams from `wireRx` slots 0 to `count - 1`, all received on sockets of one
+   * encapsulation ('udp': after the UDP header; 'esp': after the IP header); fills `lanTx` and
+   * `wireRx.verdict`. `count` is at most BATCH.
+   */
+  openBatch(count: number, encapsulation: Encapsulation, now: number): void
+
+  pollEvent(): EngineEvent | undefined
+  counters(sa: SaHandle): SaCounters
+  /** Packets dropped since start, by reason. */
+  drops(): Record<DropName, number>
+
+  /** Installs a bare AEAD key for uses other than ESP; `removeSa` wipes it. */
+  installAead(suite: AeadSuite, key: Uint8Array): SaHandle
+  /** Returns ciphertext and 16-byte tag, freshly allocated. `nonce` has 12 bytes; text at most MAX_INNER bytes. */
+  aeadSeal(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array
+  /** The plaintext, or undefined when the tag does not verify; no plaintext exists before it does. */
+  aeadOpen(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined
+}
+
+/** Misuse of a control call, or a full table. */
+export class EngineError extends Error {
+  override readonly name = 'EngineError'
+}
