@@ -1,0 +1,89 @@
+/**
+ * Who may import whom. The first row whose `folder` is a prefix of a file's path governs that file;
+ * `may` lists path prefixes within the project, `packages` the npm packages and `node:` modules.
+ */
+export interface Row {
+  readonly folder: string
+  readonly may: readonly string[]
+  /** A trailing colon or slash makes it a prefix. */
+  readonly packages: readonly string[]
+  readonly why: string
+}
+
+export const IMPORT_TABLE: readonly Row[] = [
+  {
+    folder: 'protocol/',
+    may: ['protocol/'],
+    packages: [],
+    why: 'protocol/ is what our programs say to each other: it depends on nothing and does no I/O',
+  },
+  { folder: 'wasm/abi.ts', may: [], packages: [], why: 'both languages compile abi.ts: it can import nothing' },
+  {
+    folder: 'wasm/assembly/',
+    may: ['wasm/assembly/', 'wasm/abi.ts'],
+    packages: [],
+    why: 'the module has no imports; only the shared numbers of abi.ts come from outside',
+  },
+  {
+    folder: 'wasm/generate/',
+    may: ['wasm/generate/'],
+    packages: ['node:'],
+    why: 'a generator writes source and knows nothing of the product',
+  },
+  { folder: 'wasm/build.ts', may: ['wasm/'], packages: ['node:', 'assemblyscript'], why: 'the builder is a tool' },
+  {
+    folder: 'wasm/',
+    may: ['wasm/', 'protocol/'],
+    packages: ['node:crypto', 'node:fs', 'node:url'],
+    why: 'the engine stands on its own: files are read in load.ts, node:crypto is the reference',
+  },
+  {
+    folder: 'connector/core/',
+    may: ['connector/core/', 'protocol/'],
+    packages: [],
+    why: 'core is pure: time, randomness and crypto are arguments, so that the simulated world can run it',
+  },
+  {
+    folder: 'connector/data/',
+    may: ['connector/data/', 'connector/core/encap.ts', 'wasm/', 'protocol/', 'connector/io/ffi.ts'],
+    packages: ['node:'],
+    why: 'the packet path knows the engine, and of IKE only how to tell it from ESP',
+  },
+  {
+    folder: 'connector/io/',
+    may: ['connector/', 'wasm/', 'protocol/'],
+    packages: ['node:', 'koffi', '@noble/'],
+    why: 'io is the only place with side effects; it does not print and does not parse arguments',
+  },
+  { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
+  {
+    folder: 'control/',
+    may: ['control/', 'protocol/'],
+    packages: [''],
+    why: 'connector, control and functions never import one another',
+  },
+  {
+    folder: 'functions/',
+    may: ['functions/', 'protocol/', 'wasm/'],
+    packages: [''],
+    why: 'connector, control and functions never import one another',
+  },
+  { folder: 'test/', may: [''], packages: [''], why: 'tests may look everywhere' },
+]
+
+/** Globals that break purity in connector/core and protocol: each would escape the virtual clock or the seed. */
+export const IMPURE_GLOBALS = [
+  'Date.now',
+  'new Date(',
+  'performance.now',
+  'Math.random',
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'queueMicrotask',
+  'process.',
+  'crypto.getRandomValues',
+  'console.',
+  'await ',
+  'async ',
+]
