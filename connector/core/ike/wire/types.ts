@@ -40,6 +40,15 @@ export type Payload =
   | EncryptedFragmentPayload
   | UnknownPayload
 
+/** RFC 7296 section 3.3.5. */
+export interface TransformAttribute {
+  /** 15 bits, without the format bit. */
+  readonly type: number
+  /** True: the two-byte TV format. */
+  readonly short: boolean
+  readonly value: Uint8Array
+}
+
 export interface Transform {
   /** 1 ENCR, 2 PRF, 3 INTEG, 4 KE (D-H), 5 ESN. */
   readonly type: number
@@ -48,6 +57,8 @@ export interface Transform {
   readonly keyLength?: number
   /** True when an attribute other than Key Length is present: such a transform must not be chosen (RFC 7296 section 3.3.6). */
   readonly unknownAttribute?: boolean
+  /** All attributes in wire order, only where `keyLength` alone does not say it; an encoder writes these and not `keyLength`. */
+  readonly attributes?: readonly TransformAttribute[]
 }
 
 export interface Proposal {
@@ -118,6 +129,8 @@ export interface WireTrafficSelector {
   /** 4 or 16 bytes, network byte order; empty for an unknown type. */
   readonly startAddress: Uint8Array
   readonly endAddress: Uint8Array
+  /** Of an unknown type: what follows its length field. Its ports are 0. */
+  readonly body?: Uint8Array
 }
 export interface TsPayload {
   readonly type: 'TSi' | 'TSr'
