@@ -49,6 +49,11 @@ export interface InboundSa extends SaKeys {
   readonly local: readonly TrafficSelector[]
   /** The peer's networks: the inner source must match one. */
   readonly remote: readonly TrafficSelector[]
+  /**
+   * For tests of the window and of ESN at their far ends, never for the connector: the highest sequence
+   * number taken as already received. Default 0. Numbers at or below it count as received.
+   */
+  readonly initialHighest?: bigint
 }
 
 export interface OutboundSa extends SaKeys {
@@ -60,12 +65,23 @@ export interface OutboundSa extends SaKeys {
   /** Our networks: the inner source must match one. */
   readonly local: readonly TrafficSelector[]
   readonly remote: readonly TrafficSelector[]
-  /** Crossing a soft limit raises one event; at a hard limit the SA stops. Default: none but the sequence number. */
+  /**
+   * The packet that reaches a soft limit raises one event. The packet that reaches a hard limit, or takes the
+   * last sequence number, still goes out, raises one event, and is the SA's last. A stopped SA is passed over
+   * for the next in its tunnel; where none takes the packet, it is dropped as hard_limit. Fragments count as
+   * packets each. Default: none but the sequence number.
+   */
   readonly softPackets?: number
   readonly hardPackets?: number
   /** Bytes of inner packets. */
   readonly softBytes?: number
   readonly hardBytes?: number
+  /**
+   * For tests of ESN and of exhaustion, never for the connector: the sequence number taken as already
+   * used, so that the first packet carries the next one. Default 0. The sequence number is the AEAD
+   * nonce: a key must never be installed twice with overlapping numbers, whatever this says.
+   */
+  readonly initialSequence?: bigint
 }
 
 export interface Endpoint {
@@ -88,8 +104,9 @@ export interface Tunnel {
 }
 
 export interface SaCounters {
+  /** ESP packets sealed, or opened and not dropped: dummies and fragments kept for reassembly included. */
   packets: number
-  /** Inner packet bytes. */
+  /** Inner packet bytes, as sealed or as received; none for a dummy. */
   bytes: number
   /** `now` of the last packet that passed, 0 if none. */
   lastAt: number
@@ -99,9 +116,14 @@ export interface SaCounters {
 export type EngineEvent =
   | { readonly type: 'soft-limit'; readonly sa: SaHandle }
   | { readonly type: 'hard-limit'; readonly sa: SaHandle }
-  /** An authentic packet with the highest sequence number so far came from elsewhere (RFC 7296 section 2.23). */
+  /**
+   * An authentic packet with the highest sequence number so far came from elsewhere (RFC 7296 section 2.23):
+   * only under 'udp', and compared with where the SA's highest packets came from before. The first one sets it.
+   */
   | { readonly type: 'peer-moved'; readonly sa: SaHandle; readonly remote: SocketAddress }
+  /** At most 10 per second. */
   | { readonly type: 'unknown-spi'; readonly spi: number; readonly remote: SocketAddress }
+  /** No tunnel of the group has any SA; names the first one that is set up. At most one per tunnel and second. */
   | { readonly type: 'no-sa'; readonly tunnel: TunnelHandle }
 
 /** Slots into which the host has the kernel write. Slot i starts at `offset + i * SLOT_BYTES`. */
