@@ -6,7 +6,8 @@ PEERS=${ISTHMUS_PEERS:-/opt/isthmus-peers}
 export DEBIAN_FRONTEND=noninteractive
 
 packages=(
-  strongswan-charon charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins
+  strongswan-charon charon-systemd strongswan-swanctl libcharon-extra-plugins
+  libstrongswan-standard-plugins libstrongswan-extra-plugins
   tshark iperf3 nftables iproute2 iputils-ping wireguard-tools openssl python3-scapy ethtool
 )
 # What libreswan links against; the package itself conflicts with strongSwan.
