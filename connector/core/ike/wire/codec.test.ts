@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { arbitraryMessage, arbitraryPlainPayloads } from './testing/arbitrary.ts'
+import { arbitraryMessage, arbitraryPlainPayloads } from '../../../../test/fuzz/ike-arbitrary.ts'
 import {
   associatedData,
   decodeHeader,

@@ -1,7 +1,7 @@
 /** Generators of IKE messages for property tests. */
 import fc from 'fast-check'
-import { CFG_TYPE, PAYLOAD } from '../constants.ts'
-import type { IkeMessage, Payload, Proposal, Transform } from '../types.ts'
+import type { IkeMessage, Payload, Proposal, Transform } from '../../connector/core/ike/wire/codec.ts'
+import { CFG_TYPE, PAYLOAD } from '../../connector/core/ike/wire/codec.ts'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const word = fc.integer({ min: 0, max: 65535 })
