@@ -71,11 +71,11 @@ export function selectorPayloads(pair: SelectorPair, role: ExchangeRole): [TsPay
  */
 export function narrow(offered: SelectorOffer, ours: SelectorPair, role: ExchangeRole): SelectorPair | undefined {
   const [mine, theirs] = role === 'initiator' ? [offered.tsi, offered.tsr] : [offered.tsr, offered.tsi]
-  const local = intersection(mine, ours.local)
-  const remote = intersection(theirs, ours.remote)
+  const local = intersection(mine, ours.local).slice(0, MAX_SELECTORS)
+  const remote = intersection(theirs, ours.remote).slice(0, MAX_SELECTORS)
   const useful = {
-    local: local.filter((box) => remote.some((other) => compatible(box, other))).slice(0, MAX_SELECTORS),
-    remote: remote.filter((box) => local.some((other) => compatible(box, other))).slice(0, MAX_SELECTORS),
+    local: local.filter((box) => remote.some((other) => compatible(box, other))),
+    remote: remote.filter((box) => local.some((other) => compatible(box, other))),
   }
   if (useful.local.length === 0 || useful.remote.length === 0) return undefined
   return { local: useful.local.map(fromBox), remote: useful.remote.map(fromBox) }
@@ -153,8 +153,8 @@ function intersect(left: Box, right: Box): Box | undefined {
   if (!compatible(left, right)) return undefined
   const startPort = Math.max(left.startPort, right.startPort)
   const endPort = Math.min(left.endPort, right.endPort)
-  const start = left.start > right.start ? left.start : right.start
-  const end = left.end < right.end ? left.end : right.end
+  const { start } = left.start > right.start ? left : right
+  const { end } = left.end < right.end ? left : right
   if (startPort > endPort || start > end) return undefined
   return { bits: left.bits, protocol: left.protocol || right.protocol, startPort, endPort, start, end }
 }
