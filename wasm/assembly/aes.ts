@@ -1,0 +1,188 @@
+/**
+ * AES-128 and AES-256 encryption (FIPS 197) by vector permutation: every table is 16 bytes in a register, so that no
+ * address and no branch depends on a secret. Tables and their mathematics: wasm/generate/aes-tables.ts.
+ *
+ * Key schedule in memory, 48 bytes for each round r from 0 to the last: the round key, and for the middle rounds the
+ * two neighbour tables of MixColumns. Middle keys are in tower form, in the byte order of their round, with the
+ * S-box's constant 0x63 added (MixColumns maps a column of 0x63 to itself).
+ */
+import {
+  A_OVER, INVERSE, LAST_ORDER, NEXT_0, NEXT_1, NEXT_2, NEXT_3, ORDER_0, ORDER_1, ORDER_2, ORDER_3, PREVIOUS_0,
+  PREVIOUS_1, PREVIOUS_2, PREVIOUS_3, SUB_DOUBLE_P, SUB_DOUBLE_Q, SUB_LAST_P, SUB_LAST_Q, SUB_P, SUB_Q, TO_TOWER_HIGH,
+  TO_TOWER_LOW,
+} from './aes-tables'
+import { lookup } from './bytes'
+
+export const AES_128_ROUNDS: u32 = 10
+export const AES_256_ROUNDS: u32 = 14
+const RECORD: usize = 48
+/** Bytes of a key schedule, for either key length. */
+export const AES_SCHEDULE_BYTES: usize = RECORD * 15
+
+/** Words of the key expansion. */
+const EXPANDED: usize = memory.data(240, 16)
+
+/** Expands the key of 16 bytes (10 rounds) or 32 bytes (14 rounds). */
+export function aesInit(schedule: usize, key: usize, rounds: u32): void {
+  expandKey(key, rounds)
+  v128.store(schedule, toTower(v128.load(EXPANDED)))
+  const constant = i8x16.splat(0x63)
+  for (let round: u32 = 1; round < rounds; round++) {
+    const record = schedule + round * RECORD
+    const roundKey = toTower(v128.xor(v128.load(EXPANDED + (round << 4)), constant))
+    v128.store(record, lookup(roundKey, orderOf(round)))
+    v128.store(record, nextOf(round), 16)
+    v128.store(record, previousOf(round), 32)
+  }
+  v128.store(schedule + rounds * RECORD, v128.xor(v128.load(EXPANDED + (rounds << 4)), constant))
+  memory.fill(EXPANDED, 0, 240)
+}
+
+/** FIPS 197 section 5.2. Words are little-endian here, so that RotWord rotates right. */
+function expandKey(key: usize, rounds: u32): void {
+  const keyWords = rounds - 6
+  const words = (rounds + 1) << 2
+  memory.copy(EXPANDED, key, keyWords << 2)
+  let roundConstant: u32 = 1
+  for (let i = keyWords; i < words; i++) {
+    let word = load<u32>(EXPANDED + ((i - 1) << 2))
+    const place = i % keyWords
+    if (place == 0) {
+      word = subWord(rotr(word, 8)) ^ roundConstant
+      roundConstant = (roundConstant << 1) ^ ((roundConstant >> 7) * 0x11b)
+    } else if (keyWords == 8 && place == 4) {
+      word = subWord(word)
+    }
+    store<u32>(EXPANDED + (i << 2), word ^ load<u32>(EXPANDED + ((i - keyWords) << 2)))
+  }
+}
+
+function subWord(word: u32): u32 {
+  const state = toTower(i32x4.splat(word))
+  return i32x4.extract_lane(substituteLast(state), 0) ^ 0x63636363
+}
+
+function orderOf(round: u32): v128 {
+  const turn = round & 3
+  return v128.load(turn == 0 ? ORDER_0 : turn == 1 ? ORDER_1 : turn == 2 ? ORDER_2 : ORDER_3)
+}
+
+function nextOf(round: u32): v128 {
+  const turn = round & 3
+  return v128.load(turn == 0 ? NEXT_0 : turn == 1 ? NEXT_1 : turn == 2 ? NEXT_2 : NEXT_3)
+}
+
+function previousOf(round: u32): v128 {
+  const turn = round & 3
+  return v128.load(turn == 0 ? PREVIOUS_0 : turn == 1 ? PREVIOUS_1 : turn == 2 ? PREVIOUS_2 : PREVIOUS_3)
+}
+
+// @ts-ignore: decorator
+@inline
+function low(x: v128): v128 {
+  return v128.and(x, i8x16.splat(0x0f))
+}
+
+// @ts-ignore: decorator
+@inline
+function high(x: v128): v128 {
+  return v128.and(i16x8.shr_u(x, 4), i8x16.splat(0x0f))
+}
+
+// @ts-ignore: decorator
+@inline
+function toTower(x: v128): v128 {
+  return v128.xor(lookup(v128.load(TO_TOWER_LOW), low(x)), lookup(v128.load(TO_TOWER_HIGH), high(x)))
+}
+
+/** The S-box without its constant, from tower form to plain bytes. */
+// @ts-ignore: decorator
+@inline
+function substituteLast(x: v128): v128 {
+  const inverse = v128.load(INVERSE)
+  const k = low(x)
+  const i = high(x)
+  const j = v128.xor(i, k)
+  const aOverK = lookup(v128.load(A_OVER), k)
+  const p = v128.xor(lookup(inverse, v128.xor(lookup(inverse, i), aOverK)), j)
+  const q = v128.xor(lookup(inverse, v128.xor(lookup(inverse, j), aOverK)), i)
+  return v128.xor(lookup(v128.load(SUB_LAST_P), p), lookup(v128.load(SUB_LAST_Q), q))
+}
+
+/** One middle round of one block; `record` is that round's part of the key schedule. */
+// @ts-ignore: decorator
+@inline
+function middleRound(x: v128, record: usize): v128 {
+  const inverse = v128.load(INVERSE)
+  const k = low(x)
+  const i = high(x)
+  const j = v128.xor(i, k)
+  const aOverK = lookup(v128.load(A_OVER), k)
+  const p = v128.xor(lookup(inverse, v128.xor(lookup(inverse, i), aOverK)), j)
+  const q = v128.xor(lookup(inverse, v128.xor(lookup(inverse, j), aOverK)), i)
+  const single = v128.xor(lookup(v128.load(SUB_P), p), lookup(v128.load(SUB_Q), q))
+  const double = v128.xor(lookup(v128.load(SUB_DOUBLE_P), p), lookup(v128.load(SUB_DOUBLE_Q), q))
+  // Of column s: 2*s0 + 3*s1 + s2 + s3. With t = 2*s + next(s), t + next(t) = 2*s0 + 3*s1 + s2.
+  const next = v128.load(record, 16)
+  const twice = v128.xor(double, lookup(single, next))
+  const rest = v128.xor(lookup(single, v128.load(record, 32)), v128.load(record))
+  return v128.xor(v128.xor(twice, rest), lookup(twice, next))
+}
+
+// @ts-ignore: decorator
+@inline
+function lastRound(x: v128, record: usize): v128 {
+  return v128.xor(lookup(substituteLast(x), v128.load(LAST_ORDER)), v128.load(record))
+}
+
+/** Encrypts the block `x`. */
+export function aesEncrypt(schedule: usize, rounds: u32, x: v128): v128 {
+  const last = schedule + rounds * RECORD
+  x = v128.xor(toTower(x), v128.load(schedule))
+  for (let record = schedule + RECORD; record < last; record += RECORD) x = middleRound(x, record)
+  return lastRound(x, last)
+}
+
+// @ts-ignore: decorator
+@inline
+function counterBlock(nonce: v128, counter: u32): v128 {
+  return toTower(i32x4.replace_lane(nonce, 3, bswap<u32>(counter)))
+}
+
+/**
+ * XORs eight blocks of AES-CTR key stream from counter block `nonce` | `counter` on, with the 12-byte nonce in lanes 0
+ * to 2. The first block goes from `firstSrc` to `firstDst`, so that it can mask the GCM tag; the others from `src` to `dst`.
+ */
+export function aesCtrBlocks8(
+  schedule: usize, rounds: u32, nonce: v128, counter: u32,
+  firstSrc: usize, firstDst: usize, src: usize, dst: usize,
+): void {
+  const last = schedule + rounds * RECORD
+  const key = v128.load(schedule)
+  let x0 = v128.xor(counterBlock(nonce, counter), key)
+  let x1 = v128.xor(counterBlock(nonce, counter + 1), key)
+  let x2 = v128.xor(counterBlock(nonce, counter + 2), key)
+  let x3 = v128.xor(counterBlock(nonce, counter + 3), key)
+  let x4 = v128.xor(counterBlock(nonce, counter + 4), key)
+  let x5 = v128.xor(counterBlock(nonce, counter + 5), key)
+  let x6 = v128.xor(counterBlock(nonce, counter + 6), key)
+  let x7 = v128.xor(counterBlock(nonce, counter + 7), key)
+  for (let record = schedule + RECORD; record < last; record += RECORD) {
+    x0 = middleRound(x0, record)
+    x1 = middleRound(x1, record)
+    x2 = middleRound(x2, record)
+    x3 = middleRound(x3, record)
+    x4 = middleRound(x4, record)
+    x5 = middleRound(x5, record)
+    x6 = middleRound(x6, record)
+    x7 = middleRound(x7, record)
+  }
+  v128.store(firstDst, v128.xor(v128.load(firstSrc), lastRound(x0, last)))
+  v128.store(dst, v128.xor(v128.load(src), lastRound(x1, last)))
+  v128.store(dst, v128.xor(v128.load(src, 16), lastRound(x2, last)), 16)
+  v128.store(dst, v128.xor(v128.load(src, 32), lastRound(x3, last)), 32)
+  v128.store(dst, v128.xor(v128.load(src, 48), lastRound(x4, last)), 48)
+  v128.store(dst, v128.xor(v128.load(src, 64), lastRound(x5, last)), 64)
+  v128.store(dst, v128.xor(v128.load(src, 80), lastRound(x6, last)), 80)
+  v128.store(dst, v128.xor(v128.load(src, 96), lastRound(x7, last)), 96)
+}
