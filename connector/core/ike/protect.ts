@@ -84,8 +84,8 @@ export interface SealInput {
  */
 export function sealMessage(crypto: IkeCrypto, input: SealInput): Uint8Array[] {
   const { firstPayload, bytes } = encodePayloads(input.payloads)
-  const whole = sealOne(crypto, input, { type: 'SK', firstPayload, body: NOTHING }, bytes)
-  if (whole.length <= input.maxSize) return [whole]
+  if (wholeSize(input.cipher, bytes.length) <= input.maxSize)
+    return [sealOne(crypto, input, { type: 'SK', firstPayload, body: NOTHING }, bytes)]
   const size = fragmentContent(input)
   const totalFragments = Math.ceil(bytes.length / size)
   return Array.from({ length: totalFragments }, (_, index) => {
@@ -158,7 +158,8 @@ export function unsupportedCritical(payloads: readonly Payload[]): number | unde
 }
 
 const NOTHING = new Uint8Array(0)
-/** Generic payload header, fragment number and total. */
+/** Generic payload header; in an SKF payload fragment number and total, too. */
+const SK_HEADER_LENGTH = 4
 const SKF_HEADER_LENGTH = 8
 const MIN_MAX_SIZE = 256
 
@@ -176,6 +177,12 @@ function sealOne(
   message.set(crypto.seal(cipher, keys.skE, keys.skA, ivs.next(), aad, padded), aad.length)
   padded.fill(0)
   return message
+}
+
+/** Length of the SK message that holds so many bytes of payload chain. */
+function wholeSize(cipher: IkeCipher, content: number): number {
+  const { iv, icv, block } = cipherSizes(cipher)
+  return HEADER_LENGTH + SK_HEADER_LENGTH + iv + Math.ceil((content + 1) / block) * block + icv
 }
 
 /** Bytes of payload chain that one fragment carries. */
