@@ -1,0 +1,162 @@
+/**
+ * Reads `isthmus.yaml`: all faults at once, each with file, line, column, cause and remedy, or the plan that it means.
+ * The keys are described in `config/schema.ts`, from which docs/config.md and `config/isthmus.schema.json` are made.
+ */
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { Address } from '../protocol/net.ts'
+import { checkAcrossKeys } from './config/checks.ts'
+import type { ConfigFault, Finding } from './config/faults.ts'
+import { findingsOf, valueAt } from './config/issues.ts'
+import { keysAt } from './config/keys.ts'
+import { planOf } from './config/plan-of.ts'
+import { type Config, configSchema } from './config/schema.ts'
+import { decodeSecret, isShort, readSecretFile, type SecretSource } from './config/secret.ts'
+import { type ConfigSource, readSource } from './config/source.ts'
+import type { ConnectorPlan } from './plan.ts'
+
+export type { ConfigFault } from './config/faults.ts'
+export { formatFault } from './config/faults.ts'
+
+export interface LoadedConfig {
+  readonly plan: ConnectorPlan
+  readonly log: Config['log']
+  /** Address to ping behind a peer, by the peer's name. */
+  readonly probes: ReadonlyMap<string, Address>
+  readonly warnings: readonly ConfigFault[]
+}
+
+/** Never throws. `files` is what tests replace; `path` appears in the faults as given. */
+export function loadConfig(
+  path: string,
+  files: SecretSource = systemFiles,
+): LoadedConfig | { readonly faults: readonly ConfigFault[] } {
+  const text = readText(path, files)
+  if (typeof text !== 'string') return { faults: [text] }
+  const source = readSource(path, text)
+  if (source.faults.length > 0) return { faults: source.faults }
+  const directory = dirname(resolve(path))
+  const parsed = configSchema.safeParse(source.value ?? {})
+  const across = checkAcrossKeys(source.value)
+  const secrets = readSecrets(source.value, directory, files)
+  const found = [
+    ...(parsed.success ? [] : findingsOf(parsed.error.issues, source.value, keysAt)),
+    ...across.faults,
+    ...secrets.faults,
+  ]
+  if (!parsed.success || found.length > 0) return { faults: placed(source, found) }
+  const config = parsed.data
+  return {
+    plan: planOf(config, secrets.keys, (name) => resolve(directory, name)),
+    log: config.log,
+    probes: new Map(
+      Object.entries(config.peers).flatMap(([name, { probe }]) => (probe ? [[name, probe] as const] : [])),
+    ),
+    warnings: placed(source, [...across.warnings, ...secrets.warnings, ...keyLogWarning(config)]),
+  }
+}
+
+/** The control socket that a configuration names, also when the rest is faulty or its secrets may not be read. */
+export function controlSocketOf(path: string, files: SecretSource = systemFiles): string {
+  const text = readText(path, files)
+  const value = typeof text === 'string' ? valueAt(readSource(path, text).value, ['control_socket']) : undefined
+  return typeof value === 'string' ? resolve(dirname(resolve(path)), value) : DEFAULT_CONTROL_SOCKET
+}
+
+export const DEFAULT_CONTROL_SOCKET = '/run/isthmus/control.sock'
+
+export const systemFiles: SecretSource = {
+  readFile: (path) => readFileSync(path),
+  fileMode: (path) => (process.platform === 'win32' ? undefined : statSync(path, { throwIfNoEntry: false })?.mode),
+  env: process.env,
+}
+
+function readText(path: string, files: SecretSource): string | ConfigFault {
+  const fault = (message: string, remedy: string): ConfigFault => {
+    return { file: path, line: 1, column: 1, path: '', message, remedy, kind: 'file' }
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(files.readFile(path))
+  } catch (error) {
+    const code = (error as { code?: unknown }).code
+    if (code === 'ENOENT') {
+      return fault('there is no such file', 'name the configuration with --config; docs/config.md shows a short one')
+    }
+    if (code === 'EACCES') return fault('it may not be read', 'run as a user who may read it')
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return fault('it is not UTF-8 text', 'save it as UTF-8')
+    return fault(`it could not be read (${String(code ?? 'unknown')})`, 'name a plain file')
+  }
+}
+
+/** One place per finding, in the order of the text; the same place and words once. */
+function placed(source: ConfigSource, findings: readonly Finding[]): ConfigFault[] {
+  const seen = new Set<string>()
+  return findings
+    .map((finding) => source.place(finding))
+    .sort((left, right) => left.line - right.line || left.column - right.column)
+    .filter((fault) => {
+      const key = `${fault.path}\0${fault.message}`
+      return seen.has(key) ? false : seen.add(key)
+    })
+}
+
+interface Secrets {
+  readonly keys: Map<string, Uint8Array>
+  readonly faults: Finding[]
+  readonly warnings: Finding[]
+}
+
+function readSecrets(root: unknown, directory: string, files: SecretSource): Secrets {
+  const secrets: Secrets = { keys: new Map(), faults: [], warnings: [] }
+  const peers = valueAt(root, ['peers'])
+  if (typeof peers !== 'object' || peers === null) return secrets
+  for (const name of Object.keys(peers)) {
+    const file = valueAt(peers, [name, 'secret', 'file'])
+    const variable = valueAt(peers, [name, 'secret', 'env'])
+    const path = ['peers', name, 'secret', typeof file === 'string' ? 'file' : 'env']
+    if (typeof file === 'string' && variable === undefined) {
+      const fullName = resolve(directory, file)
+      const bytes = readSecretFile(files, fullName)
+      takeSecret(secrets, name, path, bytes instanceof Uint8Array ? decodeSecret(bytes) : bytes)
+      if (bytes instanceof Uint8Array) warnIfOpen(secrets, path, fullName, files)
+    } else if (typeof variable === 'string' && file === undefined && /^[A-Za-z_]\w{0,127}$/.test(variable)) {
+      const value = files.env[variable]
+      const missing = {
+        message: `the environment has no variable ${variable}`,
+        remedy: 'set it for the connector’s process',
+      }
+      takeSecret(secrets, name, path, value === undefined ? missing : decodeSecret(new TextEncoder().encode(value)))
+    }
+  }
+  return secrets
+}
+
+function takeSecret(secrets: Secrets, name: string, path: string[], key: ReturnType<typeof decodeSecret>): void {
+  if (!(key instanceof Uint8Array)) {
+    secrets.faults.push({ path, ...key })
+    return
+  }
+  secrets.keys.set(name, key)
+  if (isShort(key)) {
+    const message = `the secret has only ${key.length} bytes: short ones can be guessed from one recorded handshake`
+    secrets.warnings.push({
+      path,
+      message,
+      remedy: 'agree on a longer one with the peer; isthmus keygen makes 32 random bytes',
+    })
+  }
+}
+
+function warnIfOpen(secrets: Secrets, path: string[], file: string, files: SecretSource): void {
+  const mode = files.fileMode(file)
+  if (mode === undefined || (mode & 0o077) === 0) return
+  const octal = (mode & 0o777).toString(8).padStart(4, '0')
+  const message = `others than its owner may open ${file} (mode ${octal})`
+  secrets.warnings.push({ path, message, remedy: `chmod 600 ${file}` })
+}
+
+function keyLogWarning(config: Config): Finding[] {
+  if (config.key_log === undefined) return []
+  const message = 'session keys are written to a file: whoever reads it can decrypt the traffic'
+  return [{ path: ['key_log'], message, remedy: 'remove the key when the search for the fault is over' }]
+}

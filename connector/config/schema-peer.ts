@@ -1,0 +1,386 @@
+/** The part of the configuration that each peer has. */
+import * as leaf from './leaf.ts'
+import { DEFAULT_ESP_PROPOSALS, DEFAULT_IKE_PROPOSALS } from './suites.ts'
+
+const DAY = 86_400_000
+
+const secret = leaf.section(
+  {
+    file: leaf
+      .pathText({
+        description:
+          'File with the secret; relative paths start at the configuration\'s directory. A last line break is not part of it; `hex:`, `0x` and `base64:` introduce encoded bytes.',
+        why: 'A file can be mode 0600 and stay out of version control; `isthmus keygen` makes one.',
+        computed: 'none: `file` or `env` is needed',
+        examples: ['/etc/isthmus/branch.key'],
+      })
+      .optional(),
+    env: leaf
+      .patternText(
+        'name',
+        {
+          description: 'Environment variable with the secret, in the same forms.',
+          why: 'For containers whose platform hands secrets over that way.',
+          computed: 'none',
+          examples: ['BRANCH_PSK'],
+        },
+        /^[A-Za-z_][A-Za-z0-9_]{0,127}$/,
+        'a name of an environment variable; write one like BRANCH_PSK, not the secret itself',
+      )
+      .optional(),
+  },
+  {
+    description: 'Where the pre-shared key is found.',
+    why: 'It never stands in this file, so that the file can be shared and kept in version control.',
+  },
+)
+
+const ike = leaf.section(
+  {
+    proposals: leaf
+      .list(
+        leaf.ikeProposalText({ description: 'An IKE suite.', why: 'See `proposals`.' }),
+        'IKE suite',
+        {
+          description:
+            'Suites for the IKE SA, best first: `encryption-prf-group`, or `encryption-integrity-prf-group` with CBC. Encryption: aes128gcm16, aes256gcm16, chacha20poly1305, aes128, aes256. Integrity: sha256, sha384, sha512. PRF: prfsha256, prfsha384, prfsha512. Group: x25519, ecp256, ecp384, ecp521, modp2048, modp3072, modp4096.',
+          why: 'Strong suites first, then those of older gateways, so that most peers agree without configuration.',
+          examples: ['[aes256gcm16-prfsha256-x25519]'],
+        },
+        32,
+      )
+      .prefault([...DEFAULT_IKE_PROPOSALS]),
+    rekey: leaf
+      .durationText(
+        {
+          description: 'Age at which new keys are agreed for the IKE SA.',
+          why: 'Cheap, and no packet is lost; shorter than the 8 h after which many gateways drop it.',
+        },
+        { min: 1000, max: 30 * DAY },
+      )
+      .prefault('4h'),
+    expire: leaf
+      .durationText(
+        {
+          description: 'Age at which the IKE SA is deleted if no rekey succeeded.',
+          why: 'Leaves time for repeated attempts.',
+          computed: '1.2 x `rekey`',
+        },
+        { min: 1000, max: 60 * DAY },
+      )
+      .optional(),
+    jitter: leaf
+      .durationText(
+        {
+          description: 'A random part of this is taken off `rekey`.',
+          why: 'Many tunnels, and both ends, then do not rekey in the same instant.',
+          computed: '`rekey` / 10',
+        },
+        { min: 0, max: DAY },
+      )
+      .optional(),
+  },
+  { description: 'The IKE SA.', why: 'The defaults agree with most gateways.' },
+)
+
+const esp = leaf.section(
+  {
+    proposals: leaf
+      .list(
+        leaf.espProposalText({ description: 'An ESP suite.', why: 'See `proposals`.' }),
+        'ESP suite',
+        {
+          description:
+            'Suites for the traffic, best first: `encryption`, `encryption-group` for a key exchange of its own at each rekey (PFS), and `-esn` or `-noesn` to decide ESN here. Encryption: aes128gcm16, aes256gcm16, chacha20poly1305.',
+          why: 'With PFS first, without it last, so that a peer that does not do PFS can still rekey.',
+          examples: ['[chacha20poly1305-x25519]'],
+        },
+        32,
+      )
+      .prefault([...DEFAULT_ESP_PROPOSALS]),
+    esn: leaf
+      .choice(
+        {
+          description:
+            'Extended (64-bit) sequence numbers, RFC 4303 section 2.2.1: offered first, demanded, or not offered.',
+          why: 'A fast link uses up 32 bits within minutes; some clouds know no ESN, so it is a wish and no demand.',
+        },
+        ['prefer', 'require', 'off'],
+      )
+      .default('prefer'),
+    rekey: leaf
+      .durationText(
+        {
+          description: 'Age at which new keys are agreed for the traffic.',
+          why: 'Within the hour after which many gateways drop it.',
+        },
+        { min: 1000, max: 30 * DAY },
+      )
+      .prefault('50m'),
+    expire: leaf
+      .durationText(
+        {
+          description: 'Age at which a Child SA is deleted if no rekey succeeded.',
+          why: 'Leaves time for repeated attempts.',
+          computed: '1.2 x `rekey`',
+        },
+        { min: 1000, max: 60 * DAY },
+      )
+      .optional(),
+    jitter: leaf
+      .durationText(
+        {
+          description: 'A random part of this is taken off `rekey`.',
+          why: 'Both ends then do not rekey in the same instant.',
+          computed: '`rekey` / 10',
+        },
+        { min: 0, max: DAY },
+      )
+      .optional(),
+    rekey_bytes: leaf
+      .sizeText({
+        description: 'Traffic after which new keys are agreed.',
+        why: 'Time and packets bound it already.',
+        computed: 'none',
+      })
+      .optional(),
+    expire_bytes: leaf
+      .sizeText({
+        description: 'Traffic at which a Child SA stops.',
+        why: 'Only together with `rekey_bytes`.',
+        computed: '1.2 x `rekey_bytes`',
+      })
+      .optional(),
+    rekey_packets: leaf
+      .integer(
+        {
+          description: 'Packets after which new keys are agreed.',
+          unit: 'packets',
+          why: 'Far enough before 32-bit sequence numbers end.',
+        },
+        { min: 64, max: 2 ** 48 },
+      )
+      .default(2_000_000_000),
+    expire_packets: leaf
+      .integer(
+        {
+          description: 'Packets at which a Child SA stops.',
+          unit: 'packets',
+          why: 'The sequence number must not wrap.',
+          computed: '1.2 x `rekey_packets`',
+        },
+        { min: 65, max: 2 ** 49 },
+      )
+      .optional(),
+    replay_window: leaf
+      .integer(
+        {
+          description:
+            'Packets that may arrive out of order before one counts as replayed: a multiple of 64, or 0 for no replay protection.',
+          unit: 'packets',
+          why: 'Bursts and several paths reorder more than the customary 64.',
+        },
+        { min: 0, max: 4096 },
+      )
+      .refine((value) => value === 0 || (value >= 64 && value % 64 === 0), {
+        error: 'the window is a multiple of 64 from 64 to 4096, or 0; choose for example 1024',
+      })
+      .default(1024),
+  },
+  { description: 'The traffic\'s own SAs (Child SAs).', why: 'The defaults agree with most gateways.' },
+)
+
+const network = leaf.prefixText({ description: 'A network.', why: 'See the list.' })
+
+const child = leaf.section(
+  {
+    local: leaf
+      .list(network, 'network', {
+        description: 'Networks on our side.',
+        why: 'Narrower than the site where only a part may talk.',
+        computed: '`networks` of the site',
+      }, 16)
+      .optional(),
+    remote: leaf
+      .list(network, 'network', {
+        description: 'Networks on the peer\'s side.',
+        why: 'Narrower than the peer\'s where only a part may talk.',
+        computed: '`networks` of the peer',
+      }, 16)
+      .optional(),
+    protocol: leaf
+      .choice(
+        { description: 'IP protocol that this child carries.', why: 'One child for everything is the usual case.' },
+        ['any', 'icmp', 'tcp', 'udp', 'gre', 'icmpv6', 'ospf', 'sctp'],
+      )
+      .default('any'),
+    local_ports: leaf
+      .portsText({
+        description: 'Ports on our side; only with tcp, udp or sctp.',
+        why: 'For peers that insist on them.',
+        computed: 'all',
+      })
+      .optional(),
+    remote_ports: leaf
+      .portsText({
+        description: 'Ports on the peer\'s side; only with tcp, udp or sctp.',
+        why: 'For peers that insist on them.',
+        computed: 'all',
+        examples: [443, '8000-8010'],
+      })
+      .optional(),
+  },
+  { description: 'One Child SA.', why: 'Several let different traffic have keys of its own.' },
+)
+
+const ports = leaf.section(
+  {
+    ike: leaf
+      .integer({ description: 'The peer\'s UDP port for IKE.', why: 'RFC 7296 fixes 500.' }, { min: 1, max: 65_535 })
+      .default(500),
+    nat: leaf
+      .integer({ description: 'The peer\'s UDP port behind NAT.', why: 'RFC 3948 fixes 4500.' }, { min: 1, max: 65_535 })
+      .default(4500),
+  },
+  { description: 'The ports that the peer receives on.', why: 'Only where both ends agreed on others.' },
+)
+
+export const peer = leaf.section(
+  {
+    address: leaf
+      .addressText({
+        description: 'The peer\'s outer address.',
+        why: 'Leave it out for a peer whose address changes: it then has to call us, and needs an `id`.',
+        computed: 'any; the peer calls us',
+        examples: ['198.51.100.7'],
+      })
+      .optional(),
+    id: leaf
+      .identityText({
+        description: 'The identity that the peer must prove.',
+        why: 'A peer behind a NAT often sends its inner address or a name.',
+        computed: '`address` of the peer',
+        examples: ['198.51.100.7', 'branch.example.net'],
+      })
+      .optional(),
+    local_address: leaf
+      .addressText({
+        description: 'Our outer address towards this peer.',
+        why: 'For hosts with several uplinks or both families.',
+        computed: '`address` of the site',
+      })
+      .optional(),
+    local_id: leaf
+      .identityText({
+        description: 'Our identity towards this peer.',
+        why: 'For peers that insist on one.',
+        computed: '`id` of the site',
+      })
+      .optional(),
+    networks: leaf
+      .list(network, 'network', {
+        description: 'Networks behind the peer.',
+        why: 'They become the peer\'s traffic selectors, and routes to the tunnel.',
+        computed: 'none; needed unless every child has `remote`',
+        examples: ['[10.2.0.0/16]'],
+      }, 16)
+      .optional(),
+    routes: leaf
+      .list(network, 'network', {
+        description: 'Networks that are routed to this peer.',
+        why: 'Narrower than the selectors where those are 0.0.0.0/0, as clouds like them.',
+        computed: 'all remote networks of the children',
+      })
+      .optional(),
+    secret,
+    initiate: leaf
+      .flag({
+        description: 'Call the peer at start and whenever the tunnel is lost.',
+        why: 'Both ends may: the one that is up first wins.',
+        computed: 'true where the peer has an `address`',
+      })
+      .optional(),
+    probe: leaf
+      .addressText({
+        description: 'An address behind the peer that answers ping.',
+        why: 'Then `isthmus ping <peer>` knows what to ask.',
+        computed: 'none',
+        examples: ['10.2.0.1'],
+      })
+      .optional(),
+    encapsulation: leaf
+      .choice(
+        {
+          description: 'ESP inside UDP always (`udp`), or only where a NAT is found (`auto`).',
+          why: 'UDP passes every network and gets the kernel\'s segmentation offload; plain ESP saves 8 bytes per packet but is blocked by many routers and firewalls.',
+        },
+        ['udp', 'auto'],
+      )
+      .default('udp'),
+    path_mtu: leaf
+      .integer(
+        {
+          description: 'Largest packet that the path to the peer carries, outer headers included.',
+          unit: 'bytes',
+          why: 'Ethernet; 1492 for PPPoE, less in some mobile networks.',
+        },
+        { min: 576, max: 9216 },
+      )
+      .default(1500),
+    clamp_mss: leaf
+      .flag({
+        description: 'Lower the MSS of TCP handshakes to what fits the tunnel.',
+        why: 'Hosts then never send what would have to be fragmented, also where ICMP is filtered.',
+      })
+      .default(true),
+    copy_dscp: leaf
+      .flag({
+        description: 'Copy the DSCP of inner packets to the outer ones.',
+        why: 'Keeps voice ahead of bulk on the way. Switch it off where an observer must not see classes of traffic.',
+      })
+      .default(true),
+    dpd: leaf
+      .durationText(
+        {
+          description: 'Silence from the peer before a liveness check (RFC 7296 section 2.4).',
+          why: 'A dead peer is noticed before users call.',
+        },
+        { min: 1000, max: 3_600_000, off: true },
+      )
+      .prefault('10s'),
+    nat_keepalive: leaf
+      .durationText(
+        {
+          description: 'Silence from us before a keepalive through a NAT (RFC 3948 section 4).',
+          why: 'Many NATs forget a mapping after 30 s.',
+        },
+        { min: 1000, max: 3_600_000, off: true },
+      )
+      .prefault('20s'),
+    fragment_size: leaf
+      .integer(
+        {
+          description:
+            'Largest IKE datagram, IP and UDP headers included, before it is sent in fragments (RFC 7383); 0: never.',
+          unit: 'bytes',
+          why: 'Fits every IPv6 path, and firewalls that drop IP fragments.',
+        },
+        { min: 0, max: 9216 },
+      )
+      .refine((value) => value === 0 || value >= 576, {
+        error: 'the size is 576 to 9216 bytes, or 0; choose for example 1280',
+      })
+      .default(1280),
+    ports: ports.prefault({}),
+    ike: ike.prefault({}),
+    esp: esp.prefault({}),
+    children: leaf
+      .named(child, 'child', {
+        description: 'Child SAs with selectors of their own, by name.',
+        why: 'One child called `net`, with all networks of both sides, is the usual case.',
+        computed: 'one child `net`',
+      })
+      .optional(),
+  },
+  { description: 'One other site.', why: 'Address, networks and secret are all that is needed.' },
+)
