@@ -28,13 +28,13 @@ export function aesInit(schedule: usize, key: usize, rounds: u32): void {
   v128.store(schedule, toTower(v128.load(EXPANDED)))
   const constant = i8x16.splat(0x63)
   for (let round: u32 = 1; round < rounds; round++) {
-    const record = schedule + round * RECORD
+    const record = schedule + <usize>round * RECORD
     const roundKey = toTower(v128.xor(v128.load(EXPANDED + (round << 4)), constant))
     v128.store(record, lookup(roundKey, orderOf(round)))
     v128.store(record, nextOf(round), 16)
     v128.store(record, previousOf(round), 32)
   }
-  v128.store(schedule + rounds * RECORD, v128.xor(v128.load(EXPANDED + (rounds << 4)), constant))
+  v128.store(schedule + <usize>rounds * RECORD, v128.xor(v128.load(EXPANDED + (rounds << 4)), constant))
   memory.fill(EXPANDED, 0, 240)
 }
 
@@ -137,7 +137,7 @@ function lastRound(x: v128, record: usize): v128 {
 
 /** Encrypts the block `x`. */
 export function aesEncrypt(schedule: usize, rounds: u32, x: v128): v128 {
-  const last = schedule + rounds * RECORD
+  const last = schedule + <usize>rounds * RECORD
   x = v128.xor(toTower(x), v128.load(schedule))
   for (let record = schedule + RECORD; record < last; record += RECORD) x = middleRound(x, record)
   return lastRound(x, last)
@@ -157,7 +157,7 @@ export function aesCtrBlocks8(
   schedule: usize, rounds: u32, nonce: v128, counter: u32,
   firstSrc: usize, firstDst: usize, src: usize, dst: usize,
 ): void {
-  const last = schedule + rounds * RECORD
+  const last = schedule + <usize>rounds * RECORD
   const key = v128.load(schedule)
   let x0 = v128.xor(counterBlock(nonce, counter), key)
   let x1 = v128.xor(counterBlock(nonce, counter + 1), key)

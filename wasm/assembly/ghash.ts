@@ -14,9 +14,9 @@ import { loadPartial, lookup } from './bytes'
 const COLUMNS: usize = 17
 const COLUMN_TABLES: usize = 8 * 16
 const GROUP_BYTES: usize = COLUMNS * COLUMN_TABLES
-const GROUPS: u32 = 4
+const GROUPS: i32 = 4
 /** Bytes of the tables for H to H^16. */
-export const GHASH_TABLE_BYTES: usize = GROUPS * GROUP_BYTES
+export const GHASH_TABLE_BYTES: usize = <usize>GROUPS * GROUP_BYTES
 
 /** The sums S_0 to S_16. */
 const SUMS: usize = memory.data(272, 16)
@@ -43,7 +43,7 @@ let restBytes: u32 = 0
 export function ghashInit(tables: usize, h: v128): void {
   buildTables(tables, 1, h)
   let power = h
-  for (let n: u32 = 2; n <= 4 * GROUPS; n++) {
+  for (let n = 2; n <= 4 * GROUPS; n++) {
     power = multiplyByH(tables, power)
     buildTables(tables, n, power)
   }
@@ -69,7 +69,7 @@ export function ghash(tables: usize, aad: usize, aadLength: u32, from: usize, le
     let group = (fours - 1) & (GROUPS - 1)
     clearSums()
     for (; group >= 0; group--, fours--, next += 4) {
-      addFourAt(tables + group * GROUP_BYTES, next, fours == 1, sum)
+      addFourAt(tables + <usize>group * GROUP_BYTES, next, fours == 1, sum)
       sum = i64x2.splat(0)
     }
     sum = reduceSums()
@@ -172,7 +172,7 @@ function reduceSums(): v128 {
 /** Writes the tables of H^n, given as `power`. */
 function buildTables(tables: usize, n: i32, power: v128): void {
   storeMultiples(power)
-  const place = tables + ((n - 1) >> 2) * GROUP_BYTES + (3 - ((n - 1) & 3)) * 32
+  const place = tables + <usize>((n - 1) >> 2) * GROUP_BYTES + <usize>(3 - ((n - 1) & 3)) * 32
   for (let j: usize = 0; j < COLUMNS; j++) {
     v128.store(place + j * COLUMN_TABLES, nibbleTable(MULTIPLES + j))
     v128.store(place + j * COLUMN_TABLES, nibbleTable(MULTIPLES + 4 * 32 + j), 16)
