@@ -1,0 +1,118 @@
+/** What the main thread and the packet worker say to each other. Everything here survives structured cloning. */
+import type { Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { DropName } from '../../wasm/drop-reasons.ts'
+import type { Encapsulation, InboundSa, OutboundSa } from '../../wasm/packet-engine.ts'
+
+/** `ike`: the IKE port. `udp`: the NAT-traversal port, IKE behind a marker, ESP and keepalives. `esp`: raw protocol 50. */
+export interface WireSocket {
+  readonly fd: number
+  readonly kind: 'ike' | 'udp' | 'esp'
+  readonly local: SocketAddress
+}
+
+export type EngineChoice = 'wasm' | 'wasm-strict' | 'node'
+
+export interface WorkerStart {
+  readonly tunFd: number
+  /** Commands refer to these by index. */
+  readonly sockets: readonly WireSocket[]
+  /** Written by the main thread after each command, to end a `poll`. */
+  readonly eventFd: number
+  /** Int32 words by SIGNAL_*. */
+  readonly signals: SharedArrayBuffer
+  readonly engine: EngineChoice
+}
+
+/** Commands posted so far. */
+export const SIGNAL_COMMANDS = 0
+/** IKE datagrams handed to the main thread that it has not taken yet. */
+export const SIGNAL_IKE_BACKLOG = 1
+/** Not 0: end as soon as may be, whatever else waits. */
+export const SIGNAL_STOP = 2
+export const SIGNAL_BYTES = 16
+/** Beyond this, IKE datagrams are dropped and counted: a flood must not grow the main thread's queue. */
+export const MAX_IKE_BACKLOG = 1024
+
+export interface InstallChild {
+  readonly id: number
+  /** Key arrays are transferred; the worker wipes them. */
+  readonly inbound: InboundSa
+  readonly outbound: OutboundSa
+  readonly remote: SocketAddress
+  readonly encapsulation: Encapsulation
+  /** Index of the socket that its packets leave by. */
+  readonly socket: number
+}
+
+export interface TunnelSetting {
+  readonly handle: number
+  readonly pathMtu: number
+  readonly clampMss: boolean
+  readonly copyDscp: boolean
+  /** Ids of children, in order of preference. */
+  readonly children: readonly number[]
+}
+
+export type Command =
+  /** Inbound and outbound; nothing is sent on it before a `tunnel` command names it. */
+  | { readonly type: 'install-child'; readonly child: InstallChild }
+  | { readonly type: 'remove-child'; readonly id: number }
+  | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
+  | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
+  | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
+  | { readonly type: 'route'; readonly prefix: Prefix; readonly group: number }
+  | { readonly type: 'report' }
+
+export interface Sequenced {
+  readonly seq: number
+  readonly command: Command
+}
+
+export interface DirectionCounters {
+  readonly packets: number
+  readonly bytes: number
+  readonly drops: Partial<Record<DropName, number>>
+}
+
+export interface ChildCounters {
+  readonly id: number
+  readonly inbound: DirectionCounters
+  readonly outbound: DirectionCounters
+}
+
+/** Packets that the host, not the engine, had to drop. */
+export const HOST_DROPS = ['send_full', 'send_refused', 'lan_write', 'ike_backlog'] as const
+export type HostDrop = (typeof HOST_DROPS)[number]
+
+export interface Counters {
+  readonly children: readonly ChildCounters[]
+  /** Zeros left out. */
+  readonly drops: Partial<Record<DropName | HostDrop, number>>
+}
+
+/** What a command answers with: an installed child's largest inner packet, or a removed child's last counters. */
+export interface Answer {
+  readonly innerMtu?: number
+  readonly counters?: ChildCounters
+}
+
+export type Report =
+  | { readonly type: 'ready'; readonly kind: 'wasm' | 'node'; readonly build: string; readonly why: string }
+  | { readonly type: 'done'; readonly seq: number; readonly answer: Answer }
+  | { readonly type: 'refused'; readonly seq: number; readonly reason: string }
+  /** Non-ESP marker removed. */
+  | { readonly type: 'ike'; readonly socket: number; readonly remote: SocketAddress; readonly bytes: Uint8Array }
+  /** The first authentic packet on the child's inbound SA. */
+  | { readonly type: 'child-used'; readonly id: number }
+  | { readonly type: 'child-limit'; readonly id: number; readonly hard: boolean }
+  | { readonly type: 'child-moved'; readonly id: number; readonly remote: SocketAddress }
+  | ({ readonly type: 'counters' } & Counters)
+  | { readonly type: 'failed'; readonly cause: string }
+  | { readonly type: 'stopped' }
+
+/** The worker's end of the line. */
+export interface WorkerPort {
+  post(report: Report): void
+  /** The next command, or undefined; never waits. */
+  take(): Sequenced | undefined
+}

@@ -1,0 +1,163 @@
+/**
+ * The structures that `recvmmsg`, `sendmmsg` and `poll` take, at addresses that never change. They are built once;
+ * per batch only lengths and pointers are written.
+ *
+ * `struct mmsghdr` (64 bytes, x64 and arm64): name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40,
+ * flags 48, msg_len 56. `struct iovec`: base 0, length 8. `struct cmsghdr`: length 0, level 8, type 12, data 16.
+ */
+import { BATCH, MAX_ENDPOINTS, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../../wasm/abi.ts'
+
+export const MMSGHDR = 64
+const IOVEC = 16
+const CMSG_STRIDE = 32
+export const POLLFD = 8
+export const MAX_POLL = 64
+/** The IPv4 header without options that a raw socket puts before its payload. */
+export const RAW4_HEADER = 20
+const RAW4_STRIDE = 32
+/** A control message with one int. */
+const CMSG_INT_LENGTH = 20
+const CMSG_INT_SPACE = 24
+
+const IPPROTO_IP = 0
+const IP_TOS = 1
+const IPPROTO_IPV6 = 41
+const IPV6_TCLASS = 67
+
+interface Layout {
+  readonly rx: number
+  readonly rxRaw4: number
+  readonly rxIov: number
+  readonly rxControl: number
+  readonly raw4Headers: number
+  readonly tx: number
+  readonly txIov: number
+  readonly txControl: number
+  readonly endpoints: number
+  readonly poll: number
+  readonly scratch: number
+  readonly bytes: number
+}
+
+function layout(): Layout {
+  let next = 0
+  const take = (bytes: number): number => {
+    const at = next
+    next = (next + bytes + 63) & ~63
+    return at
+  }
+  return {
+    rx: take(BATCH * MMSGHDR),
+    rxRaw4: take(BATCH * MMSGHDR),
+    rxIov: take(BATCH * 2 * IOVEC),
+    rxControl: take(BATCH * CMSG_STRIDE),
+    raw4Headers: take(BATCH * RAW4_STRIDE),
+    tx: take(OUTBOX * MMSGHDR),
+    txIov: take(OUTBOX * IOVEC),
+    txControl: take(OUTBOX * CMSG_STRIDE),
+    endpoints: take(MAX_ENDPOINTS * NAME_STRIDE),
+    poll: take(MAX_POLL * POLLFD),
+    scratch: take(64),
+    bytes: next,
+  }
+}
+
+/** Owned by one worker; not shared. */
+export class HostArea {
+  readonly buffer: ArrayBuffer
+  readonly view: DataView
+  readonly at = layout()
+  /** Absolute addresses of `buffer` and of the engine's memory. */
+  readonly base: number
+  readonly memory: number
+  readonly #words: Uint32Array
+  readonly #bytes: Uint8Array
+
+  constructor(
+    memory: ArrayBuffer,
+    wireRx: { offset: number; names: number },
+    addressOf: (buffer: ArrayBuffer) => number,
+  ) {
+    this.buffer = new ArrayBuffer(this.at.bytes)
+    this.view = new DataView(this.buffer)
+    this.#words = new Uint32Array(this.buffer)
+    this.#bytes = new Uint8Array(this.buffer)
+    this.base = addressOf(this.buffer)
+    this.memory = addressOf(memory)
+    for (let i = 0; i < BATCH; i++) this.#buildReceive(i, wireRx)
+    for (let i = 0; i < OUTBOX; i++) {
+      const header = this.at.tx + i * MMSGHDR
+      this.#pointer(header + 16, this.base + this.at.txIov + i * IOVEC)
+      this.#pointer(header + 24, 1)
+      this.#pointer(header + 32, this.base + this.at.txControl + i * CMSG_STRIDE)
+      this.#pointer(this.at.txControl + i * CMSG_STRIDE, CMSG_INT_LENGTH)
+    }
+  }
+
+  /** Makes the first `count` receive headers ready again. */
+  resetReceive(raw4: boolean, count: number): void {
+    const words = this.#words
+    for (let i = 0; i < count; i++) {
+      const header = ((raw4 ? this.at.rxRaw4 : this.at.rx) + i * MMSGHDR) >> 2
+      words[header + 2] = NAME_STRIDE
+      words[header + 10] = CMSG_STRIDE
+      words[header + 12] = 0
+    }
+  }
+
+  /** Bytes received, without the IP header of a raw IPv4 socket. */
+  receivedLength(raw4: boolean, index: number): number {
+    const length = this.#words[((raw4 ? this.at.rxRaw4 : this.at.rx) + index * MMSGHDR + 56) >> 2]!
+    return raw4 ? Math.max(0, length - RAW4_HEADER) : length
+  }
+
+  /** TOS or traffic class of the outer header; 0 if the kernel did not tell. */
+  receivedTos(raw4: boolean, index: number): number {
+    if (raw4) return this.#bytes[this.at.raw4Headers + index * RAW4_STRIDE + 1]!
+    const controlLength = this.#words[(this.at.rx + index * MMSGHDR + 40) >> 2]!
+    return controlLength > IOVEC ? this.#bytes[this.at.rxControl + index * CMSG_STRIDE + 16]! : 0
+  }
+
+  /** Bytes of options in the IPv4 header that a raw socket received; they stand at the start of the slot. */
+  raw4Options(index: number): number {
+    return ((this.#bytes[this.at.raw4Headers + index * RAW4_STRIDE]! & 15) << 2) - RAW4_HEADER
+  }
+
+  /** Fills transmit header `index`. `offset` is that of the packet in the engine's memory. */
+  transmit(index: number, offset: number, length: number, endpoint: number, nameLength: number, tos: number): void {
+    const header = this.at.tx + index * MMSGHDR
+    const words = this.#words
+    this.#pointer(header, this.base + this.at.endpoints + endpoint * NAME_STRIDE)
+    words[(header + 8) >> 2] = nameLength
+    this.#pointer(this.at.txIov + index * IOVEC, this.memory + offset)
+    words[(this.at.txIov + index * IOVEC + 8) >> 2] = length
+    words[(header + 40) >> 2] = tos === 0 ? 0 : CMSG_INT_SPACE
+    if (tos === 0) return
+    const control = (this.at.txControl + index * CMSG_STRIDE) >> 2
+    const six = nameLength > IOVEC
+    words[control + 2] = six ? IPPROTO_IPV6 : IPPROTO_IP
+    words[control + 3] = six ? IPV6_TCLASS : IP_TOS
+    words[control + 4] = tos
+  }
+
+  #buildReceive(i: number, wireRx: { offset: number; names: number }): void {
+    const iov = this.at.rxIov + i * 2 * IOVEC
+    this.#pointer(iov, this.base + this.at.raw4Headers + i * RAW4_STRIDE)
+    this.#pointer(iov + 8, RAW4_HEADER)
+    this.#pointer(iov + 16, this.memory + wireRx.offset + i * SLOT_BYTES)
+    this.#pointer(iov + 24, SLOT_BYTES)
+    for (const raw4 of [false, true]) {
+      const header = (raw4 ? this.at.rxRaw4 : this.at.rx) + i * MMSGHDR
+      this.#pointer(header, this.memory + wireRx.names + i * NAME_STRIDE)
+      this.#pointer(header + 16, this.base + iov + (raw4 ? 0 : IOVEC))
+      this.#pointer(header + 24, raw4 ? 2 : 1)
+      this.#pointer(header + 32, this.base + this.at.rxControl + i * CMSG_STRIDE)
+    }
+  }
+
+  /** A 64-bit value without a BigInt; exact below 2^53. */
+  #pointer(offset: number, value: number): void {
+    this.#words[offset >> 2] = value >>> 0
+    this.#words[(offset >> 2) + 1] = Math.floor(value / 0x1_0000_0000)
+  }
+}

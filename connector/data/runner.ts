@@ -1,0 +1,234 @@
+/** Runs the packet path in its thread: commands in, reports out, and the pump in between. */
+import { MAX_ENDPOINTS } from '../../wasm/abi.ts'
+import type { DropName } from '../../wasm/drop-reasons.ts'
+import type { PacketEngine, SaCounters, SaHandle } from '../../wasm/packet-engine.ts'
+import {
+  type Answer,
+  type ChildCounters,
+  type Command,
+  type DirectionCounters,
+  HOST_DROPS,
+  type HostDrop,
+  type InstallChild,
+  type Report,
+  SIGNAL_COMMANDS,
+  SIGNAL_STOP,
+  type TunnelSetting,
+  type WorkerPort,
+} from './commands.ts'
+import type { Pump } from './pump.ts'
+
+/** Milliseconds between counter reports, and the longest sleep. */
+export const REPORT_MS = 1000
+/** Events taken from the engine in one turn; the rest wait for the next. */
+const MAX_EVENTS_PER_TURN = 64
+
+interface InstalledChild {
+  readonly id: number
+  readonly inbound: SaHandle
+  readonly outbound: SaHandle
+  readonly endpoint: number
+  readonly encapsulation: 'udp' | 'esp'
+}
+
+export interface RunnerParts {
+  readonly engine: PacketEngine
+  readonly pump: Pump
+  readonly port: WorkerPort
+  readonly signals: Int32Array
+  /** Monotonic milliseconds. */
+  readonly clock: () => number
+}
+
+export class Runner {
+  readonly #parts: RunnerParts
+  readonly #children = new Map<number, InstalledChild>()
+  readonly #bySa = new Map<SaHandle, InstalledChild>()
+  /** Inbound SAs on which nothing has come yet. */
+  readonly #unused = new Set<InstalledChild>()
+  readonly #freeEndpoints: number[] = []
+  #nextEndpoint = 0
+  #commandsSeen = 0
+  #nextReport: number
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts
+    this.#nextReport = parts.clock() + REPORT_MS
+  }
+
+  /** Blocks its thread until told to stop. Throws PumpFailure when the packet path breaks. */
+  run(): void {
+    let busy = false
+    while (Atomics.load(this.#parts.signals, SIGNAL_STOP) === 0) busy = this.turn(busy)
+    this.#wipe()
+  }
+
+  /** One turn; `busy` means that the last one moved packets, so this one does not sleep. Returns whether it did. */
+  turn(busy: boolean): boolean {
+    const { signals, clock, pump } = this.#parts
+    const posted = Atomics.load(signals, SIGNAL_COMMANDS)
+    if (posted !== this.#commandsSeen) {
+      this.#commandsSeen = posted
+      this.#takeCommands()
+    }
+    const sleep = busy ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
+    const moved = pump.turn(sleep, clock)
+    if (moved) this.#checkUnused()
+    this.#takeEvents()
+    if (clock() >= this.#nextReport) {
+      this.#nextReport = clock() + REPORT_MS
+      this.#reportCounters()
+    }
+    return moved
+  }
+
+  #takeCommands(): void {
+    const { port } = this.#parts
+    for (let next = port.take(); next !== undefined; next = port.take()) {
+      const { seq, command } = next
+      try {
+        port.post({ type: 'done', seq, answer: this.#carryOut(command) })
+      } catch (error) {
+        port.post({ type: 'refused', seq, reason: error instanceof Error ? error.message : String(error) })
+      }
+    }
+  }
+
+  #carryOut(command: Command): Answer {
+    const { engine, pump } = this.#parts
+    switch (command.type) {
+      case 'install-child':
+        return this.#install(command.child)
+      case 'remove-child':
+        return this.#remove(command.id)
+      case 'move-child': {
+        const child = this.#children.get(command.id)
+        if (child === undefined) return {}
+        engine.setEndpoint(child.endpoint, { remote: command.remote, encapsulation: child.encapsulation })
+        pump.setEndpoint(child.endpoint, command.socket, command.remote)
+        return {}
+      }
+      case 'tunnel':
+        this.#setTunnel(command.tunnel)
+        return {}
+      case 'group':
+        engine.setGroup(command.handle, command.tunnels)
+        return {}
+      case 'route':
+        engine.setRoute(command.prefix, command.group)
+        return {}
+      case 'report':
+        this.#reportCounters()
+        return {}
+    }
+  }
+
+  #install(wanted: InstallChild): Answer {
+    const { engine, pump } = this.#parts
+    const endpoint = this.#freeEndpoints.pop() ?? this.#nextEndpoint++
+    let inbound: SaHandle | undefined
+    try {
+      if (endpoint >= MAX_ENDPOINTS) throw new RangeError(`more than ${MAX_ENDPOINTS} Child SAs at once`)
+      engine.setEndpoint(endpoint, { remote: wanted.remote, encapsulation: wanted.encapsulation })
+      pump.setEndpoint(endpoint, wanted.socket, wanted.remote)
+      inbound = engine.installInbound(wanted.inbound)
+      const outbound = engine.installOutbound({ ...wanted.outbound, endpoint })
+      const child = { id: wanted.id, inbound, outbound, endpoint, encapsulation: wanted.encapsulation }
+      this.#children.set(child.id, child)
+      this.#bySa.set(inbound, child).set(outbound, child)
+      this.#unused.add(child)
+      return { innerMtu: engine.innerMtu(outbound) }
+    } catch (error) {
+      if (inbound !== undefined) engine.removeSa(inbound)
+      if (endpoint < MAX_ENDPOINTS) this.#freeEndpoints.push(endpoint)
+      throw error
+    } finally {
+      wanted.inbound.key.fill(0)
+      wanted.outbound.key.fill(0)
+    }
+  }
+
+  #remove(id: number): Answer {
+    const { engine } = this.#parts
+    const child = this.#children.get(id)
+    if (child === undefined) return {}
+    const counters = this.#countersOf(child)
+    engine.removeSa(child.outbound)
+    engine.removeSa(child.inbound)
+    this.#children.delete(id)
+    this.#bySa.delete(child.inbound)
+    this.#bySa.delete(child.outbound)
+    this.#unused.delete(child)
+    this.#freeEndpoints.push(child.endpoint)
+    return { counters }
+  }
+
+  #setTunnel(tunnel: TunnelSetting): void {
+    const sas: SaHandle[] = []
+    for (const id of tunnel.children) {
+      const child = this.#children.get(id)
+      if (child !== undefined) sas.push(child.outbound)
+    }
+    const { pathMtu, clampMss, copyDscp } = tunnel
+    this.#parts.engine.setTunnel(tunnel.handle, { pathMtu, clampMss, copyDscp, sas })
+  }
+
+  /** The peer's first packet on a new SA proves that it has it (RFC 7296 section 2.8): told at once. */
+  #checkUnused(): void {
+    for (const child of this.#unused) {
+      if (this.#parts.engine.counters(child.inbound).packets === 0) continue
+      this.#unused.delete(child)
+      this.#parts.port.post({ type: 'child-used', id: child.id })
+    }
+  }
+
+  #takeEvents(): void {
+    const { engine, port } = this.#parts
+    for (let i = 0; i < MAX_EVENTS_PER_TURN; i++) {
+      const event = engine.pollEvent()
+      if (event === undefined) return
+      if (event.type === 'unknown-spi' || event.type === 'no-sa') continue
+      const child = this.#bySa.get(event.sa)
+      if (child === undefined) continue
+      const report: Report =
+        event.type === 'peer-moved'
+          ? { type: 'child-moved', id: child.id, remote: event.remote }
+          : { type: 'child-limit', id: child.id, hard: event.type === 'hard-limit' }
+      port.post(report)
+    }
+  }
+
+  #reportCounters(): void {
+    const { engine, pump, port } = this.#parts
+    const drops: Partial<Record<DropName | HostDrop, number>> = nonZero(engine.drops())
+    for (const name of HOST_DROPS) if (pump.drops[name] > 0) drops[name] = pump.drops[name]
+    port.post({
+      type: 'counters',
+      children: [...this.#children.values()].map((child) => this.#countersOf(child)),
+      drops,
+    })
+  }
+
+  #countersOf(child: InstalledChild): ChildCounters {
+    const { engine } = this.#parts
+    return {
+      id: child.id,
+      inbound: direction(engine.counters(child.inbound)),
+      outbound: direction(engine.counters(child.outbound)),
+    }
+  }
+
+  #wipe(): void {
+    for (const id of [...this.#children.keys()]) this.#remove(id)
+  }
+}
+
+function direction(counters: SaCounters): DirectionCounters {
+  return { packets: counters.packets, bytes: counters.bytes, drops: nonZero(counters.drops) }
+}
+
+function nonZero<Name extends string>(counts: Partial<Record<Name, number>>): Partial<Record<Name, number>> {
+  const out: Partial<Record<Name, number>> = {}
+  for (const name in counts) if ((counts[name] ?? 0) > 0) out[name] = counts[name] as number
+  return out
+}

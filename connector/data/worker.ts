@@ -1,0 +1,44 @@
+/** Thread entry of the packet path: makes the engine, warms it up, and runs until told to stop. */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { PacketEngine } from '../../wasm/packet-engine.ts'
+import { addressOf, libc } from '../io/ffi.ts'
+import { MAX_IKE_BACKLOG, type Report, type Sequenced, SIGNAL_IKE_BACKLOG, type WorkerStart } from './commands.ts'
+import { makeEngine } from './engines.ts'
+import { Pump } from './pump.ts'
+import { Runner } from './runner.ts'
+
+const start = workerData as WorkerStart
+const main = parentPort!
+const signals = new Int32Array(start.signals)
+const post = (report: Report): void => main.postMessage(report)
+
+function run(engine: PacketEngine): void {
+  const pump: Pump = new Pump({
+    engine,
+    syscalls: libc(),
+    addressOf,
+    tunFd: start.tunFd,
+    eventFd: start.eventFd,
+    sockets: start.sockets,
+    onIke: (socket, remote, bytes) => {
+      if (Atomics.load(signals, SIGNAL_IKE_BACKLOG) >= MAX_IKE_BACKLOG) {
+        pump.drops.ike_backlog++
+        return
+      }
+      Atomics.add(signals, SIGNAL_IKE_BACKLOG, 1)
+      main.postMessage({ type: 'ike', socket, remote, bytes } satisfies Report, [bytes.buffer as ArrayBuffer])
+    },
+  })
+  const take = (): Sequenced | undefined => receiveMessageOnPort(main)?.message as Sequenced | undefined
+  new Runner({ engine, pump, port: { post, take }, signals, clock: () => performance.now() }).run()
+}
+
+try {
+  const { engine, build, why } = await makeEngine(start.engine)
+  post({ type: 'ready', kind: engine.kind, build, why })
+  run(engine)
+  post({ type: 'stopped' })
+} catch (error) {
+  post({ type: 'failed', cause: error instanceof Error ? error.message : String(error) })
+}
+main.close()

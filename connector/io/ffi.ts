@@ -1,0 +1,127 @@
+/**
+ * The C library, through koffi: the only file that knows koffi. Addresses are Numbers (declared int64), which is the
+ * cheapest form to pass; user-space addresses stay below 2^47. Constants are those of Linux on x64 and arm64.
+ */
+import { constants } from 'node:os'
+import koffi from 'koffi'
+import type { PacketSyscalls } from '../data/syscalls.ts'
+import { EXIT, StartFailure } from '../handle.ts'
+
+export interface Libc extends PacketSyscalls {
+  open(path: string, flags: number, mode: number): number
+  close(fd: number): number
+  /** `argument` is an address or a value, as the request wants. */
+  ioctl(fd: number, request: number, argument: number): number
+  socket(domain: number, type: number, protocol: number): number
+  bind(fd: number, sockaddr: number, length: number): number
+  connect(fd: number, sockaddr: number, length: number): number
+  setsockopt(fd: number, level: number, option: number, value: number, length: number): number
+  getsockopt(fd: number, level: number, option: number, value: number, lengthAddress: number): number
+  sendto(fd: number, buffer: number, length: number, flags: number, sockaddr: number, addressLength: number): number
+  recvfrom(fd: number, buffer: number, length: number, flags: number, sockaddr: number, lengthAddress: number): number
+  ppoll(pollfds: number, count: number, timespec: number, signalMask: number): number
+  eventfd(initial: number, flags: number): number
+  flock(fd: number, operation: number): number
+}
+
+export const O_RDWR = 2
+export const O_CREAT = 0x40
+export const O_NONBLOCK = 0x800
+export const O_CLOEXEC = 0x80000
+export const SOCK_DGRAM = 2
+export const SOCK_RAW = 3
+export const LOCK_EXCLUSIVE_NOW = 6
+
+let loaded: Libc | undefined
+
+/** The C library of this thread. Throws a StartFailure with code `platform` elsewhere than on Linux x64 or arm64. */
+export function libc(): Libc {
+  loaded ??= bindLibc()
+  return loaded
+}
+
+/** The absolute address of the first byte. It holds as long as the buffer lives and is neither grown nor detached. */
+export function addressOf(buffer: ArrayBuffer): number {
+  return Number(koffi.address(buffer))
+}
+
+/** `ENOENT` and so on, or the number as text. */
+export function errnoName(errno: number): string {
+  for (const [name, value] of Object.entries(constants.errno)) if (value === errno) return name
+  return `errno ${errno}`
+}
+
+function bindLibc(): Libc {
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) {
+    throw new StartFailure(
+      'platform',
+      `Isthmus moves packets on Linux x64 and arm64 only; this is ${process.platform} ${process.arch}.`,
+      'Run the connector on a Linux machine, a virtual machine or a container with /dev/net/tun.',
+      EXIT.failed,
+    )
+  }
+  const library = loadLibrary()
+  const bind = (name: string, result: string, parameters: string[]) => library.func(name, result, parameters)
+  const functions = {
+    open: bind('open', 'int', ['str', 'int', 'int']),
+    close: bind('close', 'int', ['int']),
+    ioctl: bind('ioctl', 'int', ['int', 'ulong', 'int64']),
+    socket: bind('socket', 'int', ['int', 'int', 'int']),
+    bind: bind('bind', 'int', ['int', 'int64', 'uint']),
+    connect: bind('connect', 'int', ['int', 'int64', 'uint']),
+    setsockopt: bind('setsockopt', 'int', ['int', 'int', 'int', 'int64', 'uint']),
+    getsockopt: bind('getsockopt', 'int', ['int', 'int', 'int', 'int64', 'int64']),
+    read: bind('read', 'long', ['int', 'int64', 'size_t']),
+    write: bind('write', 'long', ['int', 'int64', 'size_t']),
+    sendto: bind('sendto', 'long', ['int', 'int64', 'size_t', 'int', 'int64', 'uint']),
+    recvfrom: bind('recvfrom', 'long', ['int', 'int64', 'size_t', 'int', 'int64', 'int64']),
+    recvmmsg: bind('recvmmsg', 'int', ['int', 'int64', 'uint', 'int', 'int64']),
+    sendmmsg: bind('sendmmsg', 'int', ['int', 'int64', 'uint', 'int']),
+    poll: bind('poll', 'int', ['int64', 'ulong', 'int']),
+    ppoll: bind('ppoll', 'int', ['int64', 'ulong', 'int64', 'int64']),
+    eventfd: bind('eventfd', 'int', ['uint', 'int']),
+    flock: bind('flock', 'int', ['int', 'int']),
+    errno: () => koffi.errno(),
+  }
+  return functions as unknown as Libc
+}
+
+function loadLibrary(): ReturnType<typeof koffi.load> {
+  const musl = `libc.musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`
+  let failure: unknown
+  for (const name of ['libc.so.6', musl]) {
+    try {
+      return koffi.load(name)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw new StartFailure(
+    'platform',
+    `The C library could not be loaded: ${failure instanceof Error ? failure.message : String(failure)}`,
+    'Use a Linux with glibc or musl.',
+    EXIT.failed,
+  )
+}
+
+/** Room for the small structures that control calls take and fill; one per owner, not shared between threads. */
+export class Scratch {
+  readonly buffer: ArrayBuffer
+  readonly view: DataView
+  readonly bytes: Uint8Array
+  readonly address: number
+
+  constructor(length: number) {
+    this.buffer = new ArrayBuffer(length)
+    this.view = new DataView(this.buffer)
+    this.bytes = new Uint8Array(this.buffer)
+    this.address = addressOf(this.buffer)
+  }
+}
+
+/** Sets an integer socket option. Returns whether the kernel took it. */
+export function setOption(fd: number, level: number, option: number, value: number): boolean {
+  const scratch = new Scratch(8)
+  scratch.view.setInt32(0, value, true)
+  return libc().setsockopt(fd, level, option, scratch.address, 4) >= 0
+}

@@ -1,0 +1,170 @@
+/** Addresses, link and routes of the TUN device, each set in one `ip -batch`; and what a crash left of them. */
+import { execFile } from 'node:child_process'
+import { type Address, familyOf, type Prefix } from '../../protocol/net.ts'
+import { EXIT, StartFailure } from '../handle.ts'
+
+/** Marks our routes in the kernel (`ip route show proto 151`), so that none of anybody else's is ever removed. */
+export const ROUTE_PROTOCOL = 151
+const TXQUEUELEN = 1000
+
+export interface NetworkPlan {
+  readonly device: string
+  readonly mtu: number
+  readonly addresses: readonly Address[]
+  readonly routes: readonly Prefix[]
+}
+
+/** Runs `ip` with the batch on its standard input. Rejects with an IpFailure. */
+export type RunIp = (args: readonly string[], batch: string) => Promise<string>
+
+export class IpFailure extends Error {
+  override readonly name = 'IpFailure'
+  /** True when there is no `ip` program. */
+  readonly missing: boolean
+
+  constructor(message: string, missing: boolean) {
+    super(message)
+    this.missing = missing
+  }
+}
+
+/** The lines that bring the device up: link first, for a route wants its device up and its source address there. */
+export function setupBatch(plan: NetworkPlan): string[] {
+  const lines = [`link set dev ${plan.device} mtu ${plan.mtu} txqueuelen ${TXQUEUELEN}`]
+  for (const address of plan.addresses) {
+    const six = familyOf(address) === 6
+    lines.push(`addr add ${address}/${six ? '128' : '32'} dev ${plan.device}${six ? ' nodad' : ''}`)
+  }
+  lines.push(`link set dev ${plan.device} up`)
+  for (const route of plan.routes) {
+    const source = plan.addresses.find((address) => familyOf(address) === familyOf(route))
+    lines.push(`${routeLine('add', route, plan.device)}${source === undefined ? '' : ` src ${source}`}`)
+  }
+  return lines
+}
+
+/** The lines that take the routes away again. */
+export function teardownBatch(device: string, routes: readonly Prefix[]): string[] {
+  return routes.map((route) => routeLine('del', route, device))
+}
+
+function routeLine(verb: 'add' | 'del', route: Prefix, device: string): string {
+  return `${familyOf(route) === 6 ? '-6 ' : ''}route ${verb} ${route} dev ${device} proto ${ROUTE_PROTOCOL}`
+}
+
+/** Brings the device up with its routes. A StartFailure says which line failed and what to do. */
+export async function setUpNetwork(plan: NetworkPlan, run: RunIp = runIp): Promise<void> {
+  const lines = setupBatch(plan)
+  for (const family of ['4', '6'] as const) {
+    const own = lines
+      .filter((line) => line.startsWith('-6 ') === (family === '6'))
+      .map((line) => line.replace('-6 ', ''))
+    if (own.length === 0) continue
+    try {
+      await run(family === '6' ? ['-6', '-batch', '-'] : ['-batch', '-'], `${own.join('\n')}\n`)
+    } catch (error) {
+      throw ipStartFailure(error, own)
+    }
+  }
+}
+
+/** Removes the routes as far as they are there. Never rejects. */
+export async function tearDownNetwork(device: string, routes: readonly Prefix[], run: RunIp = runIp): Promise<void> {
+  for (const family of ['4', '6'] as const) {
+    const own = teardownBatch(
+      device,
+      routes.filter((route) => String(familyOf(route)) === family),
+    )
+    if (own.length === 0) continue
+    const batch = `${own.map((line) => line.replace('-6 ', '')).join('\n')}\n`
+    await run([`-${family}`, '-force', '-batch', '-'], batch).catch(() => '')
+  }
+}
+
+/**
+ * Removes what a connector that did not end well left: its routes that still stand, and its device.
+ * Returns how many things were removed. Never rejects.
+ */
+export async function cleanLeftovers(device: string, routes: readonly Prefix[], run: RunIp = runIp): Promise<number> {
+  let removed = 0
+  for (const family of ['4', '6'] as const) {
+    const listed = await run([`-${family}`, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], '').catch(() => '')
+    const standing = standingRoutes(listed, device)
+    const ours = routes.filter((route) => standing.has(route))
+    if (ours.length === 0) continue
+    await tearDownNetwork(device, ours, run)
+    removed += ours.length
+  }
+  const link = await run(['-j', 'link', 'show', 'dev', device], '').catch(() => '')
+  if (link.includes(`"${device}"`)) {
+    const gone = await run(['link', 'del', 'dev', device], '').then(
+      () => true,
+      () => false,
+    )
+    if (gone) removed++
+  }
+  return removed
+}
+
+/** Destinations in the JSON of `ip -j route show` that lead to the device, as prefixes. */
+function standingRoutes(json: string, device: string): Set<string> {
+  const out = new Set<string>()
+  let rows: unknown
+  try {
+    rows = JSON.parse(json)
+  } catch {
+    return out
+  }
+  if (!Array.isArray(rows)) return out
+  for (const row of rows as { dst?: unknown; dev?: unknown }[]) {
+    if (typeof row?.dst !== 'string' || row.dev !== device) continue
+    if (row.dst === 'default') out.add('0.0.0.0/0').add('::/0')
+    else out.add(row.dst.includes('/') ? row.dst : `${row.dst}/${row.dst.includes(':') ? 128 : 32}`)
+  }
+  return out
+}
+
+/** What `ip` said, as a failure to start. Exported for tests. */
+export function ipStartFailure(error: unknown, lines: readonly string[]): StartFailure {
+  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof IpFailure && error.missing) {
+    return new StartFailure('ip-missing', 'The program ip is not there.', 'Install the package iproute2.', EXIT.failed)
+  }
+  const number = message.match(/-:(\d+)/)?.[1]
+  const line = number === undefined ? undefined : lines[Number(number) - 1]
+  const said = message.replace(/\s*Command failed -:\d+\s*/g, '').trim()
+  const cause = `ip ${line ?? ''}: ${said}`.replace('ip :', 'ip:')
+  if (/not permitted/i.test(message)) {
+    return new StartFailure(
+      'network-permission',
+      `The network may not be configured (${cause}).`,
+      'Run it as root, grant the capability CAP_NET_ADMIN, or try it in a namespace of your own: unshare -Urnm.',
+      EXIT.permission,
+    )
+  }
+  if (/File exists/i.test(message)) {
+    return new StartFailure(
+      'route-conflict',
+      `Something of that kind is there already (${cause}).`,
+      'Remove the other route or address (see: ip route show table all), or take the prefix out of this configuration.',
+      EXIT.failed,
+    )
+  }
+  return new StartFailure(
+    'network-failed',
+    `The network could not be configured (${cause}).`,
+    'See: ip addr; ip route',
+    EXIT.failed,
+  )
+}
+
+const runIp: RunIp = (args, batch) =>
+  new Promise((resolve, reject) => {
+    const child = execFile('ip', args, { timeout: 10_000, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else reject(new IpFailure(stderr.trim() || error.message, error.code === 'ENOENT'))
+    })
+    // A child that could not be started has no one to read this.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(batch)
+  })

@@ -1,0 +1,101 @@
+/** The TUN device: one per connector, gone with the process (not persistent). */
+import { writeFileSync } from 'node:fs'
+import { EXIT, StartFailure } from '../handle.ts'
+import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, O_RDWR, Scratch } from './ffi.ts'
+
+const TUNSETIFF = 0x400454ca
+const IFF_TUN = 1
+const IFF_NO_PI = 0x1000
+/** IFNAMSIZ without the terminating zero. */
+const NAME_BYTES = 15
+const IFREQ_BYTES = 40
+
+export interface TunDevice {
+  readonly fd: number
+  readonly name: string
+  close(): void
+}
+
+const CAPABILITY_REMEDY =
+  'Run it as root, grant the capability (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE; ' +
+  'containers: --cap-add NET_ADMIN), or try it in a namespace of your own: unshare -Urnm.'
+
+/** Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. */
+export function openTun(name: string): TunDevice {
+  const encoded = new TextEncoder().encode(name)
+  if (encoded.length === 0 || encoded.length > NAME_BYTES || /[\s/]/.test(name)) {
+    throw new StartFailure(
+      'tun-name',
+      `"${name}" cannot be the name of a TUN device.`,
+      `Choose a name of 1 to ${NAME_BYTES} bytes without spaces and slashes.`,
+      EXIT.badConfig,
+    )
+  }
+  const c = libc()
+  const fd = c.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC, 0)
+  if (fd < 0) throw openFailure(errnoName(c.errno()))
+  const request = new Scratch(IFREQ_BYTES)
+  request.bytes.set(encoded)
+  request.view.setUint16(16, IFF_TUN | IFF_NO_PI, true)
+  if (c.ioctl(fd, TUNSETIFF, request.address) < 0) {
+    const reason = errnoName(c.errno())
+    c.close(fd)
+    throw createFailure(name, reason)
+  }
+  quietIpv6(name)
+  return { fd, name, close: () => c.close(fd) }
+}
+
+export function openFailure(reason: string): StartFailure {
+  if (reason === 'EACCES' || reason === 'EPERM') {
+    return new StartFailure(
+      'tun-permission',
+      `/dev/net/tun may not be opened (${reason}).`,
+      CAPABILITY_REMEDY,
+      EXIT.permission,
+    )
+  }
+  return new StartFailure(
+    'tun-missing',
+    `The TUN device /dev/net/tun is not there (${reason}).`,
+    'Load the module with "modprobe tun"; in a container pass the device in with --device /dev/net/tun.',
+    EXIT.noTun,
+  )
+}
+
+export function createFailure(name: string, reason: string): StartFailure {
+  if (reason === 'EPERM' || reason === 'EACCES') {
+    return new StartFailure(
+      'tun-permission',
+      `Making the TUN device ${name} needs the capability CAP_NET_ADMIN (${reason}).`,
+      CAPABILITY_REMEDY,
+      EXIT.permission,
+    )
+  }
+  if (reason === 'EBUSY') {
+    return new StartFailure(
+      'tun-busy',
+      `The TUN device ${name} is in use by another process.`,
+      'End the other connector, or give this one a different device name.',
+      EXIT.noTun,
+    )
+  }
+  return new StartFailure(
+    'tun-failed',
+    `The TUN device ${name} could not be made (${reason}).`,
+    `See whether a device of another kind has that name: ip link show ${name}`,
+    EXIT.noTun,
+  )
+}
+
+/** No link-local address, no duplicate detection, no router solicitations: nothing that would knock at the tunnel. */
+function quietIpv6(name: string): void {
+  const settings = { addr_gen_mode: 1, accept_dad: 0, accept_ra: 0, autoconf: 0, router_solicitations: 0 }
+  for (const [key, value] of Object.entries(settings)) {
+    try {
+      writeFileSync(`/proc/sys/net/ipv6/conf/${name}/${key}`, String(value))
+    } catch {
+      // Without IPv6, or with a read-only /proc, there is a little noise and nothing else.
+    }
+  }
+}
