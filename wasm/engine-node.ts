@@ -1,0 +1,146 @@
+/**
+ * The packet engine in plain TypeScript on `node:crypto`: what the WebAssembly engine is compared against, and
+ * the place to read what a packet goes through. Written after the RFCs, without care for speed.
+ */
+import { type Address, addressBytes, formatAddress, type Prefix, type SocketAddress } from '../protocol/net.ts'
+import { BATCH, DROP_FRAGMENT_TIMEOUT, MAX_INNER, NAME_STRIDE, SLOT_BYTES } from './abi.ts'
+import {
+  type AeadSuite,
+  type Encapsulation,
+  EngineError,
+  type GroupHandle,
+  type PacketEngine,
+  type SaHandle,
+  type SaKeys,
+  type TunnelHandle,
+} from './packet-engine.ts'
+import * as aead from './reference/aead.ts'
+import { getU16 } from './reference/bytes.ts'
+import { innerMtu } from './reference/choose.ts'
+import { openDatagram } from './reference/open-path.ts'
+import { sealPacket } from './reference/seal-path.ts'
+import { createState, type EngineState } from './reference/state.ts'
+import { checkGroup } from './reference/tables.ts'
+
+/** Linux socket address families, in the host's byte order at the start of a name. */
+const AF_INET = 2
+const AF_INET6 = 10
+const NONCE_BYTES = 12
+
+/** An engine with empty tables. */
+export function createNodeEngine(): PacketEngine {
+  const engine = createState()
+  const { memory, tables, routes, tally } = engine
+  return {
+    kind: 'node',
+    memory: memory.buffer,
+    lanRx: memory.lanRx,
+    wireRx: memory.wireRx,
+    lanTx: memory.lanTx,
+    wireTx: memory.wireTx,
+    installInbound: (sa) => tables.installInbound(sa),
+    installOutbound: (sa) => tables.installOutbound(sa),
+    removeSa: (sa) => tables.removeSa(sa),
+    setEndpoint: (handle, endpoint) => tables.setEndpoint(handle, endpoint),
+    setTunnel: (handle, tunnel) => tables.setTunnel(handle, tunnel),
+    removeTunnel: (handle) => removeTunnel(engine, handle),
+    setGroup: (handle, tunnels) => tables.setGroup(handle, tunnels),
+    setRoute: (prefix, group) => setRoute(engine, prefix, group),
+    removeRoute: (prefix) => routes.remove(prefix),
+    lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
+    innerMtu: (sa) => innerMtuOf(engine, sa),
+    sealBatch: (first, count, now) => sealBatch(engine, first, count, now),
+    openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
+    pollEvent: () => tally.poll(),
+    counters: (sa) => tables.sa(sa).tally.report(),
+    drops: () => tally.report(),
+    installAead: (suite: AeadSuite, key) => tables.installAead(suite, key),
+    aeadSeal: (key, nonce, aad, plaintext) => aeadSeal(engine, key, nonce, aad, plaintext),
+    aeadOpen: (key, nonce, aad, sealed) => aeadOpen(engine, key, nonce, aad, sealed),
+  }
+}
+
+function removeTunnel(engine: EngineState, handle: TunnelHandle): void {
+  engine.tables.removeTunnel(handle)
+  engine.noSaAt.delete(handle)
+}
+
+function setRoute(engine: EngineState, prefix: Prefix, group: GroupHandle): void {
+  checkGroup(group)
+  engine.routes.set(prefix, group)
+}
+
+function innerMtuOf(engine: EngineState, handle: SaHandle): number {
+  const state = engine.tables.outbound(handle)
+  const tunnel = engine.tables.tunnel(state.sa.tunnel)
+  const mtu = tunnel && innerMtu(engine.tables, state, tunnel)
+  return mtu ?? 0
+}
+
+function sealBatch(engine: EngineState, first: number, count: number, now: number): number {
+  startBatch(engine, now)
+  const end = Math.min(first + count, BATCH)
+  for (let slot = first; slot < end; slot++) {
+    const length = Math.min(engine.memory.lanRx.length[slot]!, SLOT_BYTES)
+    if (!sealPacket(engine, engine.memory.lanRx.slot(slot, length), now)) return slot - first
+  }
+  return end - first
+}
+
+function openBatch(engine: EngineState, count: number, encapsulation: Encapsulation, now: number): void {
+  startBatch(engine, now)
+  const { wireRx } = engine.memory
+  for (let slot = 0; slot < Math.min(count, BATCH); slot++) {
+    const bytes = wireRx.slot(slot, Math.min(wireRx.length[slot]!, SLOT_BYTES)).slice()
+    const remote = remoteOf(engine, slot)
+    wireRx.verdict[slot] = openDatagram(engine, { bytes, encapsulation, remote, tos: wireRx.tos[slot]!, now })
+  }
+}
+
+function startBatch(engine: EngineState, now: number): void {
+  engine.memory.lanTx.clear()
+  engine.memory.wireTx.clear()
+  const expired = engine.reassembly.expire(now)
+  for (let i = 0; i < expired; i++) engine.tally.drop(DROP_FRAGMENT_TIMEOUT)
+}
+
+/** The sender of a datagram, out of the sockaddr beside its slot. */
+function remoteOf(engine: EngineState, slot: number): SocketAddress {
+  const name = new Uint8Array(engine.memory.buffer, engine.memory.wireRx.names + slot * NAME_STRIDE, NAME_STRIDE)
+  const family = name[0]! | (name[1]! << 8)
+  const port = getU16(name, 2)
+  if (family === AF_INET) return { address: formatAddress(name.subarray(4, 8)), port }
+  if (family === AF_INET6) return { address: formatAddress(name.subarray(8, 24)), port }
+  return { address: formatAddress(new Uint8Array(4)), port: 0 }
+}
+
+function aeadSeal(
+  engine: EngineState,
+  handle: SaHandle,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array {
+  const keys = bareKey(engine, handle, nonce)
+  if (plaintext.length > MAX_INNER) throw new EngineError(`plaintext of ${plaintext.length} bytes`)
+  return aead.aeadSeal(keys.suite, keys.key, nonce, aad, plaintext)
+}
+
+function aeadOpen(
+  engine: EngineState,
+  handle: SaHandle,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  const keys = bareKey(engine, handle, nonce)
+  if (sealed.length > MAX_INNER + aead.TAG_BYTES) throw new EngineError(`sealed text of ${sealed.length} bytes`)
+  return aead.aeadOpen(keys.suite, keys.key, nonce, aad, sealed)
+}
+
+function bareKey(engine: EngineState, handle: SaHandle, nonce: Uint8Array): SaKeys {
+  const state = engine.tables.sa(handle)
+  if (state.kind !== 'aead') throw new EngineError(`handle ${handle} is not a bare key`)
+  if (nonce.length !== NONCE_BYTES) throw new EngineError(`nonce of ${nonce.length} bytes`)
+  return state.sa
+}

@@ -1,0 +1,70 @@
+/** Which SA carries a LAN packet: route, group, tunnels, SAs (RFC 4301 section 5.1). */
+import { DROP_HARD_LIMIT, DROP_NO_ROUTE, DROP_NO_SA, DROP_SELECTOR_OUT, MAX_INNER } from '../abi.ts'
+import type { Encapsulation, Tunnel, TunnelHandle } from '../packet-engine.ts'
+import { innerCapacity } from './esp.ts'
+import type { ForwardingTable } from './fib.ts'
+import type { IpPacket } from './ip.ts'
+import { matchPacket } from './selectors.ts'
+import type { OutboundState, Tables } from './tables.ts'
+
+export type Choice =
+  | {
+      readonly type: 'carry' | 'reassemble'
+      readonly state: OutboundState
+      readonly tunnel: Tunnel
+      readonly mtu: number
+    }
+  | {
+      readonly type: 'drop'
+      readonly reason: number
+      readonly state?: OutboundState
+      /** The tunnel that has no SA. */
+      readonly wants?: TunnelHandle
+    }
+
+interface Candidate {
+  readonly state: OutboundState
+  readonly tunnel: Tunnel
+  readonly mtu: number
+}
+
+/** The first SA in order that takes the packet and is not at its hard limit. */
+export function chooseSa(tables: Tables, routes: ForwardingTable, packet: IpPacket): Choice {
+  const group = routes.lookup(packet.destination)
+  if (group === undefined) return { type: 'drop', reason: DROP_NO_ROUTE }
+  const members = tables.members(group)
+  const candidates = members.flatMap((member) => candidatesOf(tables, member))
+  let stopped: OutboundState | undefined
+  for (const candidate of candidates) {
+    const match = matchPacket(candidate.state.selectors, packet)
+    if (match === 'no') continue
+    if (!candidate.state.stopped) return { type: match === 'yes' ? 'carry' : 'reassemble', ...candidate }
+    stopped ??= candidate.state
+  }
+  if (stopped !== undefined) return { type: 'drop', reason: DROP_HARD_LIMIT, state: stopped }
+  if (candidates.length > 0) return { type: 'drop', reason: DROP_SELECTOR_OUT }
+  const wants = members.find((member) => tables.tunnel(member) !== undefined)
+  return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
+}
+
+function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {
+  const tunnel = tables.tunnel(handle)
+  if (tunnel === undefined) return []
+  return tunnel.sas.flatMap((sa) => {
+    const state = tables.outbound(sa)
+    const mtu = innerMtu(tables, state, tunnel)
+    return mtu === undefined ? [] : [{ state, tunnel, mtu }]
+  })
+}
+
+/** Largest inner packet for an SA, in bytes; undefined while its endpoint is not known. */
+export function innerMtu(tables: Tables, state: OutboundState, tunnel: Tunnel): number | undefined {
+  const endpoint = tables.endpoint(state.sa.endpoint)
+  if (endpoint === undefined) return undefined
+  return mtuInside(tunnel.pathMtu, endpoint.remote.address.includes(':') ? 6 : 4, endpoint.encapsulation)
+}
+
+export function mtuInside(pathMtu: number, outer: 4 | 6, encapsulation: Encapsulation): number {
+  const headers = (outer === 4 ? 20 : 40) + (encapsulation === 'udp' ? 8 : 0)
+  return Math.min(innerCapacity(pathMtu - headers), MAX_INNER)
+}

@@ -1,0 +1,184 @@
+/** Wire to LAN: one datagram through replay check, decryption, policy. */
+
+import { type SocketAddress, sameSocketAddress } from '../../protocol/net.ts'
+import {
+  DROP_AUTH_FAILED,
+  DROP_BAD_HEADER,
+  DROP_BAD_INNER,
+  DROP_BAD_NEXT_HEADER,
+  DROP_BAD_PADDING,
+  DROP_ECN,
+  DROP_FRAGMENT_LIMIT,
+  DROP_OUTBOX_FULL,
+  DROP_OVERSIZED,
+  DROP_REPLAYED,
+  DROP_SELECTOR_IN,
+  DROP_TOO_OLD,
+  DROP_TRUNCATED,
+  DROP_UNKNOWN_SPI,
+  MAX_INNER,
+  MAX_OUTER,
+  VERDICT_CONSUMED,
+  VERDICT_DELIVERED,
+  VERDICT_DROPPED,
+  VERDICT_IKE,
+  VERDICT_KEEPALIVE,
+} from '../abi.ts'
+import type { Encapsulation } from '../packet-engine.ts'
+import { innerMtu } from './choose.ts'
+import { decapsulatedEcn, ecnOf } from './ecn.ts'
+import {
+  ESP_MIN,
+  type EspPayload,
+  NEXT_IPV4,
+  NEXT_IPV6,
+  NEXT_NONE,
+  openEsp,
+  spiOf,
+  splitTrailer,
+  wireSequence,
+} from './esp.ts'
+import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
+import { type IpPacket, isFault, parseIp, writeTos } from './ip.ts'
+import { clampMss, mssFor } from './mss.ts'
+import type { Datagram } from './reassembly.ts'
+import { inferSequence } from './replay.ts'
+import { matchPacket } from './selectors.ts'
+import type { EngineState } from './state.ts'
+import type { InboundState } from './tables.ts'
+
+export interface Arrival {
+  readonly bytes: Uint8Array
+  readonly encapsulation: Encapsulation
+  readonly remote: SocketAddress
+  /** TOS octet of the outer header. */
+  readonly tos: number
+  readonly now: number
+}
+
+/** Returns VERDICT_*; what goes to the LAN is in `lanTx`. */
+export function openDatagram(engine: EngineState, arrival: Arrival): number {
+  const { bytes, encapsulation, remote } = arrival
+  if (encapsulation === 'udp') {
+    if (bytes.length === 1 && bytes[0] === 0xff) return VERDICT_KEEPALIVE
+    if (bytes.length >= 4 && spiOf(bytes) === 0) return VERDICT_IKE
+  }
+  if (bytes.length > MAX_OUTER) return drop(engine, DROP_OVERSIZED)
+  if (bytes.length < ESP_MIN) return drop(engine, DROP_TRUNCATED)
+  const state = engine.tables.inboundBySpi(spiOf(bytes))
+  if (state === undefined) {
+    if (engine.unknownSpiRate.take(arrival.now)) engine.tally.event({ type: 'unknown-spi', spi: spiOf(bytes), remote })
+    return drop(engine, DROP_UNKNOWN_SPI)
+  }
+  return openWith(engine, state, arrival)
+}
+
+function drop(engine: EngineState, reason: number, state?: InboundState): number {
+  engine.tally.drop(reason, state?.tally)
+  return VERDICT_DROPPED
+}
+
+/** Window check, verification, window commit, in this order (RFC 4303 section 3.4.3). */
+function openWith(engine: EngineState, state: InboundState, arrival: Arrival): number {
+  const sequence = sequenceOf(state, wireSequence(arrival.bytes))
+  const fresh = sequence === undefined ? 'too-old' : state.window.check(sequence)
+  if (fresh === 'too-old') return drop(engine, DROP_TOO_OLD, state)
+  if (fresh === 'replayed') return drop(engine, DROP_REPLAYED, state)
+  const plaintext = openEsp(state.sa, sequence!, arrival.bytes)
+  if (plaintext === undefined) return drop(engine, DROP_AUTH_FAILED, state)
+  if (state.window.commit(sequence!)) reportMove(engine, state, arrival)
+  const esp = splitTrailer(plaintext)
+  if (esp === undefined) return drop(engine, DROP_BAD_PADDING, state)
+  return deliverPayload(engine, state, esp, arrival)
+}
+
+function sequenceOf(state: InboundState, low: number): bigint | undefined {
+  return state.sa.esn ? inferSequence(state.window.highest, state.window.size, low) : BigInt(low)
+}
+
+/** A peer behind a moving NAT is followed by the host (RFC 7296 section 2.23). */
+function reportMove(engine: EngineState, state: InboundState, arrival: Arrival): void {
+  if (arrival.encapsulation !== 'udp') return
+  const { remote } = arrival
+  const before = state.peer
+  state.peer = remote
+  if (before === undefined || sameSocketAddress(before, remote)) return
+  engine.tally.event({ type: 'peer-moved', sa: state.handle, remote })
+}
+
+function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayload, arrival: Arrival): number {
+  if (esp.nextHeader === NEXT_NONE) {
+    state.tally.passed(0, arrival.now)
+    return VERDICT_CONSUMED
+  }
+  if (esp.nextHeader !== NEXT_IPV4 && esp.nextHeader !== NEXT_IPV6) return drop(engine, DROP_BAD_NEXT_HEADER, state)
+  const packet = parseIp(esp.payload)
+  if (isFault(packet) || packet.version !== (esp.nextHeader === NEXT_IPV4 ? 4 : 6)) {
+    return drop(engine, DROP_BAD_INNER, state)
+  }
+  const ecn = decapsulatedEcn(ecnOf(packet.tos), ecnOf(arrival.tos))
+  if (ecn === undefined) return drop(engine, DROP_ECN, state)
+  const marked = ecn === ecnOf(packet.tos) ? packet : withTos(packet, (packet.tos & 0xfc) | ecn)
+  return deliverPacket(engine, state, marked, arrival.now)
+}
+
+function withTos(packet: IpPacket, tos: number): IpPacket {
+  writeTos(packet.bytes, tos)
+  return { ...packet, tos }
+}
+
+function deliverPacket(engine: EngineState, state: InboundState, packet: IpPacket, now: number): number {
+  const match = matchPacket(state.selectors, packet)
+  if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
+  if (match === 'unknown') return reassemble(engine, state, packet, now)
+  return deliver(engine, state, packet, undefined, packet.bytes.length, now)
+}
+
+/** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
+function reassemble(engine: EngineState, state: InboundState, fragment: IpPacket, now: number): number {
+  const step = engine.reassembly.offer(fragment, `in ${state.handle}`, now)
+  step.apply()
+  for (let i = 0; i < step.evicted; i++) engine.tally.drop(DROP_FRAGMENT_LIMIT)
+  const { result } = step
+  if (result.type === 'dropped') {
+    return drop(engine, result.reason === DROP_BAD_HEADER ? DROP_BAD_INNER : result.reason, state)
+  }
+  if (result.type === 'kept') {
+    state.tally.passed(fragment.bytes.length, now)
+    return VERDICT_CONSUMED
+  }
+  const packet = parseIp(result.datagram.bytes)
+  if (isFault(packet)) return drop(engine, DROP_BAD_INNER, state)
+  if (matchPacket(state.selectors, packet) !== 'yes') return drop(engine, DROP_SELECTOR_IN, state)
+  return deliver(engine, state, packet, result.datagram, fragment.bytes.length, now)
+}
+
+function deliver(
+  engine: EngineState,
+  state: InboundState,
+  packet: IpPacket,
+  datagram: Datagram | undefined,
+  innerBytes: number,
+  now: number,
+): number {
+  clampTowardsLan(engine, state, packet)
+  const pieces = piecesFor(packet, datagram)
+  if (pieces.length > engine.memory.lanTx.room) return drop(engine, DROP_OUTBOX_FULL, state)
+  for (const piece of pieces) engine.memory.lanTx.push(piece)
+  state.tally.passed(innerBytes, now)
+  return VERDICT_DELIVERED
+}
+
+/** Only a reassembled datagram can be larger than a slot's packet; it is cut again as its source had to. */
+function piecesFor(packet: IpPacket, datagram: Datagram | undefined): Uint8Array[] {
+  if (datagram === undefined || packet.bytes.length <= MAX_INNER) return [packet.bytes]
+  return packet.version === 4 ? fragmentIpv4(packet, MAX_INNER) : fragmentIpv6(packet.bytes, datagram.place!, MAX_INNER)
+}
+
+/** What the peer's host offers bounds what ours sends, through the tunnel's first outbound SA. */
+function clampTowardsLan(engine: EngineState, state: InboundState, packet: IpPacket): void {
+  const tunnel = engine.tables.tunnel(state.sa.tunnel)
+  if (tunnel === undefined || !tunnel.clampMss || tunnel.sas.length === 0) return
+  const mtu = innerMtu(engine.tables, engine.tables.outbound(tunnel.sas[0]!), tunnel)
+  if (mtu !== undefined) clampMss(packet, mssFor(packet.version, mtu))
+}

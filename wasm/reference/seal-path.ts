@@ -1,0 +1,139 @@
+/** LAN to wire: one packet through policy, fragmentation and encryption. */
+import {
+  DROP_FRAGMENT_LIMIT,
+  DROP_HARD_LIMIT,
+  DROP_ICMP_RATE,
+  DROP_OUTBOX_FULL,
+  DROP_OVERSIZED,
+  DROP_TOO_BIG,
+  MAX_INNER,
+  OUTBOX,
+} from '../abi.ts'
+import type { TunnelHandle } from '../packet-engine.ts'
+import { type Choice, chooseSa } from './choose.ts'
+import { outerTos } from './ecn.ts'
+import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp.ts'
+import { fragmentIpv4, fragmentIpv6, type Ipv6FragmentPlace } from './fragment.ts'
+import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer } from './icmp.ts'
+import { type IpPacket, isFault, parseIp } from './ip.ts'
+import { hardReached, softReached } from './limits.ts'
+import { clampMss, mssFor } from './mss.ts'
+import type { EngineState } from './state.ts'
+import type { OutboundState } from './tables.ts'
+
+type Carry = Extract<Choice, { type: 'carry' | 'reassemble' }>
+
+/** False when the outbox has no room for what the packet becomes; then nothing has changed. */
+export function sealPacket(engine: EngineState, input: Uint8Array, now: number): boolean {
+  if (input.length > MAX_INNER) return drop(engine, DROP_OVERSIZED)
+  const packet = parseIp(input.slice())
+  if (isFault(packet)) return drop(engine, packet.fault)
+  const choice = chooseSa(engine.tables, engine.routes, packet)
+  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'reassemble') return reassemble(engine, packet, choice.state, now)
+  return carry(engine, packet, undefined, choice, now)
+}
+
+function drop(engine: EngineState, reason: number, state?: OutboundState): true {
+  engine.tally.drop(reason, state?.tally)
+  return true
+}
+
+function refuse(engine: EngineState, choice: Extract<Choice, { type: 'drop' }>, now: number): true {
+  if (choice.wants !== undefined) reportNoSa(engine, choice.wants, now)
+  return drop(engine, choice.reason, choice.state)
+}
+
+/** Once a second for each tunnel. */
+function reportNoSa(engine: EngineState, tunnel: TunnelHandle, now: number): void {
+  if (now - (engine.noSaAt.get(tunnel) ?? Number.NEGATIVE_INFINITY) < 1000) return
+  engine.noSaAt.set(tunnel, now)
+  engine.tally.event({ type: 'no-sa', tunnel })
+}
+
+/** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
+function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState, now: number): boolean {
+  const step = engine.reassembly.offer(packet, 'out', now)
+  if (step.result.type === 'complete') {
+    const done = sealDatagram(engine, step.result.datagram.bytes, step.result.datagram.place, now)
+    if (done) step.apply()
+    return done
+  }
+  step.apply()
+  for (let i = 0; i < step.evicted; i++) engine.tally.drop(DROP_FRAGMENT_LIMIT)
+  if (step.result.type === 'dropped') engine.tally.drop(step.result.reason, state.tally)
+  return true
+}
+
+function sealDatagram(
+  engine: EngineState,
+  bytes: Uint8Array,
+  place: Ipv6FragmentPlace | undefined,
+  now: number,
+): boolean {
+  const packet = parseIp(bytes)
+  if (isFault(packet)) return drop(engine, packet.fault)
+  const choice = chooseSa(engine.tables, engine.routes, packet)
+  if (choice.type === 'drop') return refuse(engine, choice, now)
+  return carry(engine, packet, place, choice, now)
+}
+
+function carry(
+  engine: EngineState,
+  packet: IpPacket,
+  place: Ipv6FragmentPlace | undefined,
+  choice: Carry,
+  now: number,
+): boolean {
+  if (choice.tunnel.clampMss) clampMss(packet, mssFor(packet.version, choice.mtu))
+  const pieces = piecesFor(packet, place, choice.mtu)
+  if (pieces === undefined) return answerTooBig(engine, packet, choice, now)
+  if (pieces.length > OUTBOX) return drop(engine, DROP_OUTBOX_FULL, choice.state)
+  if (pieces.length > engine.memory.wireTx.room) return false
+  const nextHeader = packet.version === 4 ? NEXT_IPV4 : NEXT_IPV6
+  const tos = outerTos(packet.tos, choice.tunnel.copyDscp)
+  for (const piece of pieces) {
+    if (choice.state.stopped) return drop(engine, DROP_HARD_LIMIT, choice.state)
+    sendPiece(engine, choice.state, nextHeader, piece, tos, now)
+  }
+  return true
+}
+
+/** The packet, or its fragments, or undefined where it may not be cut. */
+function piecesFor(packet: IpPacket, place: Ipv6FragmentPlace | undefined, mtu: number): Uint8Array[] | undefined {
+  // A path that cannot carry the 1,280 bytes of every IPv6 link gets them all the same, to be cut outside.
+  const limit = packet.version === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu
+  if (packet.bytes.length <= limit) return [packet.bytes]
+  if (packet.version === 6) return place === undefined ? undefined : fragmentIpv6(packet.bytes, place, limit)
+  return packet.dontFragment ? undefined : fragmentIpv4(packet, limit)
+}
+
+function answerTooBig(engine: EngineState, packet: IpPacket, choice: Carry, now: number): true {
+  engine.tally.drop(DROP_TOO_BIG, choice.state.tally)
+  if (!mayAnswer(packet)) return true
+  if (!engine.icmpRate.take(now)) return drop(engine, DROP_ICMP_RATE)
+  engine.memory.lanTx.push(tooBigAnswer(packet, choice.mtu))
+  return true
+}
+
+function sendPiece(
+  engine: EngineState,
+  state: OutboundState,
+  nextHeader: number,
+  inner: Uint8Array,
+  tos: number,
+  now: number,
+): void {
+  state.sequence++
+  engine.memory.wireTx.send(sealEsp(state.sa, state.sequence, nextHeader, inner), state.sa.endpoint, tos)
+  state.tally.passed(inner.length, now)
+  const usage = { packets: state.tally.packets, bytes: state.tally.bytes, sequence: state.sequence }
+  if (!state.softReported && softReached(state.sa, usage)) {
+    state.softReported = true
+    engine.tally.event({ type: 'soft-limit', sa: state.handle })
+  }
+  if (hardReached(state.sa, usage)) {
+    state.stopped = true
+    engine.tally.event({ type: 'hard-limit', sa: state.handle })
+  }
+}

@@ -1,0 +1,36 @@
+/** Everything that one engine holds. */
+import { ICMP_PER_SECOND } from '../abi.ts'
+import type { TunnelHandle } from '../packet-engine.ts'
+import { ForwardingTable } from './fib.ts'
+import { createMemory, type EngineMemory } from './memory.ts'
+import { RateLimit } from './rate.ts'
+import { Reassembly } from './reassembly.ts'
+import { Tables } from './tables.ts'
+import { Tally } from './tally.ts'
+
+const UNKNOWN_SPI_PER_SECOND = 10
+
+export interface EngineState {
+  readonly memory: EngineMemory
+  readonly tables: Tables
+  readonly routes: ForwardingTable
+  readonly reassembly: Reassembly
+  readonly icmpRate: RateLimit
+  readonly unknownSpiRate: RateLimit
+  /** When each tunnel's need of an SA was last reported. */
+  readonly noSaAt: Map<TunnelHandle, number>
+  readonly tally: Tally
+}
+
+export function createState(): EngineState {
+  return {
+    memory: createMemory(),
+    tables: new Tables(),
+    routes: new ForwardingTable(),
+    reassembly: new Reassembly(),
+    icmpRate: new RateLimit(ICMP_PER_SECOND),
+    unknownSpiRate: new RateLimit(UNKNOWN_SPI_PER_SECOND),
+    noSaAt: new Map(),
+    tally: new Tally(),
+  }
+}

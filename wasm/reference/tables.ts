@@ -1,0 +1,216 @@
+/** The control side: SAs, endpoints, tunnels, groups. Every refusal is an EngineError and changes nothing. */
+import type { SocketAddress } from '../../protocol/net.ts'
+import {
+  MAX_ENDPOINTS,
+  MAX_GROUP_MEMBERS,
+  MAX_GROUPS,
+  MAX_OUTER,
+  MAX_SAS,
+  MAX_TUNNEL_SAS,
+  MAX_TUNNELS,
+  REPLAY_WINDOW_MAX,
+} from '../abi.ts'
+import {
+  type AeadSuite,
+  type Endpoint,
+  EngineError,
+  type GroupHandle,
+  type InboundSa,
+  type OutboundSa,
+  type SaHandle,
+  type SaKeys,
+  type Tunnel,
+  type TunnelHandle,
+} from '../packet-engine.ts'
+import { keyLength } from './aead.ts'
+import { ReplayWindow } from './replay.ts'
+import { compileSelectors, type SelectorPair } from './selectors.ts'
+import { SaTally } from './tally.ts'
+
+export interface InboundState {
+  readonly kind: 'inbound'
+  readonly handle: SaHandle
+  readonly sa: InboundSa
+  readonly selectors: SelectorPair
+  readonly window: ReplayWindow
+  readonly tally: SaTally
+  /** Where the highest sequence numbers come from; undefined before the first. */
+  peer: SocketAddress | undefined
+}
+
+export interface OutboundState {
+  readonly kind: 'outbound'
+  readonly handle: SaHandle
+  readonly sa: OutboundSa
+  readonly selectors: SelectorPair
+  readonly tally: SaTally
+  /** Of the last packet sent. */
+  sequence: bigint
+  softReported: boolean
+  /** At a hard limit: carries nothing more. */
+  stopped: boolean
+}
+
+export interface BareKey {
+  readonly kind: 'aead'
+  readonly handle: SaHandle
+  readonly sa: SaKeys
+  readonly tally: SaTally
+}
+
+export class Tables {
+  readonly #sas = new Map<SaHandle, InboundState | OutboundState | BareKey>()
+  readonly #inboundBySpi = new Map<number, InboundState>()
+  readonly #endpoints = new Map<number, Endpoint>()
+  readonly #tunnels = new Map<TunnelHandle, Tunnel>()
+  readonly #groups = new Map<GroupHandle, readonly TunnelHandle[]>()
+
+  installInbound(sa: InboundSa): SaHandle {
+    checkKeys(sa)
+    checkSpi(sa.spi)
+    if (this.#inboundBySpi.has(sa.spi)) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
+    if (sa.replayWindow % 64 !== 0 || sa.replayWindow < 0 || sa.replayWindow > REPLAY_WINDOW_MAX) {
+      throw new EngineError(`replay window of ${sa.replayWindow} packets`)
+    }
+    checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
+    const state: InboundState = {
+      kind: 'inbound',
+      handle: this.#freeHandle(),
+      sa: withOwnKeys(sa),
+      selectors: { source: compileSelectors(sa.remote), destination: compileSelectors(sa.local) },
+      window: new ReplayWindow(sa.replayWindow, sa.initialHighest),
+      tally: new SaTally(),
+      peer: undefined,
+    }
+    this.#sas.set(state.handle, state)
+    this.#inboundBySpi.set(sa.spi, state)
+    return state.handle
+  }
+
+  installOutbound(sa: OutboundSa): SaHandle {
+    checkKeys(sa)
+    checkSpi(sa.spi)
+    checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
+    checkHandle('endpoint', sa.endpoint, MAX_ENDPOINTS)
+    const state: OutboundState = {
+      kind: 'outbound',
+      handle: this.#freeHandle(),
+      sa: withOwnKeys(sa),
+      selectors: { source: compileSelectors(sa.local), destination: compileSelectors(sa.remote) },
+      tally: new SaTally(),
+      sequence: sa.initialSequence ?? 0n,
+      softReported: false,
+      stopped: false,
+    }
+    this.#sas.set(state.handle, state)
+    return state.handle
+  }
+
+  installAead(suite: AeadSuite, key: Uint8Array): SaHandle {
+    const keys: SaKeys = { suite, key, salt: new Uint8Array(4) }
+    checkKeys(keys)
+    const handle = this.#freeHandle()
+    this.#sas.set(handle, { kind: 'aead', handle, sa: withOwnKeys(keys), tally: new SaTally() })
+    return handle
+  }
+
+  removeSa(handle: SaHandle): void {
+    const state = this.#sas.get(handle)
+    if (state === undefined) return
+    state.sa.key.fill(0)
+    state.sa.salt.fill(0)
+    this.#sas.delete(handle)
+    if (state.kind === 'inbound') this.#inboundBySpi.delete(state.sa.spi)
+    for (const [name, tunnel] of this.#tunnels) {
+      this.#tunnels.set(name, { ...tunnel, sas: tunnel.sas.filter((sa) => sa !== handle) })
+    }
+  }
+
+  setEndpoint(handle: number, endpoint: Endpoint): void {
+    checkHandle('endpoint', handle, MAX_ENDPOINTS)
+    if (!isIntegerBelow(endpoint.remote.port, 0x10000)) throw new EngineError(`port ${endpoint.remote.port}`)
+    this.#endpoints.set(handle, { ...endpoint })
+  }
+
+  setTunnel(handle: TunnelHandle, tunnel: Tunnel): void {
+    checkHandle('tunnel', handle, MAX_TUNNELS)
+    if (!Number.isInteger(tunnel.pathMtu) || tunnel.pathMtu < 576 || tunnel.pathMtu > MAX_OUTER) {
+      throw new EngineError(`path MTU of ${tunnel.pathMtu} bytes`)
+    }
+    if (tunnel.sas.length > MAX_TUNNEL_SAS) throw new EngineError(`more than ${MAX_TUNNEL_SAS} SAs in one tunnel`)
+    for (const sa of tunnel.sas) this.outbound(sa)
+    this.#tunnels.set(handle, { ...tunnel, sas: [...tunnel.sas] })
+  }
+
+  removeTunnel(handle: TunnelHandle): void {
+    this.#tunnels.delete(handle)
+  }
+
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void {
+    checkGroup(handle)
+    if (tunnels.length > MAX_GROUP_MEMBERS) throw new EngineError(`more than ${MAX_GROUP_MEMBERS} tunnels in one group`)
+    for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    this.#groups.set(handle, [...tunnels])
+  }
+
+  sa(handle: SaHandle): InboundState | OutboundState | BareKey {
+    const state = this.#sas.get(handle)
+    if (state === undefined) throw new EngineError(`no SA with handle ${handle}`)
+    return state
+  }
+
+  outbound(handle: SaHandle): OutboundState {
+    const state = this.sa(handle)
+    if (state.kind !== 'outbound') throw new EngineError(`SA ${handle} is not outbound`)
+    return state
+  }
+
+  inboundBySpi(spi: number): InboundState | undefined {
+    return this.#inboundBySpi.get(spi)
+  }
+
+  endpoint(handle: number): Endpoint | undefined {
+    return this.#endpoints.get(handle)
+  }
+
+  tunnel(handle: TunnelHandle): Tunnel | undefined {
+    return this.#tunnels.get(handle)
+  }
+
+  members(group: GroupHandle): readonly TunnelHandle[] {
+    return this.#groups.get(group) ?? []
+  }
+
+  #freeHandle(): SaHandle {
+    for (let handle = 0; handle < MAX_SAS; handle++) if (!this.#sas.has(handle)) return handle
+    throw new EngineError(`more than ${MAX_SAS} SAs`)
+  }
+}
+
+export function checkGroup(handle: GroupHandle): void {
+  checkHandle('group', handle, MAX_GROUPS)
+}
+
+function checkHandle(what: string, handle: number, limit: number): void {
+  if (!isIntegerBelow(handle, limit)) throw new EngineError(`${what} handle ${handle} is not below ${limit}`)
+}
+
+function isIntegerBelow(value: number, limit: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < limit
+}
+
+/** 0 to 255 are reserved (RFC 4303 section 2.1). */
+function checkSpi(spi: number): void {
+  if (!Number.isInteger(spi) || spi < 256 || spi > 0xffff_ffff) throw new EngineError(`SPI ${spi}`)
+}
+
+function checkKeys(keys: SaKeys): void {
+  if (keys.key.length !== keyLength(keys.suite))
+    throw new EngineError(`key of ${keys.key.length} bytes for ${keys.suite}`)
+  if (keys.salt.length !== 4) throw new EngineError(`salt of ${keys.salt.length} bytes`)
+}
+
+/** The caller wipes its own copy. */
+function withOwnKeys<Sa extends SaKeys>(sa: Sa): Sa {
+  return { ...sa, key: sa.key.slice(), salt: sa.salt.slice() }
+}
