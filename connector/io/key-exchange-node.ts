@@ -1,8 +1,11 @@
 /** Key exchanges on `node:crypto`: MODP (RFC 3526), ECP (RFC 5903) and Curve25519 (RFC 8031). */
 import {
+  createDiffieHellman,
   createDiffieHellmanGroup,
   createECDH,
+  createPrivateKey,
   createPublicKey,
+  type DiffieHellmanGroup,
   diffieHellman,
   generateKeyPairSync,
   type KeyObject,
@@ -25,18 +28,30 @@ const CURVE25519 = 31
 
 /** As `IkeCrypto.generate`. Throws a RangeError for another group. */
 export function generateKeyExchange(group: number): KeyExchange {
-  if (group === CURVE25519) return x25519()
+  return keyExchange(group, undefined)
+}
+
+/**
+ * A key exchange with a given private value, for known answers. Throws a RangeError for another group, or what
+ * OpenSSL throws for a value that does not fit the group.
+ */
+export function keyExchangeFrom(group: number, privateValue: Uint8Array): KeyExchange {
+  return keyExchange(group, privateValue)
+}
+
+function keyExchange(group: number, privateValue: Uint8Array | undefined): KeyExchange {
+  if (group === CURVE25519) return x25519(privateValue)
   const modp = MODP_GROUPS[group]
-  if (modp !== undefined) return modpExchange(modp)
+  if (modp !== undefined) return modpExchange(modp, privateValue)
   const curve = ECP_GROUPS[group]
-  if (curve !== undefined) return ecpExchange(curve)
+  if (curve !== undefined) return ecpExchange(curve, privateValue)
   throw new RangeError(`key exchange group ${group} is not supported`)
 }
 
 /** Public values and secrets have the length of the modulus, zeros in front (RFC 7296 sections 2.14 and 3.4). */
-function modpExchange(name: string): KeyExchange {
-  const exchange = createDiffieHellmanGroup(name)
-  const prime = exchange.getPrime()
+function modpExchange(name: string, privateValue: Uint8Array | undefined): KeyExchange {
+  const exchange = modpGroup(name, privateValue)
+  const prime = new Uint8Array(exchange.getPrime())
   const length = prime.length
   const publicValue = leftPadded(exchange.generateKeys(), length)
   const complete = (peer: Uint8Array) => {
@@ -46,10 +61,20 @@ function modpExchange(name: string): KeyExchange {
   return { publicValue, complete: once(complete) }
 }
 
+function modpGroup(name: string, privateValue: Uint8Array | undefined): DiffieHellmanGroup {
+  const group = createDiffieHellmanGroup(name)
+  if (privateValue === undefined) return group
+  const own = createDiffieHellman(group.getPrime(), group.getGenerator())
+  own.setPrivateKey(privateValue)
+  return own
+}
+
 /** KE data is x | y (RFC 5903 section 7) without the leading 0x04 of SEC 1; the secret is x alone (section 9). */
-function ecpExchange({ name, length }: Curve): KeyExchange {
+function ecpExchange({ name, length }: Curve, privateValue: Uint8Array | undefined): KeyExchange {
   const exchange = createECDH(name)
-  const publicValue = new Uint8Array(exchange.generateKeys().subarray(1))
+  if (privateValue === undefined) exchange.generateKeys()
+  else exchange.setPrivateKey(privateValue)
+  const publicValue = new Uint8Array(exchange.getPublicKey().subarray(1))
   const complete = (peer: Uint8Array) => {
     if (peer.length !== 2 * length) return undefined
     const point = new Uint8Array(1 + peer.length)
@@ -61,25 +86,50 @@ function ecpExchange({ name, length }: Curve): KeyExchange {
   return { publicValue, complete: once(complete) }
 }
 
-/** DER of a SubjectPublicKeyInfo for X25519 (RFC 8410), up to the 32 bytes of the key. */
+/** DER around a raw X25519 key (RFC 8410): all that comes before its 32 bytes. */
 const X25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00)
+const X25519_PKCS8 = Uint8Array.of(
+  0x30,
+  0x2e,
+  0x02,
+  0x01,
+  0x00,
+  0x30,
+  0x05,
+  0x06,
+  0x03,
+  0x2b,
+  0x65,
+  0x6e,
+  0x04,
+  0x22,
+  0x04,
+  0x20,
+)
+const X25519_LENGTH = 32
 
-function x25519(): KeyExchange {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519')
-  const spki = publicKey.export({ type: 'spki', format: 'der' })
+/** An all-zero secret makes the peer's value invalid (RFC 8031 section 3, RFC 7748 section 6.1). */
+function x25519(privateValue: Uint8Array | undefined): KeyExchange {
+  const privateKey = privateValue === undefined ? generateKeyPairSync('x25519').privateKey : x25519Key(privateValue)
+  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
   const publicValue = new Uint8Array(spki.subarray(X25519_SPKI.length))
-  return { publicValue, complete: once((peer) => x25519Secret(privateKey, peer)) }
+  const complete = (peer: Uint8Array) => {
+    if (peer.length !== X25519_LENGTH) return undefined
+    const der = Buffer.concat([X25519_SPKI, peer])
+    return quietly(() => {
+      const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' })
+      const secret = leftPadded(diffieHellman({ privateKey, publicKey }), X25519_LENGTH)
+      return secret.every((byte) => byte === 0) ? undefined : secret
+    })
+  }
+  return { publicValue, complete: once(complete) }
 }
 
-/** Undefined for an all-zero result as well (RFC 8031 section 3, RFC 7748 section 6.1). */
-export function x25519Secret(privateKey: KeyObject, peer: Uint8Array): Uint8Array | undefined {
-  if (peer.length !== 32) return undefined
-  const der = Buffer.concat([X25519_SPKI, peer])
-  return quietly(() => {
-    const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' })
-    const secret = leftPadded(diffieHellman({ privateKey, publicKey }), 32)
-    return isZero(secret) ? undefined : secret
-  })
+function x25519Key(privateValue: Uint8Array): KeyObject {
+  const key = Buffer.concat([X25519_PKCS8, privateValue])
+  const parsed = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+  key.fill(0)
+  return parsed
 }
 
 /** The first call decides; what follows gets undefined, and nothing holds the private value any more. */
@@ -116,8 +166,4 @@ function leftPadded(bytes: Uint8Array, length: number): Uint8Array {
   out.set(bytes, length - bytes.length)
   bytes.fill(0)
   return out
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
 }
