@@ -8,10 +8,10 @@
  *
  * No secret decides a branch or an address here. Whether a WebAssembly compiler keeps it so is not promised by anyone.
  */
-import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi'
-import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes'
-import { AES_GCM_CTX_BYTES, aesGcmInit, aesGcmOpen, aesGcmSeal, aesGcmWipe } from './aes-gcm'
-import { chacha20Poly1305Open, chacha20Poly1305Seal, chacha20Poly1305Wipe } from './chacha20-poly1305'
+import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi.ts'
+import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes.ts'
+import { AES_GCM_CTX_BYTES, aesGcmInit, aesGcmOpen, aesGcmSeal, aesGcmWipe } from './aes-gcm.ts'
+import { chacha20Poly1305Open, chacha20Poly1305Seal, chacha20Poly1305Wipe } from './chacha20-poly1305.ts'
 
 /** Bytes of one key context, for every suite; a multiple of 64. Contexts are aligned to 16. */
 export const AEAD_CTX_BYTES: u32 = <u32>AES_GCM_CTX_BYTES

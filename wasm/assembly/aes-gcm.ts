@@ -1,7 +1,7 @@
 /** AES-GCM with a 12-byte nonce and a 16-byte tag (NIST SP 800-38D section 7, RFC 4106 section 5). */
-import { AES_SCHEDULE_BYTES, aesCtrBlocks8, aesEncrypt, aesInit } from './aes'
-import { equal16 } from './bytes'
-import { GHASH_TABLE_BYTES, ghash, ghashInit, ghashWipe } from './ghash'
+import { AES_SCHEDULE_BYTES, aesCtrBlocks8, aesEncrypt, aesInit } from './aes.ts'
+import { equal16 } from './bytes.ts'
+import { GHASH_TABLE_BYTES, ghash, ghashInit, ghashWipe } from './ghash.ts'
 
 const BLOCK: u32 = 16
 /** Data blocks beside the tag's mask in the first call. */

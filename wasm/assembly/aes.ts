@@ -10,8 +10,8 @@ import {
   A_OVER, INVERSE, LAST_ORDER, NEXT_0, NEXT_1, NEXT_2, NEXT_3, ORDER_0, ORDER_1, ORDER_2, ORDER_3, PREVIOUS_0,
   PREVIOUS_1, PREVIOUS_2, PREVIOUS_3, SUB_DOUBLE_P, SUB_DOUBLE_Q, SUB_LAST_P, SUB_LAST_Q, SUB_P, SUB_Q, TO_TOWER_HIGH,
   TO_TOWER_LOW,
-} from './aes-tables'
-import { lookup } from './bytes'
+} from './aes-tables.ts'
+import { lookup } from './bytes.ts'
 
 export const AES_128_ROUNDS: u32 = 10
 export const AES_256_ROUNDS: u32 = 14

@@ -2,11 +2,11 @@
  * AEAD_CHACHA20_POLY1305 (RFC 8439 section 2.8). Block 0 of the key stream is the Poly1305 key and comes out of the
  * same kernel call as the first blocks of data.
  */
-import { equal16, loadPartial } from './bytes'
-import { chacha20Xor } from './chacha20'
-import { chacha20Blocks4 } from './chacha20-x4'
-import { chacha20Blocks8 } from './chacha20-x8'
-import { poly1305Blocks, poly1305Finish, poly1305Init, poly1305Wipe } from './poly1305'
+import { equal16, loadPartial } from './bytes.ts'
+import { chacha20Xor } from './chacha20.ts'
+import { chacha20Blocks4 } from './chacha20-x4.ts'
+import { chacha20Blocks8 } from './chacha20-x8.ts'
+import { poly1305Blocks, poly1305Finish, poly1305Init, poly1305Wipe } from './poly1305.ts'
 
 const BLOCK: u32 = 64
 /** Data blocks that the first kernel call covers: the small kernel for short packets, the large one for the rest. */

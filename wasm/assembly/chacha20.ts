@@ -1,6 +1,6 @@
 /** ChaCha20 (RFC 8439 section 2.4) as a stream cipher whose first block is set apart. */
-import { chacha20Blocks4 } from './chacha20-x4'
-import { chacha20Blocks8 } from './chacha20-x8'
+import { chacha20Blocks4 } from './chacha20-x4.ts'
+import { chacha20Blocks8 } from './chacha20-x8.ts'
 
 const BLOCK: u32 = 64
 

@@ -9,7 +9,7 @@
  * Blocks go in fours. A table group serves the four consecutive powers of one four: for each j, eight tables of 16 bytes
  * (high and low nibble of the first block, with the highest power, to the last).
  */
-import { loadPartial, lookup } from './bytes'
+import { loadPartial, lookup } from './bytes.ts'
 
 const COLUMNS: usize = 17
 const COLUMN_TABLES: usize = 8 * 16
