@@ -9,7 +9,7 @@ const secret = leaf.section(
     file: leaf
       .pathText({
         description:
-          'File with the secret; relative paths start at the configuration\'s directory. A last line break is not part of it; `hex:`, `0x` and `base64:` introduce encoded bytes.',
+          "File with the secret; relative paths start at the configuration's directory. A last line break is not part of it; `hex:`, `0x` and `base64:` introduce encoded bytes.",
         why: 'A file can be mode 0600 and stay out of version control; `isthmus keygen` makes one.',
         computed: 'none: `file` or `env` is needed',
         examples: ['/etc/isthmus/branch.key'],
@@ -187,7 +187,7 @@ const esp = leaf.section(
       })
       .default(1024),
   },
-  { description: 'The traffic\'s own SAs (Child SAs).', why: 'The defaults agree with most gateways.' },
+  { description: "The traffic's own SAs (Child SAs).", why: 'The defaults agree with most gateways.' },
 )
 
 const network = leaf.prefixText({ description: 'A network.', why: 'See the list.' })
@@ -195,18 +195,28 @@ const network = leaf.prefixText({ description: 'A network.', why: 'See the list.
 const child = leaf.section(
   {
     local: leaf
-      .list(network, 'network', {
-        description: 'Networks on our side.',
-        why: 'Narrower than the site where only a part may talk.',
-        computed: '`networks` of the site',
-      }, 16)
+      .list(
+        network,
+        'network',
+        {
+          description: 'Networks on our side.',
+          why: 'Narrower than the site where only a part may talk.',
+          computed: '`networks` of the site',
+        },
+        16,
+      )
       .optional(),
     remote: leaf
-      .list(network, 'network', {
-        description: 'Networks on the peer\'s side.',
-        why: 'Narrower than the peer\'s where only a part may talk.',
-        computed: '`networks` of the peer',
-      }, 16)
+      .list(
+        network,
+        'network',
+        {
+          description: "Networks on the peer's side.",
+          why: "Narrower than the peer's where only a part may talk.",
+          computed: '`networks` of the peer',
+        },
+        16,
+      )
       .optional(),
     protocol: leaf
       .choice(
@@ -223,7 +233,7 @@ const child = leaf.section(
       .optional(),
     remote_ports: leaf
       .portsText({
-        description: 'Ports on the peer\'s side; only with tcp, udp or sctp.',
+        description: "Ports on the peer's side; only with tcp, udp or sctp.",
         why: 'For peers that insist on them.',
         computed: 'all',
         examples: [443, '8000-8010'],
@@ -236,10 +246,10 @@ const child = leaf.section(
 const ports = leaf.section(
   {
     ike: leaf
-      .integer({ description: 'The peer\'s UDP port for IKE.', why: 'RFC 7296 fixes 500.' }, { min: 1, max: 65_535 })
+      .integer({ description: "The peer's UDP port for IKE.", why: 'RFC 7296 fixes 500.' }, { min: 1, max: 65_535 })
       .default(500),
     nat: leaf
-      .integer({ description: 'The peer\'s UDP port behind NAT.', why: 'RFC 3948 fixes 4500.' }, { min: 1, max: 65_535 })
+      .integer({ description: "The peer's UDP port behind NAT.", why: 'RFC 3948 fixes 4500.' }, { min: 1, max: 65_535 })
       .default(4500),
   },
   { description: 'The ports that the peer receives on.', why: 'Only where both ends agreed on others.' },
@@ -249,7 +259,7 @@ export const peer = leaf.section(
   {
     address: leaf
       .addressText({
-        description: 'The peer\'s outer address.',
+        description: "The peer's outer address.",
         why: 'Leave it out for a peer whose address changes: it then has to call us, and needs an `id`.',
         computed: 'any; the peer calls us',
         examples: ['198.51.100.7'],
@@ -278,12 +288,17 @@ export const peer = leaf.section(
       })
       .optional(),
     networks: leaf
-      .list(network, 'network', {
-        description: 'Networks behind the peer.',
-        why: 'They become the peer\'s traffic selectors, and routes to the tunnel.',
-        computed: 'none; needed unless every child has `remote`',
-        examples: ['[10.2.0.0/16]'],
-      }, 16)
+      .list(
+        network,
+        'network',
+        {
+          description: 'Networks behind the peer.',
+          why: "They become the peer's traffic selectors, and routes to the tunnel.",
+          computed: 'none; needed unless every child has `remote`',
+          examples: ['[10.2.0.0/16]'],
+        },
+        16,
+      )
       .optional(),
     routes: leaf
       .list(network, 'network', {
@@ -312,7 +327,7 @@ export const peer = leaf.section(
       .choice(
         {
           description: 'ESP inside UDP always (`udp`), or only where a NAT is found (`auto`).',
-          why: 'UDP passes every network and gets the kernel\'s segmentation offload; plain ESP saves 8 bytes per packet but is blocked by many routers and firewalls.',
+          why: "UDP passes every network and gets the kernel's segmentation offload; plain ESP saves 8 bytes per packet but is blocked by many routers and firewalls.",
         },
         ['udp', 'auto'],
       )

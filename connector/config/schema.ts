@@ -31,7 +31,7 @@ const tun = leaf.section(
         }),
         'IP address',
         {
-          description: 'Addresses that the TUN device gets, for example the gateway\'s address in the site\'s network.',
+          description: "Addresses that the TUN device gets, for example the gateway's address in the site's network.",
           why: 'Only traffic of the gateway itself needs one; forwarded traffic does not.',
           computed: 'none',
           examples: ['10.1.0.1'],
@@ -122,7 +122,7 @@ const limits = leaf.section(
       .durationText(
         {
           description: 'First wait for an answer before an IKE request is sent again.',
-          why: 'Longer than a round trip round the world plus the peer\'s arithmetic.',
+          why: "Longer than a round trip round the world plus the peer's arithmetic.",
         },
         { min: 100, max: 60_000 },
       )

@@ -1,0 +1,169 @@
+/**
+ * The local API on a Unix socket: what `isthmus status`, `down` and `rekey` talk to. Mode 0600: the file system
+ * decides who may use it.
+ */
+import { chmodSync, mkdirSync, unlinkSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { connect } from 'node:net'
+import { dirname } from 'node:path'
+import { type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
+import { createHttpServer, json, type Routes } from './http.ts'
+import type { Metrics } from './metrics.ts'
+import { ApiError } from './problem.ts'
+
+export interface ControlApi {
+  /** Stops listening, ends open connections and removes the socket. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface ControlApiOptions {
+  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey'>
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'>
+  /** POST /stop was answered; the owner ends the process. */
+  readonly onStop: () => void
+  readonly onError: (error: unknown) => void
+}
+
+/** Throws StartFailure: another connector answers on the socket, or its directory may not be written. */
+export async function startControlApi(socketPath: string, options: ControlApiOptions): Promise<ControlApi> {
+  const server = createHttpServer(routesOf(options), options.onError)
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 })
+    await listenAlone(server, socketPath)
+  } catch (error) {
+    throw error instanceof StartFailure ? error : socketFailure(socketPath, error)
+  }
+  server.on('error', options.onError)
+  let closed: Promise<void> | undefined
+  const close = () => {
+    closed ??= new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return closed
+  }
+  return { close }
+}
+
+function routesOf(options: ControlApiOptions): Routes {
+  const { handle, metrics } = options
+  const found = (ok: boolean, what: string) => {
+    if (ok) return json({ ok: true })
+    throw new ApiError(404, 'not-found', `there is no ${what}`, 'isthmus status lists the peers and their children')
+  }
+  return {
+    'GET /status': () => json(handle.status()),
+    'GET /healthz': () => ({ status: 200, contentType: 'text/plain', body: 'ok\n' }),
+    'GET /metrics': async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() }),
+    'POST /initiate': (body) => {
+      const peer = textField(body, 'connection')
+      return found(handle.initiate(peer), `peer ${JSON.stringify(peer)}`)
+    },
+    'POST /terminate': (body) => {
+      const peer = textField(body, 'connection')
+      return found(handle.terminate(peer), `peer ${JSON.stringify(peer)}`)
+    },
+    'POST /rekey': (body) => {
+      const peer = textField(body, 'connection')
+      const what = textField(body, 'child', 'ike')
+      return found(handle.rekey(peer, what), `SA ${JSON.stringify(what)} with a peer ${JSON.stringify(peer)}`)
+    },
+    'POST /stop': () => {
+      setImmediate(options.onStop)
+      return json({ ok: true })
+    },
+  }
+}
+
+function textField(body: unknown, name: string, fallback?: string): string {
+  const value =
+    typeof body === 'object' && body !== null && Object.hasOwn(body, name)
+      ? (body as Record<string, unknown>)[name]
+      : fallback
+  if (typeof value === 'string' && value.length > 0 && value.length <= 256) return value
+  throw new ApiError(400, 'bad-field', `the body has no text "${name}"`, `send { "${name}": "<name>" } as JSON`)
+}
+
+/** Binds the socket; one that nobody answers on is left over from a crash and is replaced. */
+async function listenAlone(server: Server, path: string): Promise<void> {
+  const first = await tryListen(server, path)
+  if (first === undefined) return
+  if ((first as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw first
+  if (await somebodyAnswers(path)) {
+    const remedy = `stop it first with isthmus down --socket ${path}, or set another control_socket`
+    throw new StartFailure(
+      'already-running',
+      `another connector is running: it answers on ${path}`,
+      remedy,
+      EXIT.portBusy,
+    )
+  }
+  unlinkSync(path)
+  const second = await tryListen(server, path)
+  if (second !== undefined) throw second
+}
+
+function tryListen(server: Server, path: string): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const onError = (error: Error) => resolve(error)
+    server.once('error', onError)
+    const restoreUmask = narrowUmask()
+    server.listen(path, () => {
+      server.off('error', onError)
+      try {
+        chmodSync(path, 0o600)
+        resolve(undefined)
+      } catch (error) {
+        resolve(error as Error)
+      }
+    })
+    restoreUmask()
+  })
+}
+
+/** `listen` on a path binds before it returns: this closes the moment in which the socket would be open to all. */
+function narrowUmask(): () => void {
+  try {
+    const before = process.umask(0o177)
+    return () => {
+      process.umask(before)
+    }
+  } catch {
+    return () => {}
+  }
+}
+
+function somebodyAnswers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    const done = (answer: boolean) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.setTimeout(2_000, () => done(true))
+    socket.once('connect', () => done(true))
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      done(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
+    )
+  })
+}
+
+function socketFailure(path: string, error: unknown): StartFailure {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    const remedy = `run as root, or set control_socket to a path in a directory of your own`
+    return new StartFailure(
+      'control-socket',
+      `the control socket ${path} may not be made (${code})`,
+      remedy,
+      EXIT.permission,
+    )
+  }
+  const remedy = 'set control_socket to a path in a directory that exists and can be written'
+  return new StartFailure(
+    'control-socket',
+    `the control socket ${path} could not be made (${code})`,
+    remedy,
+    EXIT.failed,
+  )
+}

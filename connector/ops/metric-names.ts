@@ -1,0 +1,61 @@
+/** Every metric of ours: docs/metrics.md is made from this table. */
+
+export interface MetricFacts {
+  readonly type: 'gauge' | 'counter' | 'histogram'
+  /** Read from the status at each scrape, or counted from events. */
+  readonly from: 'status' | 'events'
+  readonly labels: readonly string[]
+  readonly help: string
+}
+
+export const TUNNEL_STATES = ['up', 'degraded', 'connecting', 'waiting', 'idle', 'closing'] as const
+
+export const METRICS = {
+  isthmus_info: gauge('Constant 1, with the site, the kind of engine and its build.', 'site', 'engine', 'build'),
+  isthmus_start_time_seconds: gauge('Start of the connector, in seconds since 1970.'),
+  isthmus_tun_up: gauge('1 while the TUN device works.'),
+  isthmus_tunnel_up: gauge('1 while the IKE SA and every configured child of the peer stand.', 'peer'),
+  isthmus_tunnel_state: gauge('1 for the state that the tunnel is in, 0 for the others.', 'peer', 'state'),
+  isthmus_tunnel_packets_total: counter('Inner packets through the tunnel.', 'peer', 'direction'),
+  isthmus_tunnel_bytes_total: counter('Bytes of inner packets through the tunnel.', 'peer', 'direction'),
+  isthmus_tunnel_dropped_packets_total: counter(
+    'Packets of the tunnel that were dropped, by reason.',
+    'peer',
+    'reason',
+  ),
+  isthmus_dropped_packets_total: counter('Packets dropped in all, by reason.', 'reason'),
+  isthmus_tunnel_rtt_seconds: gauge('Median round trip to the peer; absent until measured.', 'peer'),
+  isthmus_tunnel_loss_ratio: gauge('Share of IKE requests that needed sending again, 0 to 1.', 'peer'),
+  isthmus_tunnel_mtu_bytes: gauge('MTU of the path and, inside the tunnel, of inner packets.', 'peer', 'kind'),
+  isthmus_ike_sa_age_seconds: gauge('Age of the IKE SA.', 'peer'),
+  isthmus_child_sas: gauge('Child SAs that stand, also those that a rekey is about to replace.', 'peer'),
+  isthmus_child_sa_age_seconds: gauge('Age of the Child SA that traffic leaves on.', 'peer', 'child'),
+  isthmus_child_sa_rekey_in_seconds: gauge('Time until that Child SA is rekeyed.', 'peer', 'child'),
+  isthmus_ike_datagrams_total: counter('IKE datagrams that came to nothing or were sent again, by reason.', 'reason'),
+  isthmus_ike_sas_established_total: counted('IKE SAs established anew, rekeys not counted.', 'peer'),
+  isthmus_ike_sa_rekeys_total: counted('IKE SAs rekeyed.', 'peer'),
+  isthmus_child_sa_rekeys_total: counted('Child SAs rekeyed.', 'peer', 'child'),
+  isthmus_tunnel_failures_total: counted('Failures to establish or keep a tunnel, by code.', 'peer', 'code'),
+  isthmus_peer_moves_total: counted('Times that a peer came from a new address or port.', 'peer'),
+  isthmus_warnings_total: counted('Warnings in the log that concern no peer.'),
+  isthmus_tunnel_establish_seconds: {
+    type: 'histogram',
+    from: 'events',
+    labels: ['peer'],
+    help: 'Time from the first message of an IKE SA that we initiate to its end of authentication.',
+  },
+} as const satisfies Record<string, MetricFacts>
+
+export type MetricName = keyof typeof METRICS
+
+function gauge(help: string, ...labels: string[]): MetricFacts {
+  return { type: 'gauge', from: 'status', labels, help }
+}
+
+function counter(help: string, ...labels: string[]): MetricFacts {
+  return { type: 'counter', from: 'status', labels, help }
+}
+
+function counted(help: string, ...labels: string[]): MetricFacts {
+  return { type: 'counter', from: 'events', labels, help }
+}

@@ -1,0 +1,178 @@
+/**
+ * Prometheus metrics of one connector, from its status document and its events. The names, with type and labels, are
+ * in docs/metrics.md; labels take their values from the configuration and from closed lists, never from the wire.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ConnectorStatus, TunnelStatus } from '../../protocol/status.ts'
+import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
+import type { IkeEvent } from '../core/ike/types.ts'
+import type { ConnectorEvent } from '../handle.ts'
+import { METRICS, type MetricName, TUNNEL_STATES } from './metric-names.ts'
+
+export interface Metrics {
+  /** The exposition in text format; reads the status once. */
+  text(): Promise<string>
+  readonly contentType: string
+  observe(event: ConnectorEvent): void
+}
+
+export interface MetricsOptions {
+  readonly status: () => ConnectorStatus
+  /** Monotonic milliseconds: measures how long peers take to answer. */
+  readonly now: () => number
+  /** Also `process_*` and `nodejs_*`. */
+  readonly processMetrics: boolean
+}
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry()
+  if (options.processMetrics) collectDefaultMetrics({ register: registry })
+  const events = new EventMetrics(registry, options.now)
+  const snapshot = new SnapshotMetrics(registry)
+  return {
+    contentType: registry.contentType,
+    observe: (event) => events.observe(event),
+    text: () => {
+      snapshot.take(options.status())
+      return registry.metrics()
+    },
+  }
+}
+
+function gauge(registry: Registry, name: MetricName): Gauge<string> {
+  return new Gauge({ name, help: METRICS[name].help, labelNames: [...METRICS[name].labels], registers: [registry] })
+}
+
+function counter(registry: Registry, name: MetricName): Counter<string> {
+  return new Counter({ name, help: METRICS[name].help, labelNames: [...METRICS[name].labels], registers: [registry] })
+}
+
+/** Counted as things happen. */
+class EventMetrics {
+  readonly #established: Counter<string>
+  readonly #ikeRekeys: Counter<string>
+  readonly #childRekeys: Counter<string>
+  readonly #failures: Counter<string>
+  readonly #moves: Counter<string>
+  readonly #warnings: Counter<string>
+  readonly #establishTime: Histogram<string>
+  readonly #callingSince = new Map<string, number>()
+  readonly #now: () => number
+
+  constructor(registry: Registry, now: () => number) {
+    this.#now = now
+    this.#established = counter(registry, 'isthmus_ike_sas_established_total')
+    this.#ikeRekeys = counter(registry, 'isthmus_ike_sa_rekeys_total')
+    this.#childRekeys = counter(registry, 'isthmus_child_sa_rekeys_total')
+    this.#failures = counter(registry, 'isthmus_tunnel_failures_total')
+    this.#moves = counter(registry, 'isthmus_peer_moves_total')
+    this.#warnings = counter(registry, 'isthmus_warnings_total')
+    const name = 'isthmus_tunnel_establish_seconds' satisfies MetricName
+    this.#establishTime = new Histogram({
+      name,
+      help: METRICS[name].help,
+      labelNames: [...METRICS[name].labels],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers: [registry],
+    })
+  }
+
+  observe(event: ConnectorEvent): void {
+    if (event.type === 'warning') this.#warnings.inc()
+    if (event.type === 'ike') this.#observeIke(event.connection, event.event)
+  }
+
+  #observeIke(peer: string, event: IkeEvent): void {
+    switch (event.type) {
+      case 'initiating':
+        this.#callingSince.set(peer, this.#now())
+        return
+      case 'ike-established': {
+        const since = this.#callingSince.get(peer)
+        if (since !== undefined) this.#establishTime.observe({ peer }, (this.#now() - since) / 1000)
+        this.#callingSince.delete(peer)
+        this.#established.inc({ peer })
+        return
+      }
+      case 'ike-rekeyed':
+        this.#ikeRekeys.inc({ peer })
+        return
+      case 'child-rekeyed':
+        this.#childRekeys.inc({ peer, child: event.child })
+        return
+      case 'peer-moved':
+        this.#moves.inc({ peer })
+        return
+      case 'failed':
+        this.#failures.inc({ peer, code: event.code })
+        return
+      case 'ike-closed':
+      case 'child-established':
+      case 'child-closed':
+        return
+    }
+  }
+}
+
+/** Read from the status at each scrape. */
+class SnapshotMetrics {
+  readonly #gauges = new Map<MetricName, Gauge<string> | Counter<string>>()
+
+  constructor(registry: Registry) {
+    for (const [name, facts] of Object.entries(METRICS) as [MetricName, (typeof METRICS)[MetricName]][]) {
+      if (facts.from !== 'status') continue
+      this.#gauges.set(name, facts.type === 'counter' ? counter(registry, name) : gauge(registry, name))
+    }
+  }
+
+  take(status: ConnectorStatus): void {
+    for (const metric of this.#gauges.values()) metric.reset()
+    const { kind, build } = status.engine
+    this.#put('isthmus_info', { site: status.site, engine: kind, build }, 1)
+    this.#put('isthmus_start_time_seconds', {}, Date.parse(status.startedAt) / 1000)
+    this.#put('isthmus_tun_up', {}, status.tun.state === 'up' ? 1 : 0)
+    for (const reason of DROP_NAMES) this.#put('isthmus_dropped_packets_total', { reason }, status.drops[reason] ?? 0)
+    for (const [reason, count] of Object.entries(status.ike)) {
+      this.#put('isthmus_ike_datagrams_total', { reason: snake(reason) }, count)
+    }
+    for (const tunnel of status.tunnels) this.#takeTunnel(tunnel)
+  }
+
+  #takeTunnel(tunnel: TunnelStatus): void {
+    const peer = tunnel.name
+    const { traffic } = tunnel
+    this.#put('isthmus_tunnel_up', { peer }, tunnel.state === 'up' ? 1 : 0)
+    for (const state of TUNNEL_STATES)
+      this.#put('isthmus_tunnel_state', { peer, state }, tunnel.state === state ? 1 : 0)
+    this.#put('isthmus_tunnel_packets_total', { peer, direction: 'in' }, traffic.inPackets)
+    this.#put('isthmus_tunnel_packets_total', { peer, direction: 'out' }, traffic.outPackets)
+    this.#put('isthmus_tunnel_bytes_total', { peer, direction: 'in' }, traffic.inBytes)
+    this.#put('isthmus_tunnel_bytes_total', { peer, direction: 'out' }, traffic.outBytes)
+    for (const [reason, count] of Object.entries(traffic.drops)) {
+      this.#put('isthmus_tunnel_dropped_packets_total', { peer, reason }, count)
+    }
+    this.#put('isthmus_child_sas', { peer }, tunnel.children.length)
+    this.#put('isthmus_tunnel_mtu_bytes', { peer, kind: 'path' }, tunnel.mtu.path)
+    this.#put('isthmus_tunnel_mtu_bytes', { peer, kind: 'inner' }, tunnel.mtu.inner)
+    if (tunnel.ageMs !== undefined) this.#put('isthmus_ike_sa_age_seconds', { peer }, tunnel.ageMs / 1000)
+    if (tunnel.rtt !== undefined) this.#put('isthmus_tunnel_rtt_seconds', { peer }, tunnel.rtt.medianMs / 1000)
+    if (tunnel.loss !== undefined) this.#put('isthmus_tunnel_loss_ratio', { peer }, tunnel.loss.ratio)
+    for (const child of tunnel.children) {
+      if (!child.active) continue
+      this.#put('isthmus_child_sa_age_seconds', { peer, child: child.name }, child.ageMs / 1000)
+      this.#put('isthmus_child_sa_rekey_in_seconds', { peer, child: child.name }, child.rekeyInMs / 1000)
+    }
+  }
+
+  /** A counter was reset for this scrape, so that `inc` states its value. */
+  #put(name: MetricName, labels: Record<string, string>, value: number): void {
+    const metric = this.#gauges.get(name)
+    if (!Number.isFinite(value)) return
+    if (metric instanceof Counter) metric.inc(labels, Math.max(0, value))
+    else metric?.set(labels, value)
+  }
+}
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
