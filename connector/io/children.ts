@@ -1,0 +1,210 @@
+/**
+ * Connections and Child SAs as the engine knows them: connection i is tunnel i; prefixes that lead to the same
+ * connections share a next-hop group; a Child SA is an inbound and an outbound SA with an endpoint of their own.
+ *
+ * While a connection has no Child SA its routes stay, in the kernel and in the engine: packets are dropped and
+ * counted as no_sa, and never leave the site in the clear by another route.
+ */
+import type { Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { ChildSaSpec } from '../core/ike/types.ts'
+import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
+import type { PlannedConnection } from '../plan.ts'
+
+export type Call = (command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
+
+export interface InstalledChild {
+  readonly id: number
+  readonly connection: string
+  readonly child: string
+  readonly inboundSpi: number
+  readonly outboundSpi: number
+  readonly encapsulation: 'udp' | 'esp'
+  readonly innerMtu: number
+  /** As last reported by the worker. */
+  readonly counters: ChildCounters
+}
+
+interface MutableChild extends InstalledChild {
+  localAddress: SocketAddress
+  innerMtu: number
+  counters: ChildCounters
+}
+
+interface Connection {
+  readonly planned: PlannedConnection
+  readonly tunnel: number
+  /** Promoted Child SAs by name of the child, newest last. */
+  readonly promoted: Map<string, number[]>
+  /** Of children that are gone. */
+  retired: Omit<ChildCounters, 'id'>
+}
+
+const NOTHING: DirectionCounters = { packets: 0, bytes: 0, drops: {} }
+
+export class Children {
+  readonly #connections = new Map<string, Connection>()
+  readonly #sockets: readonly WireSocket[]
+  readonly #call: Call
+  readonly #installed = new Map<number, MutableChild>()
+
+  constructor(planned: readonly PlannedConnection[], sockets: readonly WireSocket[], call: Call) {
+    this.#sockets = sockets
+    this.#call = call
+    for (const [tunnel, connection] of planned.entries()) {
+      const retired = { inbound: NOTHING, outbound: NOTHING }
+      this.#connections.set(connection.ike.name, { planned: connection, tunnel, promoted: new Map(), retired })
+    }
+  }
+
+  /** Tells the engine its tunnels, groups and routes. */
+  async configure(): Promise<void> {
+    const pending: Promise<unknown>[] = [...this.#connections.values()].map((connection) => this.#setTunnel(connection))
+    for (const [handle, { tunnels, prefixes }] of groupsOf([...this.#connections.values()]).entries()) {
+      pending.push(this.#call({ type: 'group', handle, tunnels }))
+      for (const prefix of prefixes) pending.push(this.#call({ type: 'route', prefix, group: handle }))
+    }
+    await Promise.all(pending)
+  }
+
+  /** Both directions; resolves when the engine has them. The key arrays are wiped. */
+  async install(sa: ChildSaSpec): Promise<void> {
+    const connection = this.#connections.get(sa.connection)
+    if (connection === undefined) throw new Error(`no connection ${sa.connection}`)
+    const { suite, esn, local, remote, encapsulation } = sa
+    const tunnel = connection.tunnel
+    const inbound = { ...moved(sa.inbound), suite, esn, replayWindow: sa.replayWindow, tunnel, local, remote }
+    const outbound = { ...moved(sa.outbound), suite, esn, tunnel, endpoint: 0, local, remote, ...sa.limits }
+    const socket = this.#socketFor(sa.localAddress, encapsulation)
+    const answer = await this.#call(
+      {
+        type: 'install-child',
+        child: { id: sa.id, inbound, outbound, remote: sa.remoteAddress, encapsulation, socket },
+      },
+      [inbound.key.buffer, outbound.key.buffer],
+    )
+    this.#installed.set(sa.id, {
+      id: sa.id,
+      connection: sa.connection,
+      child: sa.child,
+      inboundSpi: sa.inbound.spi,
+      outboundSpi: sa.outbound.spi,
+      encapsulation,
+      localAddress: sa.localAddress,
+      innerMtu: answer.innerMtu ?? 0,
+      counters: { id: sa.id, inbound: NOTHING, outbound: NOTHING },
+    })
+  }
+
+  async promote(id: number): Promise<void> {
+    const child = this.#installed.get(id)
+    const connection = child && this.#connections.get(child.connection)
+    if (child === undefined || connection === undefined) return
+    const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
+    connection.promoted.set(child.child, [...others, id])
+    await this.#setTunnel(connection)
+  }
+
+  async remove(id: number): Promise<void> {
+    const child = this.#installed.get(id)
+    const connection = child && this.#connections.get(child.connection)
+    if (child === undefined || connection === undefined) return
+    const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
+    connection.promoted.set(child.child, others)
+    this.#installed.delete(id)
+    // First what takes its place, so that no packet falls between.
+    const [, answer] = await Promise.all([this.#setTunnel(connection), this.#call({ type: 'remove-child', id })])
+    const last = answer.counters ?? child.counters
+    const { inbound, outbound } = connection.retired
+    connection.retired = { inbound: sum(inbound, last.inbound), outbound: sum(outbound, last.outbound) }
+  }
+
+  async move(id: number, remote: SocketAddress): Promise<void> {
+    const child = this.#installed.get(id)
+    if (child === undefined) return
+    const socket = this.#socketFor(child.localAddress, child.encapsulation)
+    await this.#call({ type: 'move-child', id, remote, socket })
+  }
+
+  /** Takes a report of the worker; returns the children on which something came in since the one before. */
+  update(counters: Counters): InstalledChild[] {
+    const used: InstalledChild[] = []
+    for (const report of counters.children) {
+      const child = this.#installed.get(report.id)
+      if (child === undefined) continue
+      if (report.inbound.packets > child.counters.inbound.packets) used.push(child)
+      child.counters = report
+    }
+    return used
+  }
+
+  get(id: number): InstalledChild | undefined {
+    return this.#installed.get(id)
+  }
+
+  /** The Child SAs of a connection, oldest first. */
+  of(connection: string): InstalledChild[] {
+    return [...this.#installed.values()].filter((child) => child.connection === connection)
+  }
+
+  /** What a connection has carried since the start, in Child SAs past and present. */
+  total(connection: string): Omit<ChildCounters, 'id'> {
+    let { inbound, outbound } = this.#connections.get(connection)?.retired ?? { inbound: NOTHING, outbound: NOTHING }
+    for (const child of this.of(connection)) {
+      inbound = sum(inbound, child.counters.inbound)
+      outbound = sum(outbound, child.counters.outbound)
+    }
+    return { inbound, outbound }
+  }
+
+  /** The tunnel with the newest promoted SA of each child, in the order of the configuration. */
+  async #setTunnel(connection: Connection): Promise<void> {
+    const { planned, tunnel: handle, promoted } = connection
+    const children: number[] = []
+    for (const { name } of planned.ike.children) {
+      const newest = promoted.get(name)?.at(-1)
+      if (newest !== undefined) children.push(newest)
+    }
+    const { pathMtu, clampMss, copyDscp } = planned
+    await this.#call({ type: 'tunnel', tunnel: { handle, pathMtu, clampMss, copyDscp, children } })
+  }
+
+  #socketFor(local: SocketAddress, encapsulation: 'udp' | 'esp'): number {
+    const matches = (socket: WireSocket): boolean => socket.kind === encapsulation
+    const exact = this.#sockets.findIndex((socket) => matches(socket) && socket.local.address === local.address)
+    const index = exact >= 0 ? exact : this.#sockets.findIndex(matches)
+    if (index < 0) throw new Error(`no socket for ${encapsulation} on ${local.address}`)
+    return index
+  }
+}
+
+/** Every prefix once, with the tunnels that it may take; prefixes with the same tunnels share a group. */
+function groupsOf(connections: readonly Connection[]): { tunnels: number[]; prefixes: Prefix[] }[] {
+  const byPrefix = new Map<Prefix, number[]>()
+  for (const { planned, tunnel } of connections) {
+    for (const route of planned.routes) byPrefix.set(route, [...(byPrefix.get(route) ?? []), tunnel])
+  }
+  const groups = new Map<string, { tunnels: number[]; prefixes: Prefix[] }>()
+  for (const [prefix, tunnels] of byPrefix) {
+    const key = tunnels.join(' ')
+    const group = groups.get(key) ?? { tunnels, prefixes: [] }
+    group.prefixes.push(prefix)
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+/** The keys in buffers of their own, to hand over; the originals are wiped. */
+function moved(keys: { spi: number; key: Uint8Array; salt: Uint8Array }) {
+  const copy = { spi: keys.spi, key: new Uint8Array(keys.key), salt: new Uint8Array(keys.salt) }
+  keys.key.fill(0)
+  keys.salt.fill(0)
+  return copy
+}
+
+function sum(left: DirectionCounters, right: DirectionCounters): DirectionCounters {
+  const drops = { ...left.drops }
+  for (const [name, count] of Object.entries(right.drops) as [keyof typeof drops, number][]) {
+    drops[name] = (drops[name] ?? 0) + count
+  }
+  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops }
+}

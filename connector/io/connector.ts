@@ -1,0 +1,334 @@
+/** Makes a running connector out of a plan, and takes it down again, also from half-way. */
+import { randomBytes } from 'node:crypto'
+import type { Instant, Machine } from '../../protocol/machine.ts'
+import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import type { ConnectorStatus } from '../../protocol/status.ts'
+import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
+import type { Counters, EngineChoice, WireSocket } from '../data/commands.ts'
+import { type ConnectorEvent, type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
+import type { ConnectorPlan } from '../plan.ts'
+import { openState } from '../store/state.ts'
+import { Children } from './children.ts'
+import { nodeCrypto } from './crypto-node.ts'
+import { type Driver, drive } from './driver.ts'
+import { libc } from './ffi.ts'
+import { IkeSocket } from './ike-socket.ts'
+import { KeyLog } from './key-log.ts'
+import { type EngineInfo, type PacketReport, PacketWorker } from './packet-worker.ts'
+import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
+import { closeSockets, openSockets, socketsFor } from './sockets.ts'
+import { buildStatus } from './status.ts'
+import { openTun } from './tun.ts'
+
+/** How long `stop` waits for the peers to answer our deletes. */
+const SHUTDOWN_MS = 2000
+
+export interface ConnectorOptions {
+  readonly onEvent?: (event: ConnectorEvent) => void
+  /** Default: ISTHMUS_ENGINE, else `wasm`. */
+  readonly engine?: EngineChoice
+  /** For tests of the packet path: another machine in IKE's place. */
+  readonly makeIke?: (plan: ConnectorPlan, now: Instant) => IkeMachine | Promise<IkeMachine>
+}
+
+/** The IKE endpoint as the connector uses it. */
+export interface IkeMachine extends Machine<IkeInput, IkeEffect> {
+  status(now: number): readonly ConnectionStatus[]
+  counters(): IkeCounters
+}
+
+/** Rejects with a StartFailure, everything undone, when the plan cannot be carried out. */
+export async function startConnector(plan: ConnectorPlan, options: ConnectorOptions = {}): Promise<ConnectorHandle> {
+  const connector = new Connector(plan, options)
+  try {
+    await connector.start()
+    return connector
+  } catch (error) {
+    await connector.undo()
+    throw error
+  }
+}
+
+class Connector implements ConnectorHandle {
+  readonly ended: Promise<StartFailure | undefined>
+  readonly #plan: ConnectorPlan
+  readonly #options: ConnectorOptions
+  readonly #startedAt = performance.now()
+  /** What `undo` has to take back, last first. */
+  readonly #undo: (() => unknown)[] = []
+  #settleEnded: (failure: StartFailure | undefined) => void = () => {}
+  #failure: StartFailure | undefined
+  #stopping: Promise<void> | undefined
+  #sockets: readonly WireSocket[] = []
+  #worker!: PacketWorker
+  #engine!: EngineInfo
+  #children!: Children
+  #ikeSocket!: IkeSocket
+  #keyLog: KeyLog | undefined
+  #machine!: IkeMachine
+  #driver!: Driver<IkeInput>
+  #drops: Counters['drops'] = {}
+  #onStopped: () => void = () => {}
+
+  constructor(plan: ConnectorPlan, options: ConnectorOptions) {
+    this.#plan = plan
+    this.#options = options
+    this.ended = new Promise((resolve) => {
+      this.#settleEnded = resolve
+    })
+  }
+
+  async start(): Promise<void> {
+    const { plan } = this.#prepare()
+    const routes = routesOf(plan)
+    libc()
+    const state = openState(plan.stateDirectory)
+    this.#undo.push(() => state.close())
+    const left = state.read()
+    if (left !== undefined) {
+      const count = await cleanLeftovers(left.device, left.routes)
+      this.#emit({ type: 'routes-cleaned', count })
+    }
+    if (plan.keyLog !== undefined) {
+      const keyLog = new KeyLog(plan.keyLog)
+      this.#keyLog = keyLog
+      this.#undo.push(() => keyLog.close())
+    }
+    await this.#openPacketPath()
+    await this.#children.configure()
+    state.write({ device: plan.tun.name, routes })
+    this.#undo.push(() => state.clear())
+    this.#undo.push(() => tearDownNetwork(plan.tun.name, routes))
+    await setUpNetwork({ device: plan.tun.name, mtu: plan.tun.mtu, addresses: plan.tun.addresses, routes })
+    await this.#startIke()
+    this.#emit({ type: 'started', site: plan.site })
+  }
+
+  status(): ConnectorStatus {
+    const now = performance.now()
+    return buildStatus({
+      plan: this.#plan,
+      engine: this.#engine,
+      children: this.#children,
+      connections: this.#machine.status(now),
+      ike: this.#machine.counters(),
+      sendFailures: this.#ikeSocket.failures,
+      drops: this.#drops,
+      failure: this.#failure,
+      now,
+      wallClock: Date.now(),
+      startedAt: this.#startedAt,
+    })
+  }
+
+  initiate(connection: string): boolean {
+    return this.#command(connection, { type: 'initiate', connection })
+  }
+
+  terminate(connection: string): boolean {
+    return this.#command(connection, { type: 'terminate', connection })
+  }
+
+  rekey(connection: string, what: string): boolean {
+    if (what === 'ike') return this.#command(connection, { type: 'rekey-ike', connection })
+    const planned = this.#plan.connections.find(({ ike }) => ike.name === connection)
+    if (planned?.ike.children.some(({ name }) => name === what) !== true) return false
+    return this.#command(connection, { type: 'rekey-child', connection, child: what })
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  /** Takes back what `start` has done so far. Never rejects. */
+  async undo(): Promise<void> {
+    for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) {
+      try {
+        await step()
+      } catch (error) {
+        this.#warn('undo', error)
+      }
+    }
+  }
+
+  #prepare(): { plan: ConnectorPlan } {
+    for (const { ike, routes } of this.#plan.connections) {
+      const { remoteAddress } = ike
+      if (remoteAddress === undefined) continue
+      const loop = routes.find((route) => prefixContains(route, remoteAddress))
+      if (loop === undefined) continue
+      const message = `the peer ${remoteAddress} of ${ike.name} lies in its own network ${loop}: without a more specific route to it, the tunnel would be sent into itself`
+      this.#emit({ type: 'warning', code: 'route-loop', message })
+    }
+    return { plan: this.#plan }
+  }
+
+  async #openPacketPath(): Promise<void> {
+    const plan = this.#plan
+    const tun = openTun(plan.tun.name)
+    let workerGone = true
+    // A thread that does not end must not see its descriptors given to somebody else.
+    this.#undo.push(() => workerGone && tun.close())
+    const sockets = openSockets(
+      socketsFor(
+        plan.connections.map(({ ike }) => ike),
+        plan.ports,
+      ),
+    )
+    this.#undo.push(() => workerGone && closeSockets(sockets))
+    this.#sockets = sockets
+    this.#ikeSocket = new IkeSocket(sockets)
+    this.#worker = new PacketWorker({
+      tunFd: tun.fd,
+      sockets,
+      engine: this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE),
+      onReport: (report) => this.#takeReport(report),
+      onFailure: (failure) => this.#fail(failure),
+    })
+    this.#undo.push(async () => {
+      workerGone = await this.#worker.stop()
+    })
+    this.#children = new Children(plan.connections, sockets, (command, transfer) =>
+      this.#worker.call(command, transfer),
+    )
+    this.#engine = await this.#worker.engine
+  }
+
+  async #startIke(): Promise<void> {
+    const machine = await (this.#options.makeIke ?? makeIke)(this.#plan, performance.now())
+    this.#machine = machine
+    this.#driver = drive<IkeInput, IkeEffect>(machine, {
+      perform: (effect) => this.#perform(effect),
+      onError: (error, effect) => this.#warn(effect.type, error),
+    })
+    this.#undo.push(() => this.#driver.stop())
+    this.#driver.post({ type: 'time' })
+  }
+
+  #perform(effect: IkeEffect): Promise<void> | undefined {
+    switch (effect.type) {
+      case 'send':
+        this.#ikeSocket.send(effect.local, effect.remote, effect.bytes)
+        return undefined
+      case 'keepalive':
+        this.#ikeSocket.keepalive(effect.local, effect.remote)
+        return undefined
+      case 'install-child':
+        this.#keyLog?.writeChild(effect.sa)
+        return this.#children.install(effect.sa)
+      case 'promote-child':
+        return this.#children.promote(effect.id)
+      case 'remove-child':
+        return this.#children.remove(effect.id)
+      case 'move-child':
+        return this.#children.move(effect.id, effect.remoteAddress)
+      case 'report':
+        this.#emit({ type: 'ike', connection: effect.connection, event: effect.event })
+        return undefined
+      case 'key-log':
+        this.#keyLog?.write(effect.entry)
+        return undefined
+      case 'stopped':
+        this.#onStopped()
+        return undefined
+    }
+  }
+
+  #takeReport(report: PacketReport): void {
+    // What the worker tells before IKE runs, or after it has ended, has no one to hear it.
+    const driver = this.#driver as Driver<IkeInput> | undefined
+    if (report.type === 'counters') this.#drops = report.drops
+    if (driver === undefined) return
+    switch (report.type) {
+      case 'ike': {
+        const { local } = this.#sockets[report.socket]!
+        driver.post({ type: 'datagram', local, remote: report.remote, bytes: report.bytes })
+        return
+      }
+      case 'counters':
+        for (const { connection, inboundSpi } of this.#children.update(report)) {
+          driver.post({ type: 'child-traffic', connection, inboundSpi })
+        }
+        return
+      default: {
+        const child = this.#children.get(report.id)
+        if (child === undefined) return
+        const { connection, inboundSpi, outboundSpi: spi } = child
+        if (report.type === 'child-used') driver.post({ type: 'child-traffic', connection, inboundSpi })
+        else if (report.type === 'child-limit') driver.post({ type: 'child-limit', connection, spi, hard: report.hard })
+        else driver.post({ type: 'peer-moved', connection, inboundSpi, remote: report.remote })
+      }
+    }
+  }
+
+  #command(connection: string, input: IkeInput): boolean {
+    if (!this.#plan.connections.some(({ ike }) => ike.name === connection)) return false
+    this.#driver.post(input)
+    return true
+  }
+
+  async #stop(): Promise<void> {
+    this.#emit({ type: 'stopping' })
+    await this.#sayGoodbye()
+    await this.undo()
+    this.#settleEnded(this.#failure)
+  }
+
+  /** Deletes the SAs at the peers; a peer that does not answer is not waited for long. */
+  async #sayGoodbye(): Promise<void> {
+    const driver = this.#driver as Driver<IkeInput> | undefined
+    if (driver === undefined) return
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#onStopped = resolve
+      timer = setTimeout(resolve, SHUTDOWN_MS)
+      driver.post({ type: 'shutdown' })
+    })
+    clearTimeout(timer)
+  }
+
+  #fail(failure: StartFailure): void {
+    this.#failure ??= failure
+    // Before IKE runs, `start` itself finds out and undoes.
+    if ((this.#driver as Driver<IkeInput> | undefined) !== undefined) void this.stop()
+  }
+
+  #emit(event: ConnectorEvent): void {
+    this.#options.onEvent?.(event)
+  }
+
+  #warn(code: string, error: unknown): void {
+    this.#emit({ type: 'warning', code, message: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+async function makeIke(plan: ConnectorPlan, now: Instant): Promise<IkeMachine> {
+  const { IkeEndpoint } = await import('../core/ike/endpoint.ts')
+  return new IkeEndpoint(
+    {
+      ports: plan.ports,
+      connections: plan.connections.map(({ ike }) => ike),
+      limits: plan.limits,
+      crypto: nodeCrypto,
+      random: (length: number) => new Uint8Array(randomBytes(length)),
+      keyLog: plan.keyLog !== undefined,
+    },
+    now,
+  )
+}
+
+function routesOf(plan: ConnectorPlan): Prefix[] {
+  return [...new Set(plan.connections.flatMap((connection) => connection.routes))]
+}
+
+function engineChoice(text: string | undefined): EngineChoice {
+  if (text === undefined || text === '') return 'wasm'
+  if (text === 'wasm' || text === 'wasm-strict' || text === 'node') return text
+  throw new StartFailure(
+    'engine',
+    `ISTHMUS_ENGINE is "${text}", which is no engine.`,
+    'Set it to wasm, wasm-strict or node, or leave it out.',
+    EXIT.usage,
+  )
+}
