@@ -83,6 +83,7 @@ export function ghashWipe(): void {
   memory.fill(PRODUCT, 0, 32)
   memory.fill(MULTIPLES, 0, 256)
   memory.fill(FIRST, 0, 16)
+  memory.fill(LENGTHS, 0, 16)
 }
 
 /** The last block of AAD, with the hash of all blocks before it added. */
