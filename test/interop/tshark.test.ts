@@ -1,0 +1,94 @@
+/** Wireshark's dissectors as an independent reader: with our key log, tshark decrypts our IKE and our ESP. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { KeyLogEntry } from '../../connector/core/ike/types.ts'
+import { skipWithoutNamespaces } from '../system/netns.ts'
+import { type Isthmus, readKeyLog, startIsthmus } from './isthmus.ts'
+import { createLab, flowBetween, INNER4, isthmusOptions, type Lab, mirrored, type PairOptions } from './pair.ts'
+import { skipWithoutPeers } from './peers.ts'
+import { until } from './strongswan.ts'
+
+const what = 'decryption by tshark'
+const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'tshark', 'tcpdump')
+
+let lab: Lab
+beforeEach(async () => {
+  if (!skip) lab = await createLab()
+})
+afterEach(async () => lab?.close())
+
+describe.skipIf(skip)('tshark with our key log', () => {
+  test.each([
+    { ike: 'aes256gcm16-prfsha256-x25519', esp: 'aes256gcm16' },
+    { ike: 'aes128-sha256-prfsha256-modp2048', esp: 'aes128gcm16' },
+  ])('$ike / $esp', async ({ ike, esp }) => {
+    const { us, capture } = await captureTunnel({ initiator: 'us', ike, esp })
+    const tables = writeTables(us)
+    const ikeText = await tshark(tables, capture, '-Y', 'isakmp', '-V')
+    for (const expected of [
+      'Exchange type: IKE_AUTH',
+      'Payload: Identification - Initiator',
+      'Payload: Traffic Selector - Responder',
+      'Exchange type: CREATE_CHILD_SA',
+      'REKEY_SA',
+    ]) {
+      expect(ikeText).toContain(expected)
+    }
+    expect(ikeText).not.toMatch(/Malformed|incorrect|Integrity Checksum Data:.*\[incorrect/)
+    const inner = await tshark(tables, capture, '-Y', 'esp && udp.port == 7000', '-T', 'fields', '-e', 'esp.sequence')
+    // Both directions, before and after the rekey.
+    expect(inner.trim().split('\n').length).toBeGreaterThan(300)
+  })
+})
+
+async function captureTunnel(options: PairOptions): Promise<{ us: Isthmus; capture: string }> {
+  const capture = join(lab.directory, 'capture.pcap')
+  const device = (await lab.world.exec('us', 'ip -o link show type veth')).stdout.match(/\d+: ([^@:]+)/)![1]!
+  const recorder = lab.world.spawn('us', ['tcpdump', '-i', device, '-U', '-Z', 'root', '-w', capture, 'udp'])
+  await recorder.waitFor(/listening on/)
+  const ours = isthmusOptions(options)
+  await startIsthmus(lab.world, 'them', lab.directory, mirrored(ours))
+  const us = await startIsthmus(lab.world, 'us', lab.directory, ours)
+  const tunnel = await us.up()
+  await flowBetween(lab.world, ['us', 'them'], [INNER4.us, INNER4.them], 100, 1)
+  await us.rekey(tunnel.children[0]!.name)
+  await until('the rekey', async () => (await us.tunnel()).children[0]?.rekeys === 1)
+  await flowBetween(lab.world, ['us', 'them'], [INNER4.us, INNER4.them], 100, 1)
+  await recorder.stop()
+  return { us, capture }
+}
+
+const ENCRYPTION: Readonly<Record<string, string>> = {
+  aes128gcm16: 'AES-GCM-128 with 16 octet ICV [RFC5282]',
+  aes256gcm16: 'AES-GCM-256 with 16 octet ICV [RFC5282]',
+  aes128: 'AES-CBC-128 [RFC3602]',
+  aes256: 'AES-CBC-256 [RFC3602]',
+}
+const INTEGRITY: Readonly<Record<string, string>> = { sha256: 'HMAC_SHA2_256_128 [RFC4868]' }
+
+/** Wireshark's tables from our key log, in a home of their own. Returns that home. */
+function writeTables(isthmus: Isthmus): string {
+  const home = join(lab.directory, 'home')
+  const folder = join(home, '.config/wireshark')
+  mkdirSync(folder, { recursive: true })
+  const entries = readKeyLog(isthmus) as unknown as KeyLogEntry[]
+  const ike: string[] = []
+  const esp: string[] = []
+  for (const entry of entries) {
+    if (entry.kind === 'ike') {
+      const auth = entry.integrity === undefined ? 'NONE [RFC4306]' : INTEGRITY[entry.integrity]
+      ike.push(
+        `${entry.initiatorSpi},${entry.responderSpi},${entry.skEi},${entry.skEr},"${ENCRYPTION[entry.encryption]}",${entry.skAi},${entry.skAr},"${auth}"`,
+      )
+    } else esp.push(`"IPv4","*","*","${entry.spi}","AES-GCM [RFC4106]","0x${entry.key}${entry.salt}","NULL","0x"`)
+  }
+  writeFileSync(join(folder, 'ikev2_decryption_table'), `${ike.join('\n')}\n`)
+  writeFileSync(join(folder, 'esp_sa'), `${esp.join('\n')}\n`)
+  return home
+}
+
+async function tshark(home: string, capture: string, ...args: string[]): Promise<string> {
+  const command = ['tshark', '-r', capture, '-o', 'esp.enable_encryption_decode:TRUE', ...args]
+  return (await lab.world.exec('us', command, { env: { HOME: home, XDG_CONFIG_HOME: join(home, '.config') } })).stdout
+}
