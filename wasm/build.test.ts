@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { BuildError, build, modulePath, TARGETS } from './build.ts'
+
+const project = fileURLToPath(new URL('..', import.meta.url))
+let root: string
+let messages: string
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'isthmus-build-'))
+  messages = ''
+  mkdirSync(join(root, 'wasm/assembly'), { recursive: true })
+  for (const name of ['asconfig.json', 'wasm/abi.ts']) cpSync(join(project, name), join(root, name))
+  writeEntry('export function answer(): i32 { return 42 }')
+})
+
+afterEach(() => rmSync(root, { recursive: true }))
+
+describe('build', () => {
+  test('makes both modules, with nothing imported and memory that cannot grow', async () => {
+    expect(await buildHere()).toEqual(TARGETS)
+    for (const target of TARGETS) {
+      const module = new WebAssembly.Module(readFileSync(modulePath(target, root)))
+      const exports = new WebAssembly.Instance(module).exports as { answer(): number; memory: GrowingMemory }
+      expect(WebAssembly.Module.imports(module)).toEqual([])
+      expect(exports.answer()).toBe(42)
+      expect(() => exports.memory.grow(1)).toThrow(RangeError)
+    }
+  })
+
+  test('leaves modules alone that are up to date', async () => {
+    await buildHere()
+    expect(await buildHere()).toEqual([])
+  })
+
+  test('builds again when a source, the shared numbers or the configuration changes', async () => {
+    await buildHere()
+    for (const name of ['wasm/assembly/index.ts', 'wasm/abi.ts', 'asconfig.json']) {
+      writeFileSync(join(root, name), `${readFileSync(join(root, name), 'utf8')}\n`)
+      expect(await buildHere(), name).toEqual(TARGETS)
+    }
+  })
+
+  test('builds again only what is missing or damaged', async () => {
+    await buildHere()
+    rmSync(modulePath('strict', root))
+    expect(await buildHere()).toEqual(['strict'])
+    writeFileSync(modulePath('relaxed', root), readFileSync(modulePath('relaxed', root)).subarray(0, 20))
+    expect(await buildHere()).toEqual(['relaxed'])
+  })
+
+  test('says what does not compile, and leaves the last module in place', async () => {
+    await buildHere()
+    const before = readFileSync(modulePath('relaxed', root))
+    writeEntry('export function answer(): i32 { return missing }')
+    await expect(buildHere()).rejects.toThrow(BuildError)
+    expect(messages).toMatch(/Cannot find name 'missing'/)
+    expect(readFileSync(modulePath('relaxed', root))).toEqual(before)
+  })
+
+  test('refuses a module that imports', async () => {
+    writeEntry(
+      '@external("host", "clock") declare function clock(): i32\nexport function now(): i32 { return clock() }',
+    )
+    await expect(buildHere()).rejects.toThrow('imports host.clock')
+    expect(readdirSync(join(root, 'wasm'))).not.toContain('build')
+  })
+
+  test('stands several builds at once', async () => {
+    const script = `import { build } from ${JSON.stringify(join(project, 'wasm/build.ts'))}
+      await build({ root: ${JSON.stringify(root)} })`
+    const results = await Promise.all([1, 2, 3].map(() => runNode(script)))
+    expect(results).toEqual([0, 0, 0].map((code) => ({ code, output: '' })))
+    expect(readdirSync(join(root, 'wasm/build')).sort()).toEqual(['engine.relaxed.wasm', 'engine.strict.wasm'])
+    expect(await buildHere()).toEqual([])
+  })
+})
+
+interface GrowingMemory {
+  grow(pages: number): number
+}
+
+function writeEntry(source: string): void {
+  writeFileSync(join(root, 'wasm/assembly/index.ts'), `${source}\n`)
+}
+
+function buildHere() {
+  return build({ root, log: (text) => (messages += text) })
+}
+
+function runNode(script: string): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { cwd: project })
+  let output = ''
+  child.stdout.on('data', (chunk) => (output += chunk))
+  child.stderr.on('data', (chunk) => (output += chunk))
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })))
+}
