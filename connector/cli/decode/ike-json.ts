@@ -1,14 +1,16 @@
 /** One IKE message as a JSON value, decrypted where the keys are known. */
 import {
   associatedData,
-  decodeHeader,
+  type DecodeError,
   decodeMessage,
   decodePayloads,
   type EncryptedFragmentPayload,
   type EncryptedPayload,
   EXCHANGE,
+  HEADER_LENGTH,
   type IkeHeader,
   isDecodeError,
+  readHeader,
 } from '../../core/ike/wire/codec.ts'
 import { nodeCrypto } from '../../io/crypto-node.ts'
 import type { KeyRing } from './keys.ts'
@@ -19,10 +21,9 @@ type Sealed = EncryptedPayload | EncryptedFragmentPayload
 
 /** `bytes` without non-ESP marker. Never throws, whatever they are. */
 export function ikeJson(bytes: Uint8Array, keys: KeyRing, reassembly: Reassembly): Json {
-  const header = decodeHeader(bytes)
-  if (isDecodeError(header)) return { malformed: header.reason }
   const message = decodeMessage(bytes)
-  if (isDecodeError(message)) return { header: headerJson(header), malformed: message.reason }
+  if (isDecodeError(message)) return brokenJson(bytes, message)
+  const { header } = message
   const payloads = message.payloads.map((payload) =>
     payload.type === 'SK' || payload.type === 'SKF'
       ? { ...payloadJson(payload), ...contentJson(bytes, header, payload, keys, reassembly) }
@@ -30,6 +31,15 @@ export function ikeJson(bytes: Uint8Array, keys: KeyRing, reassembly: Reassembly
   )
   const malformed = payloads.flatMap((payload: Json) => faultIn(payload))[0]
   return { header: headerJson(header), payloads, ...(malformed === undefined ? {} : { malformed }) }
+}
+
+/** The header where there is room for one, and the payloads before the fault. */
+function brokenJson(bytes: Uint8Array, error: DecodeError): Json {
+  return {
+    ...(bytes.length < HEADER_LENGTH ? {} : { header: headerJson(readHeader(bytes)) }),
+    ...(error.before === undefined ? {} : { payloads: error.before.map(payloadJson) }),
+    malformed: error.reason,
+  }
 }
 
 /** So that whoever filters on `malformed` finds the contents of sealed payloads, too. */
@@ -90,5 +100,6 @@ function withoutPadding(plaintext: Uint8Array): Uint8Array | undefined {
 
 function payloadsJson(firstPayload: number, bytes: Uint8Array): Json {
   const payloads = decodePayloads(firstPayload, bytes)
-  return isDecodeError(payloads) ? { malformed: payloads.reason } : { payloads: payloads.map(payloadJson) }
+  if (!isDecodeError(payloads)) return { payloads: payloads.map(payloadJson) }
+  return { payloads: (payloads.before ?? []).map(payloadJson), malformed: payloads.reason }
 }

@@ -1,4 +1,5 @@
 /** Why bytes are not an IKE message: a value, never thrown. */
+import type { Payload } from './types.ts'
 
 export type DecodeErrorKind =
   /** A field would end behind its container. */
@@ -23,6 +24,8 @@ export interface DecodeError {
   readonly payloadType?: number
   /** That payload's critical bit. */
   readonly critical?: boolean
+  /** What was read before it, for whoever shows broken messages. */
+  readonly before?: readonly Payload[]
 }
 
 export function isDecodeError(value: object): value is DecodeError {

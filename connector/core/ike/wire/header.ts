@@ -37,6 +37,11 @@ export function decodeHeader(bytes: Uint8Array): IkeHeader | DecodeError {
       `The header's length field at offset ${field.length} says ${length} bytes; the datagram has ${bytes.length}.`,
     )
   }
+  return readHeader(bytes)
+}
+
+/** As `decodeHeader`, of at least `HEADER_LENGTH` bytes and whatever the length field says. */
+export function readHeader(bytes: Uint8Array): IkeHeader {
   const version = bytes[field.version]!
   const flags = bytes[field.flags]!
   return {

@@ -53,28 +53,35 @@ export function decodeChain(
   const payloads: Payload[] = []
   let type = firstPayload
   let offset = start
+  const failed = (error: DecodeError, critical: boolean) => ({
+    ...error,
+    payloadType: type,
+    critical,
+    before: payloads,
+  })
   while (type !== PAYLOAD.NONE) {
     if (payloads.length === MAX_PAYLOADS) {
-      return decodeError('too-many-payloads', `More than ${MAX_PAYLOADS} payloads at offset ${offset}.`)
+      return failed(decodeError('too-many-payloads', `More than ${MAX_PAYLOADS} payloads at offset ${offset}.`), false)
     }
     const critical = bytes.length > offset + generic.flags && (bytes[offset + generic.flags]! & CRITICAL) !== 0
     const end = payloadEnd(bytes, offset, type)
-    if (typeof end !== 'number') return { ...end, payloadType: type, critical }
+    if (typeof end !== 'number') return failed(end, critical)
     const next = bytes[offset + generic.next]!
     const body = bytes.subarray(offset + generic.end, end)
     const encrypted = type === PAYLOAD.SK || type === PAYLOAD.SKF
     if (encrypted && !encryptedAllowed) {
       const error = decodeError('bad-payload', `An encrypted payload at offset ${offset} inside an encrypted payload.`)
-      return { ...error, payloadType: type, critical }
+      return failed(error, critical)
     }
     const payload = decodeBody(type, body, offset + generic.end, next, critical)
-    if (isDecodeError(payload)) return { ...payload, payloadType: type, critical }
+    if (isDecodeError(payload)) return failed(payload, critical)
     payloads.push(payload)
     offset = end
     type = encrypted ? PAYLOAD.NONE : next
   }
   if (offset !== bytes.length) {
-    return decodeError('trailing-data', `${bytes.length - offset} bytes follow the last payload at offset ${offset}.`)
+    const reason = `${bytes.length - offset} bytes follow the last payload at offset ${offset}.`
+    return { ...decodeError('trailing-data', reason), before: payloads }
   }
   return payloads
 }
