@@ -12,8 +12,8 @@ const IV_BYTES = 8
 const TRAILER = 2
 /** SPI, sequence number, IV and tag around the encrypted part. */
 const FRAME = ESP_HEADER + IV_BYTES + TAG_BYTES
-/** The shortest packet that can be one: the encrypted part holds at least the trailer, aligned to 4 bytes. */
-export const ESP_MIN = FRAME + 4
+/** The shortest packet that can be one: nothing but the trailer. */
+export const ESP_MIN = FRAME + TRAILER
 
 export interface EspKeys extends SaKeys {
   readonly spi: number

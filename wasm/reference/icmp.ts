@@ -1,6 +1,6 @@
 /** "Too big" answers to the sending host: ICMP (RFC 1191 section 4) and ICMPv6 (RFC 4443 section 3.2). */
 import { concat, internetChecksum, setU16, setU32 } from './bytes.ts'
-import { IPV4_DF, IPV6_HEADER, type IpPacket, PROTO_ICMP, PROTO_ICMPV6, writeIpv4Checksum } from './ip.ts'
+import { IPV4_DF, IPV6_HEADER, type IpPacket, PROTO_ICMP, PROTO_ICMPV6, portsOf, writeIpv4Checksum } from './ip.ts'
 
 export const IPV6_MIN_MTU = 1280
 /** RFC 1812 section 4.3.2.3. */
@@ -65,12 +65,13 @@ export function mayAnswer(packet: IpPacket): boolean {
   return isOneHost(packet.source) && isOneHost(packet.destination)
 }
 
+/** An ICMP message too short to show its type counts as one. */
 function isIcmpError(packet: IpPacket): boolean {
-  const type = packet.bytes[packet.payloadAt]
-  if (packet.version === 4) {
-    return packet.protocol === PROTO_ICMP && (type === undefined || [3, 4, 5, 11, 12].includes(type))
-  }
-  return packet.protocol === PROTO_ICMPV6 && (type === undefined || type < 128 || type === 137)
+  if (packet.protocol !== (packet.version === 4 ? PROTO_ICMP : PROTO_ICMPV6)) return false
+  const ports = portsOf(packet)
+  if (ports === undefined) return true
+  const type = ports.source >> 8
+  return packet.version === 4 ? [3, 4, 5, 11, 12].includes(type) : type < 128 || type === 137
 }
 
 function isOneHost(address: Uint8Array): boolean {

@@ -18,6 +18,7 @@ export const PROTO_SCTP = 132
 export const PROTO_MOBILITY = 135
 export const PROTO_UDP_LITE = 136
 
+export const IPV4_RESERVED = 0x8000
 export const IPV4_DF = 0x4000
 export const IPV4_MF = 0x2000
 export const IPV6_HEADER = 40

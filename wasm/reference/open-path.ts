@@ -136,7 +136,7 @@ function deliverPacket(engine: EngineState, state: InboundState, packet: IpPacke
 
 /** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
 function reassemble(engine: EngineState, state: InboundState, fragment: IpPacket, now: number): number {
-  const step = engine.reassembly.offer(fragment, `in ${state.handle}`, now)
+  const step = engine.reassembly.offer(fragment, `in ${state.sa.tunnel}`, now)
   step.apply()
   for (let i = 0; i < step.evicted; i++) engine.tally.drop(DROP_FRAGMENT_LIMIT)
   const { result } = step

@@ -12,10 +12,10 @@ import {
   REASSEMBLY_SLOTS,
   REASSEMBLY_TIMEOUT_MS,
 } from '../abi.ts'
-import { concat, setU16 } from './bytes.ts'
+import { concat, getU16, setU16 } from './bytes.ts'
 import { ecnOf, reassembledEcn } from './ecn.ts'
 import type { Ipv6FragmentPlace } from './fragment.ts'
-import { IPV6_HEADER, type IpPacket, writeIpv4Checksum, writeTos } from './ip.ts'
+import { IPV4_RESERVED, IPV6_HEADER, type IpPacket, writeTos } from './ip.ts'
 
 export interface Datagram {
   readonly bytes: Uint8Array
@@ -35,128 +35,148 @@ interface Piece {
   readonly tos: number
 }
 
-/** Immutable: offering a fragment makes a new one, so that a step can be tried and not taken. */
-interface PartialDatagram {
+/** Immutable: a fragment makes a new one, so that a step can be tried and not taken. */
+interface Collecting {
   readonly startedAt: number
   readonly pieces: readonly Piece[]
   /** Length of all the data, once the last fragment is here. */
   readonly total: number | undefined
-  /** Headers before the data, of the fragment with offset 0. */
+  /** The fragment with offset 0: its headers become the datagram's. */
   readonly first: IpPacket | undefined
+}
+
+/** A datagram given up; what still comes of it is refused until its time is over. */
+interface Refused {
+  readonly startedAt: number
+  readonly refused: true
 }
 
 /** What a fragment would do to the table; nothing has happened until `apply`. */
 export interface ReassemblyStep {
   readonly result: ReassemblyResult
-  /** Drop reasons of other datagrams that give way. */
+  /** Other datagrams that are given up for this one. */
   readonly evicted: number
   apply(): void
 }
 
+/** Headers in front of the data that are kept at most, in bytes. */
+const MAX_HEADERS = 512
+
 export class Reassembly {
   /** In order of arrival of each datagram's first seen fragment. */
-  readonly #partials = new Map<string, PartialDatagram>()
+  readonly #datagrams = new Map<string, Collecting | Refused>()
 
-  /** Forgets what is older than REASSEMBLY_TIMEOUT_MS; returns how many datagrams that were. */
+  /** Forgets what is older than REASSEMBLY_TIMEOUT_MS; returns how many incomplete datagrams that were. */
   expire(now: number): number {
     let expired = 0
-    for (const [key, partial] of this.#partials) {
-      if (now - partial.startedAt <= REASSEMBLY_TIMEOUT_MS) continue
-      this.#partials.delete(key)
-      expired++
+    for (const [key, datagram] of this.#datagrams) {
+      if (now - datagram.startedAt < REASSEMBLY_TIMEOUT_MS) continue
+      this.#datagrams.delete(key)
+      if (!('refused' in datagram)) expired++
     }
     return expired
   }
 
-  /** Takes a copy of the fragment. `context` keeps SAs and directions apart (RFC 4301 section 7.4). */
-  offer(fragment: IpPacket, context: string, now: number): ReassemblyStep {
-    const key = `${context} ${fragmentKey(fragment)}`
-    const known = this.#partials.get(key)
-    const before: PartialDatagram = known ?? { startedAt: now, pieces: [], total: undefined, first: undefined }
-    const outcome = addFragment(before, fragment)
-    const full = known === undefined && 'partial' in outcome && this.#partials.size >= REASSEMBLY_SLOTS
-    if ('partial' in outcome) {
-      const { partial } = outcome
-      return {
-        result: { type: 'kept' },
-        evicted: full ? 1 : 0,
-        apply: () => {
-          if (full) this.#partials.delete(this.#partials.keys().next().value!)
-          this.#partials.set(key, partial)
-        },
-      }
+  /** Takes a copy of the fragment. `scope` keeps tunnels and directions apart. */
+  offer(fragment: IpPacket, scope: string, now: number): ReassemblyStep {
+    if (!validSize(fragment)) return this.#step({ type: 'dropped', reason: DROP_BAD_HEADER }, () => {})
+    const key = `${scope} ${fragmentKey(fragment)}`
+    const known = this.#datagrams.get(key)
+    if (known !== undefined && 'refused' in known) return this.#step(overlap, () => {})
+    const outcome = addFragment(known ?? nothingYet(now), fragment)
+    const keep = (datagram: Collecting | Refused) => () => this.#datagrams.set(key, datagram)
+    if (outcome.type === 'dropped') {
+      return this.#step(outcome, keep({ startedAt: known?.startedAt ?? now, refused: true }), known === undefined)
     }
-    return { result: outcome, evicted: 0, apply: () => this.#partials.delete(key) }
+    if (outcome.type === 'complete') return this.#step(outcome, () => this.#datagrams.delete(key))
+    return this.#step({ type: 'kept' }, keep(outcome.datagram), known === undefined)
+  }
+
+  /** Where the table is full, the oldest makes room for a new entry. */
+  #step(result: ReassemblyResult, change: () => void, grows = false): ReassemblyStep {
+    const full = grows && this.#datagrams.size >= REASSEMBLY_SLOTS
+    const oldest = full ? this.#datagrams.entries().next().value : undefined
+    const apply = () => {
+      if (oldest !== undefined) this.#datagrams.delete(oldest[0])
+      change()
+    }
+    return { result, evicted: oldest !== undefined && !('refused' in oldest[1]) ? 1 : 0, apply }
   }
 }
 
-function fragmentKey(fragment: IpPacket): string {
-  const protocol = fragment.version === 4 ? fragment.protocol : ''
-  return `${fragment.source.join('.')} ${fragment.destination.join('.')} ${fragment.fragment!.id} ${protocol}`
+/** Every fragment carries something, and all but the last a multiple of 8 bytes. */
+function validSize(packet: IpPacket): boolean {
+  const length = packet.bytes.length - packet.fragment!.dataAt
+  return length > 0 && (!packet.fragment!.more || length % 8 === 0)
 }
 
-function addFragment(before: PartialDatagram, packet: IpPacket): { partial: PartialDatagram } | ReassemblyResult {
-  const { offset, more } = packet.fragment!
-  const data = packet.bytes.slice(packet.fragment!.dataAt)
-  const end = offset + data.length
-  if (data.length === 0 || (more && data.length % 8 !== 0)) return { type: 'dropped', reason: DROP_BAD_HEADER }
-  const piece: Piece = { start: offset, end, data, tos: packet.tos }
-  if (before.pieces.some((other) => other.start < end && offset < other.end)) return overlap
-  const total = more ? before.total : end
-  if (contradicts(before, end, total)) return overlap
-  if (before.pieces.length >= REASSEMBLY_MAX_FRAGMENTS) return limit
-  const first = offset === 0 ? copyOf(packet) : before.first
-  const partial: PartialDatagram = { startedAt: before.startedAt, pieces: [...before.pieces, piece], total, first }
-  return isComplete(partial) ? assemble(partial) : { partial }
+/** RFC 791 tells datagrams apart by protocol too, RFC 8200 does not. */
+function fragmentKey(packet: IpPacket): string {
+  const protocol = packet.version === 4 ? packet.protocol : ''
+  return `${packet.source.join('.')} ${packet.destination.join('.')} ${packet.fragment!.id} ${protocol}`
 }
 
-const overlap: ReassemblyResult = { type: 'dropped', reason: DROP_FRAGMENT_OVERLAP }
-const limit: ReassemblyResult = { type: 'dropped', reason: DROP_FRAGMENT_LIMIT }
-
-/** Two last fragments with different ends, or data beyond the end. */
-function contradicts(before: PartialDatagram, end: number, total: number | undefined): boolean {
-  if (before.total !== undefined && total !== before.total) return true
-  return total !== undefined && (end > total || before.pieces.some((piece) => piece.end > total))
+function nothingYet(now: number): Collecting {
+  return { startedAt: now, pieces: [], total: undefined, first: undefined }
 }
 
-function copyOf(packet: IpPacket): IpPacket {
-  return { ...packet, bytes: packet.bytes.slice() }
+type Added = { readonly type: 'kept'; readonly datagram: Collecting } | Exclude<ReassemblyResult, { type: 'kept' }>
+
+function addFragment(before: Collecting, packet: IpPacket): Added {
+  const { offset, more, dataAt } = packet.fragment!
+  const data = packet.bytes.slice(dataAt)
+  const piece: Piece = { start: offset, end: offset + data.length, data, tos: packet.tos }
+  const total = more ? before.total : piece.end
+  const first = offset === 0 ? { ...packet, bytes: packet.bytes.slice() } : before.first
+  const after: Collecting = { startedAt: before.startedAt, pieces: [...before.pieces, piece], total, first }
+  if (after.pieces.length > REASSEMBLY_MAX_FRAGMENTS) return limit
+  if (contradicts(before, piece, more)) return overlap
+  if (tooLarge(after)) return limit
+  return isComplete(after) ? assemble(after) : { type: 'kept', datagram: after }
+}
+
+const overlap = { type: 'dropped', reason: DROP_FRAGMENT_OVERLAP } as const
+const limit = { type: 'dropped', reason: DROP_FRAGMENT_LIMIT } as const
+
+/** Bytes that were there before, a second end, or data behind the end. */
+function contradicts(before: Collecting, piece: Piece, more: boolean): boolean {
+  if (before.pieces.some((other) => other.start < piece.end && piece.start < other.end)) return true
+  if (before.total !== undefined && (!more || piece.end > before.total)) return true
+  return !more && before.pieces.some((other) => other.end > piece.end)
+}
+
+function tooLarge(datagram: Collecting): boolean {
+  const headers = datagram.first === undefined ? 0 : headerLength(datagram.first)
+  const furthest = Math.max(...datagram.pieces.map((piece) => piece.end))
+  return headers > MAX_HEADERS || headers + furthest > REASSEMBLY_MAX_BYTES
+}
+
+/** Of the headers that the whole datagram has: for IPv6 those before the fragment header. */
+function headerLength(first: IpPacket): number {
+  return first.version === 4 ? first.fragment!.dataAt : first.fragment!.headerAt
 }
 
 /** Without overlaps, the pieces are all there when their lengths add up. */
-function isComplete(partial: PartialDatagram): boolean {
-  const have = partial.pieces.reduce((sum, piece) => sum + piece.data.length, 0)
-  return partial.first !== undefined && have === partial.total
+function isComplete(datagram: Collecting): boolean {
+  return datagram.pieces.reduce((sum, piece) => sum + piece.data.length, 0) === datagram.total
 }
 
-function assemble(partial: PartialDatagram): ReassemblyResult {
-  const first = partial.first!
-  const ecn = reassembledEcn(
-    ecnOf(first.tos),
-    partial.pieces.map((piece) => ecnOf(piece.tos)),
-  )
+function assemble(datagram: Collecting): Exclude<ReassemblyResult, { type: 'kept' }> {
+  const first = datagram.first!
+  const marks = datagram.pieces.map((piece) => ecnOf(piece.tos))
+  const ecn = reassembledEcn(ecnOf(first.tos), marks)
   if (ecn === undefined) return { type: 'dropped', reason: DROP_ECN }
-  const sorted = [...partial.pieces].sort((a, b) => a.start - b.start).map((piece) => piece.data)
-  const datagram = first.version === 4 ? assembleIpv4(first, sorted) : assembleIpv6(first, sorted)
-  if (datagram === undefined) return limit
-  writeTos(datagram.bytes, (first.tos & 0xfc) | ecn)
-  return { type: 'complete', datagram }
-}
-
-function assembleIpv4(first: IpPacket, data: readonly Uint8Array[]): Datagram | undefined {
-  const bytes = concat(first.bytes.subarray(0, first.fragment!.dataAt), ...data)
-  if (bytes.length > REASSEMBLY_MAX_BYTES) return undefined
-  setU16(bytes, 2, bytes.length)
-  setU16(bytes, 6, 0)
-  writeIpv4Checksum(bytes)
-  return { bytes, place: undefined }
-}
-
-function assembleIpv6(first: IpPacket, data: readonly Uint8Array[]): Datagram | undefined {
-  const { headerAt, nextHeaderAt, id } = first.fragment!
-  const bytes = concat(first.bytes.subarray(0, headerAt), ...data)
-  if (bytes.length > REASSEMBLY_MAX_BYTES) return undefined
-  bytes[nextHeaderAt] = first.bytes[headerAt]!
-  setU16(bytes, 4, bytes.length - IPV6_HEADER)
-  return { bytes, place: { id, headerAt, nextHeaderAt } }
+  const data = [...datagram.pieces].sort((a, b) => a.start - b.start).map((piece) => piece.data)
+  const bytes = concat(first.bytes.subarray(0, headerLength(first)), ...data)
+  const place = first.version === 4 ? undefined : first.fragment!
+  if (place === undefined) {
+    setU16(bytes, 2, bytes.length)
+    // DF goes too: the source has seen to fragments that fit, and the whole may have to be cut again.
+    setU16(bytes, 6, getU16(bytes, 6) & IPV4_RESERVED)
+  } else {
+    setU16(bytes, 4, bytes.length - IPV6_HEADER)
+    bytes[place.nextHeaderAt] = first.bytes[place.headerAt]!
+  }
+  writeTos(bytes, (first.tos & 0xfc) | ecn)
+  return { type: 'complete', datagram: { bytes, place } }
 }
