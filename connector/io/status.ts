@@ -67,6 +67,8 @@ function tunnelStatus(parts: StatusParts, planned: PlannedConnection, time: (ins
     ikeRekeys: ike?.ikeRekeys ?? 0,
     children: (ike?.children ?? []).map((child) => childStatus(child, parts.children.get(child.id), now)),
     traffic: traffic(parts.children.total(name)),
+    ...defined('rtt', ike?.rtt),
+    ...defined('loss', ike === undefined || ike.requestsSent === 0 ? undefined : lossOf(ike)),
     mtu: mtuStatus(planned, ike?.remote?.address ?? planned.ike.remoteAddress, installed.at(-1)),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
   }
@@ -95,6 +97,10 @@ function childStatus(child: ChildStatus, installed: InstalledChild | undefined, 
     remote: child.remote.map(formatSelector),
     traffic: installed === undefined ? NO_TRAFFIC : traffic(installed.counters),
   }
+}
+
+function lossOf({ requestsSent: sent, requestsRetransmitted: lost }: ConnectionStatus): TunnelStatus['loss'] & {} {
+  return { ratio: Math.min(1, lost / sent), sent, lost }
 }
 
 const NO_TRAFFIC: Traffic = { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0, drops: {} }

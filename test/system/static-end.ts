@@ -1,0 +1,111 @@
+/**
+ * One end with fixed keys, for tests of the packet path:
+ *
+ *     static-end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS]
+ *
+ * Prints `started`, answers each line on standard input with its status as one JSON line, ends well on SIGTERM.
+ */
+
+import { StartFailure } from '../../connector/handle.ts'
+import { startConnector } from '../../connector/io/connector.ts'
+import type { ConnectorPlan } from '../../connector/plan.ts'
+import { type Address, address, prefix } from '../../protocol/net.ts'
+import { type StaticOptions, staticMachine } from './static-machine.ts'
+
+const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyMs] = process.argv.slice(2)
+const side = Number(sideText) as 0 | 1
+const options: StaticOptions = {
+  side,
+  suite: suite as StaticOptions['suite'],
+  encapsulation: encapsulation as StaticOptions['encapsulation'],
+  ...(rekeyMs === undefined ? {} : { rekeyMs: Number(rekeyMs) }),
+}
+
+try {
+  const connector = await startConnector(plan(), {
+    engine: engine as 'node' | 'wasm',
+    makeIke: (made, now) => staticMachine(made, options, now),
+    onEvent: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
+  })
+  process.stdout.write('ready\n')
+  process.on('SIGTERM', () => void connector.stop())
+  process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))
+  await connector.ended
+  process.exit(0)
+} catch (error) {
+  const failure = error instanceof StartFailure ? error : new StartFailure('unknown', String(error), '', 1)
+  process.stdout.write(`${JSON.stringify({ code: failure.code, cause: failure.message, remedy: failure.remedy })}\n`)
+  process.exit(failure.exitCode)
+}
+
+/** Both ends of one tunnel: inner networks 10.8.1.0/24 and 10.8.2.0/24, fd00:8:1::/64 and fd00:8:2::/64. */
+function plan(): ConnectorPlan {
+  const outerAddress = (end: number): Address => address(outer === '6' ? `2001:db8::${end + 1}` : `192.0.2.${end + 1}`)
+  const selectors = (end: number) =>
+    [
+      { start: `10.8.${end + 1}.0`, last: `10.8.${end + 1}.255` },
+      { start: `fd00:8:${end + 1}::`, last: `fd00:8:${end + 1}:0:ffff:ffff:ffff:ffff` },
+    ].map(({ start, last }) => ({
+      protocol: 0,
+      startPort: 0,
+      endPort: 65535,
+      startAddress: address(start),
+      endAddress: address(last),
+    }))
+  const other = 1 - side
+  return {
+    site: `end${side}`,
+    tun: {
+      name: 'isthmus0',
+      mtu: 1400,
+      addresses: [address(`10.8.${side + 1}.1`), address(`fd00:8:${side + 1}::1`)],
+    },
+    ports: { port: 500, natPort: 4500 },
+    limits: {
+      cookieThreshold: 10,
+      maxHalfOpen: 100,
+      retransmitMs: 500,
+      retransmitFactor: 2,
+      retransmitTries: 5,
+      retryMs: 1000,
+      retryMaxMs: 60_000,
+    },
+    stateDirectory: stateDirectory!,
+    controlSocket: `${stateDirectory}/socket`,
+    connections: [
+      {
+        ike: {
+          name: 'peer',
+          localAddress: outerAddress(side),
+          remoteAddress: outerAddress(other),
+          remotePort: 500,
+          remoteNatPort: 4500,
+          localId: { type: 'fqdn', value: `end${side}` },
+          remoteId: { type: 'fqdn', value: `end${other}` },
+          psk: new Uint8Array(16),
+          initiate: side === 0,
+          proposals: [],
+          children: [
+            {
+              name: 'net',
+              local: selectors(side),
+              remote: selectors(other),
+              proposals: [],
+              lifetime: { softMs: 1e9, hardMs: 1e9, jitterMs: 0 },
+              replayWindow: 1024,
+            },
+          ],
+          lifetime: { softMs: 1e9, hardMs: 1e9, jitterMs: 0 },
+          dpdIntervalMs: 0,
+          encapsulation: options.encapsulation === 'esp' ? 'auto' : 'udp',
+          natKeepaliveMs: 20_000,
+          fragmentSize: 1280,
+        },
+        routes: [prefix(`10.8.${other + 1}.0/24`), prefix(`fd00:8:${other + 1}::/64`)],
+        pathMtu: 1500,
+        clampMss: true,
+        copyDscp: true,
+      },
+    ],
+  }
+}

@@ -1,0 +1,94 @@
+/** In IKE's place: Child SAs with fixed keys, installed at once, to test the packet path by itself. */
+
+import type { ChildSaSpec, IkeEffect, IkeInput } from '../../connector/core/ike/types.ts'
+import type { IkeMachine } from '../../connector/io/connector.ts'
+import type { ConnectorPlan } from '../../connector/plan.ts'
+import type { Address } from '../../protocol/net.ts'
+
+export interface StaticOptions {
+  /** 0 or 1: which end this is. */
+  readonly side: 0 | 1
+  readonly suite: ChildSaSpec['suite']
+  readonly encapsulation: 'udp' | 'esp'
+  /** Makes the children again with new keys, and moves over, every so many milliseconds. */
+  readonly rekeyMs?: number
+}
+
+const KEY_BYTES = { 'aes-128-gcm': 16, 'aes-256-gcm': 32, 'chacha20-poly1305': 32 } as const
+
+export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start: number): IkeMachine {
+  const effects: IkeEffect[] = []
+  const connection = plan.connections[0]!.ike
+  const inputs: IkeInput[] = []
+  let generation = 0
+  let rekeyAt: number | undefined = options.rekeyMs === undefined ? undefined : start + options.rekeyMs
+  const install = (number: number): void => {
+    const keys = (side: number) => ({
+      spi: 0x1000 + number * 2 + side,
+      key: new Uint8Array(KEY_BYTES[options.suite]).fill(1 + number * 2 + side),
+      salt: new Uint8Array(4).fill(200 + side),
+    })
+    const child = connection.children[0]!
+    const port = options.encapsulation === 'udp' ? plan.ports.natPort : plan.ports.port
+    const sa: ChildSaSpec = {
+      id: number,
+      connection: connection.name,
+      child: child.name,
+      suite: options.suite,
+      esn: false,
+      replayWindow: 1024,
+      local: child.local,
+      remote: child.remote,
+      inbound: keys(options.side),
+      outbound: keys(1 - options.side),
+      limits: {},
+      encapsulation: options.encapsulation,
+      localAddress: { address: connection.localAddress, port },
+      remoteAddress: { address: connection.remoteAddress as Address, port },
+    }
+    effects.push({ type: 'install-child', sa })
+  }
+  install(0)
+  effects.push({ type: 'promote-child', id: 0 })
+  return {
+    handle(input, now) {
+      inputs.push(input as IkeInput)
+      if (input.type === 'shutdown') effects.push({ type: 'stopped' })
+      if (rekeyAt === undefined || now < rekeyAt) return
+      // Both ends have the inbound half of the next generation before either sends on it: half a period later.
+      if (generation % 2 === 0) install(generation / 2 + 1)
+      else {
+        const id = (generation + 1) / 2
+        effects.push({ type: 'promote-child', id })
+        // The other end may still send on the one before.
+        if (id >= 2) effects.push({ type: 'remove-child', id: id - 2 })
+      }
+      generation++
+      rekeyAt += options.rekeyMs! / 2
+    },
+    poll: () => effects.shift(),
+    deadline: () => rekeyAt,
+    status: () => [
+      {
+        connection: connection.name,
+        state: 'established',
+        since: start,
+        ikeRekeys: inputs.filter((input) => input.type === 'child-traffic').length,
+        requestsSent: 0,
+        requestsRetransmitted: 0,
+        children: [],
+      },
+    ],
+    counters: () => ({
+      malformed: 0,
+      unknownVersion: 0,
+      unknownSpi: 0,
+      integrityFailed: 0,
+      replayed: 0,
+      cookiesDemanded: 0,
+      halfOpenRefused: 0,
+      retransmits: 0,
+      noConnection: inputs.filter((input) => input.type === 'datagram').length,
+    }),
+  }
+}
