@@ -1,0 +1,23 @@
+/** Drop counters: one per reason for the engine, and one per reason for each SA. */
+import { DROP_REASONS } from '../abi'
+import { GLOBAL_DROPS, SA_RECORD_BYTES } from './arena'
+import { Sa } from './sa'
+
+export function countDrop(reason: i32): void {
+  const counter = GLOBAL_DROPS + ((<usize>reason) << 3)
+  store<u64>(counter, load<u64>(counter) + 1)
+}
+
+export function countSaDrop(sa: Sa, reason: i32): void {
+  countDrop(reason)
+  const counter = changetype<usize>(sa) + SA_RECORD_BYTES + ((<usize>reason) << 3)
+  store<u64>(counter, load<u64>(counter) + 1)
+}
+
+export function globalDrops(reason: u32): f64 {
+  return reason < <u32>DROP_REASONS ? <f64>load<u64>(GLOBAL_DROPS + (reason << 3)) : 0
+}
+
+export function dropsOf(sa: Sa, reason: u32): f64 {
+  return reason < <u32>DROP_REASONS ? <f64>load<u64>(changetype<usize>(sa) + SA_RECORD_BYTES + (reason << 3)) : 0
+}

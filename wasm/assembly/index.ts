@@ -1,0 +1,161 @@
+/**
+ * Every export of the engine. `wasm/engine.ts` is the only caller: it validates arguments, and reads
+ * raw returns as what they are. Offsets and handles are u32, counters and times f64.
+ */
+import {
+  AEAD_AAD,
+  AEAD_SOURCE,
+  AEAD_TARGET,
+  CONTROL_ADDRESSES,
+  CONTROL_HANDLES,
+  CONTROL_KEY,
+  CONTROL_NONCE,
+  LAN_RX,
+  LAN_RX_LENGTH,
+  LAN_TX_COUNT,
+  LAN_TX_LENGTH,
+  LAN_TX_OFFSET,
+  WIRE_RX,
+  WIRE_RX_LENGTH,
+  WIRE_RX_NAMES,
+  WIRE_RX_TOS,
+  WIRE_RX_VERDICT,
+  WIRE_TX_COUNT,
+  WIRE_TX_ENDPOINT,
+  WIRE_TX_LENGTH,
+  WIRE_TX_OFFSET,
+  WIRE_TX_TOS,
+} from './arena'
+import { aeadOpen, aeadSeal } from './aead'
+import { dropsOf } from './counters'
+import { deleteRoute, insertRoute, lookup, maskHigh, maskLow } from './fib'
+import { openSlots } from './open'
+import { SA_OUTBOUND, nonceOf, saByHandle } from './sa'
+import { sealSlots } from './seal'
+import { innerMtuOf, tunnelAt } from './tunnel'
+
+export {
+  AEAD_AAD,
+  AEAD_SOURCE,
+  AEAD_TARGET,
+  CONTROL_ADDRESSES,
+  CONTROL_HANDLES,
+  CONTROL_KEY,
+  CONTROL_NONCE,
+  LAN_RX,
+  LAN_RX_LENGTH,
+  LAN_TX_COUNT,
+  LAN_TX_LENGTH,
+  LAN_TX_OFFSET,
+  WIRE_RX,
+  WIRE_RX_LENGTH,
+  WIRE_RX_NAMES,
+  WIRE_RX_TOS,
+  WIRE_RX_VERDICT,
+  WIRE_TX_COUNT,
+  WIRE_TX_ENDPOINT,
+  WIRE_TX_LENGTH,
+  WIRE_TX_OFFSET,
+  WIRE_TX_TOS,
+}
+
+export { globalDrops } from './counters'
+export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { nodeCount, routeCount } from './fib'
+export {
+  addSelector,
+  installAeadKey,
+  installInboundSa as installInbound,
+  installOutboundSa as installOutbound,
+  releaseSa as removeSa,
+  setLimits,
+} from './sa'
+export { dropTunnel as removeTunnel, putEndpoint as setEndpoint, putGroup as setGroup, putTunnel as setTunnel } from './tunnel'
+
+export function sealBatch(first: u32, count: u32, now: f64): u32 {
+  return sealSlots(first, count, now)
+}
+
+export function openBatch(count: u32, udp: bool, now: f64): void {
+  openSlots(count, udp, now)
+}
+
+/** The address is in the control area; host bits do not matter. Returns false when the table is full. */
+export function setRoute(version: u32, bits: u32, group: u32): bool {
+  return insertRoute(version, controlHigh(version) & maskHigh(bits), controlLow(version) & maskLow(bits), bits, group)
+}
+
+export function removeRoute(version: u32, bits: u32): bool {
+  return deleteRoute(version, controlHigh(version) & maskHigh(bits), controlLow(version) & maskLow(bits), bits)
+}
+
+export function lookupRoute(version: u32): i32 {
+  return lookup(version, controlHigh(version), controlLow(version))
+}
+
+function controlHigh(version: u32): u64 {
+  const high = bswap<u64>(load<u64>(CONTROL_ADDRESSES))
+  return version == 4 ? high & 0xffffffff00000000 : high
+}
+
+function controlLow(version: u32): u64 {
+  return version == 4 ? 0 : bswap<u64>(load<u64>(CONTROL_ADDRESSES, 8))
+}
+
+/** 0 when the handle is no outbound SA, or its tunnel or endpoint is not set. */
+export function innerMtu(handle: u32): u32 {
+  const sa = saByHandle(handle)
+  return sa != null && sa.kind == SA_OUTBOUND ? innerMtuOf(sa, tunnelAt(sa.tunnel)) : 0
+}
+
+/** SA_ kind of a live handle, 0 otherwise. */
+export function saKind(handle: u32): u32 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : sa.kind
+}
+
+export function saPackets(handle: u32): f64 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : <f64>sa.packets
+}
+
+export function saBytes(handle: u32): f64 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : <f64>sa.bytes
+}
+
+export function saLastAt(handle: u32): f64 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : sa.lastAt
+}
+
+export function saDrops(handle: u32, reason: u32): f64 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : dropsOf(sa, reason)
+}
+
+/** Seals AEAD_SOURCE into AEAD_TARGET; the nonce is in the control area. */
+export function sealText(handle: u32, aadLength: u32, length: u32): void {
+  const sa = saByHandle(handle)
+  if (sa == null) return
+  takeNonce(nonceOf(sa))
+  aeadSeal(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+}
+
+/** `length` is that of the plaintext. */
+export function openText(handle: u32, aadLength: u32, length: u32): bool {
+  const sa = saByHandle(handle)
+  if (sa == null) return false
+  takeNonce(nonceOf(sa))
+  return aeadOpen(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+}
+
+/** Erases what the last bare AEAD call left in memory. */
+export function wipeText(length: u32): void {
+  memory.fill(AEAD_SOURCE, 0, length)
+  memory.fill(AEAD_TARGET, 0, length)
+}
+
+function takeNonce(target: usize): void {
+  memory.copy(target, CONTROL_NONCE, 12)
+}

@@ -1,0 +1,60 @@
+/** The two outboxes: slot i belongs to entry i unless an entry points elsewhere. */
+import { OUTBOX, SLOT_BYTES } from '../abi'
+import {
+  LAN_TX,
+  LAN_TX_COUNT,
+  LAN_TX_LENGTH,
+  LAN_TX_OFFSET,
+  WIRE_TX,
+  WIRE_TX_COUNT,
+  WIRE_TX_ENDPOINT,
+  WIRE_TX_LENGTH,
+  WIRE_TX_OFFSET,
+  WIRE_TX_TOS,
+} from './arena'
+
+export function emptyOutboxes(): void {
+  store<u32>(LAN_TX_COUNT, 0)
+  store<u32>(WIRE_TX_COUNT, 0)
+}
+
+// @ts-ignore: decorator
+@inline
+export function lanRoom(): u32 {
+  return OUTBOX - load<u32>(LAN_TX_COUNT)
+}
+
+// @ts-ignore: decorator
+@inline
+export function wireRoom(): u32 {
+  return OUTBOX - load<u32>(WIRE_TX_COUNT)
+}
+
+/** The slot of the next entry; there must be room. */
+// @ts-ignore: decorator
+@inline
+export function lanSlot(): usize {
+  return LAN_TX + load<u32>(LAN_TX_COUNT) * SLOT_BYTES
+}
+
+// @ts-ignore: decorator
+@inline
+export function wireSlot(): usize {
+  return WIRE_TX + load<u32>(WIRE_TX_COUNT) * SLOT_BYTES
+}
+
+export function pushLan(offset: usize, length: u32): void {
+  const count = load<u32>(LAN_TX_COUNT)
+  store<u32>(LAN_TX_OFFSET + (count << 2), <u32>offset)
+  store<u32>(LAN_TX_LENGTH + (count << 2), length)
+  store<u32>(LAN_TX_COUNT, count + 1)
+}
+
+export function pushWire(length: u32, endpoint: u32, tos: u32): void {
+  const count = load<u32>(WIRE_TX_COUNT)
+  store<u32>(WIRE_TX_OFFSET + (count << 2), <u32>wireSlot())
+  store<u32>(WIRE_TX_LENGTH + (count << 2), length)
+  store<u32>(WIRE_TX_ENDPOINT + (count << 2), endpoint)
+  store<u8>(WIRE_TX_TOS + count, <u8>tos)
+  store<u32>(WIRE_TX_COUNT, count + 1)
+}

@@ -1,0 +1,53 @@
+/** Inbound SAs by SPI: open addressing with linear probing, at most half full. */
+import { SPI_TABLE, SPI_TABLE_ENTRIES } from './arena'
+
+// @ts-ignore: decorator
+@inline
+function home(spi: u32): u32 {
+  return (spi * 0x9e3779b1) >> 19
+}
+
+// @ts-ignore: decorator
+@inline
+function entry(position: u32): usize {
+  return SPI_TABLE + (position << 3)
+}
+
+/** Index of the SA, or -1. */
+export function spiLookup(spi: u32): i32 {
+  let position = home(spi)
+  while (true) {
+    const value = load<u32>(entry(position), 4)
+    if (value == 0) return -1
+    if (load<u32>(entry(position)) == spi) return <i32>value - 1
+    position = (position + 1) & (SPI_TABLE_ENTRIES - 1)
+  }
+}
+
+/** `spi` must not be in the table yet. */
+export function spiInsert(spi: u32, index: u32): void {
+  let position = home(spi)
+  while (load<u32>(entry(position), 4) != 0) position = (position + 1) & (SPI_TABLE_ENTRIES - 1)
+  store<u32>(entry(position), spi)
+  store<u32>(entry(position), index + 1, 4)
+}
+
+/** Closes the gap by moving later entries of the run back, so that no tombstones pile up. */
+export function spiRemove(spi: u32): void {
+  let gap = home(spi)
+  while (true) {
+    if (load<u32>(entry(gap), 4) == 0) return
+    if (load<u32>(entry(gap)) == spi) break
+    gap = (gap + 1) & (SPI_TABLE_ENTRIES - 1)
+  }
+  let position = gap
+  while (true) {
+    position = (position + 1) & (SPI_TABLE_ENTRIES - 1)
+    if (load<u32>(entry(position), 4) == 0) break
+    const distance = (position - home(load<u32>(entry(position)))) & (SPI_TABLE_ENTRIES - 1)
+    if (distance < ((position - gap) & (SPI_TABLE_ENTRIES - 1))) continue
+    store<u64>(entry(gap), load<u64>(entry(position)))
+    gap = position
+  }
+  store<u64>(entry(gap), 0)
+}

@@ -1,0 +1,117 @@
+/** Tunnels, next-hop groups and endpoints: small fixed records that control calls write. */
+import { MAX_ENDPOINTS, MAX_GROUP_MEMBERS, MAX_GROUPS, MAX_INNER, MAX_TUNNEL_SAS, MAX_TUNNELS } from '../abi'
+import { CONTROL_HANDLES, ENDPOINT_OVERHEADS, GROUP_STRIDE, GROUPS, TUNNEL_STRIDE, TUNNELS } from './arena'
+import { Sa, SA_OUTBOUND, saAt, saByHandle, saIndex } from './sa'
+
+/** ESP header, IV and ICV: what every ESP packet adds besides padding, pad length and next header. */
+export const ESP_OVERHEAD: u32 = 32
+
+@unmanaged
+export class Tunnel {
+  active: bool
+  clampMss: bool
+  copyDscp: bool
+  noSaRaised: bool
+  pathMtu: u32
+  saCount: u32
+  reserved: u32
+  noSaAt: f64
+  // Then MAX_TUNNEL_SAS SA indices of 4 bytes.
+}
+
+// @ts-ignore: decorator
+@inline
+export function tunnelAt(index: u32): Tunnel {
+  return changetype<Tunnel>(TUNNELS + index * TUNNEL_STRIDE)
+}
+
+// @ts-ignore: decorator
+@inline
+function saSlot(tunnel: Tunnel, position: u32): usize {
+  return changetype<usize>(tunnel) + offsetof<Tunnel>() + (position << 2)
+}
+
+// @ts-ignore: decorator
+@inline
+export function tunnelSa(tunnel: Tunnel, position: u32): Sa {
+  return saAt(load<u32>(saSlot(tunnel, position)))
+}
+
+/** Takes `count` handles from the control area. Returns false when one is no outbound SA. */
+export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bool, count: u32): bool {
+  if (index >= <u32>MAX_TUNNELS || count > <u32>MAX_TUNNEL_SAS) return false
+  for (let i: u32 = 0; i < count; i++) {
+    const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))
+    if (sa == null || sa.kind != SA_OUTBOUND) return false
+  }
+  const tunnel = tunnelAt(index)
+  tunnel.active = true
+  tunnel.clampMss = clampMss
+  tunnel.copyDscp = copyDscp
+  tunnel.pathMtu = pathMtu
+  tunnel.saCount = count
+  for (let i: u32 = 0; i < count; i++) {
+    const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))
+    if (sa != null) store<u32>(saSlot(tunnel, i), saIndex(sa))
+  }
+  return true
+}
+
+export function dropTunnel(index: u32): void {
+  if (index < <u32>MAX_TUNNELS) memory.fill(TUNNELS + index * TUNNEL_STRIDE, 0, TUNNEL_STRIDE)
+}
+
+export function forgetSa(index: u32, sa: u32): void {
+  const tunnel = tunnelAt(index)
+  let kept: u32 = 0
+  for (let i: u32 = 0; i < tunnel.saCount; i++) {
+    const member = load<u32>(saSlot(tunnel, i))
+    if (member != sa) store<u32>(saSlot(tunnel, kept++), member)
+  }
+  tunnel.saCount = kept
+}
+
+/** Takes `count` tunnel numbers from the control area. */
+export function putGroup(index: u32, count: u32): bool {
+  if (index >= <u32>MAX_GROUPS || count > <u32>MAX_GROUP_MEMBERS) return false
+  for (let i: u32 = 0; i < count; i++) {
+    if (load<u32>(CONTROL_HANDLES + (i << 2)) >= <u32>MAX_TUNNELS) return false
+  }
+  const group = GROUPS + index * GROUP_STRIDE
+  store<u32>(group, count)
+  memory.copy(group + 4, CONTROL_HANDLES, count << 2)
+  return true
+}
+
+// @ts-ignore: decorator
+@inline
+export function groupSize(index: u32): u32 {
+  return load<u32>(GROUPS + index * GROUP_STRIDE)
+}
+
+// @ts-ignore: decorator
+@inline
+export function groupMember(index: u32, position: u32): u32 {
+  return load<u32>(GROUPS + index * GROUP_STRIDE + (position << 2), 4)
+}
+
+export function putEndpoint(index: u32, overhead: u32): bool {
+  if (index >= <u32>MAX_ENDPOINTS) return false
+  store<u8>(ENDPOINT_OVERHEADS + index, <u8>overhead)
+  return true
+}
+
+export function endpointOverhead(index: u32): u32 {
+  return load<u8>(ENDPOINT_OVERHEADS + index)
+}
+
+/**
+ * Largest inner packet that fits the path of a tunnel in one ESP packet of this SA (RFC 4303 section 2.4:
+ * the trailer aligns to 4 bytes), or 0 while tunnel or endpoint are not set.
+ */
+export function innerMtuOf(sa: Sa, tunnel: Tunnel): u32 {
+  const overhead = endpointOverhead(sa.endpoint)
+  if (!tunnel.active || overhead == 0) return 0
+  const room = ((tunnel.pathMtu - overhead - ESP_OVERHEAD) & ~3) - 2
+  return min<u32>(room, MAX_INNER)
+}

@@ -1,0 +1,85 @@
+/** Views on the packet slots of engine memory. Made once; the batch calls allocate nothing. */
+import { BATCH, OUTBOX, SLOT_BYTES } from './abi.ts'
+import type { RawExports } from './engine-exports.ts'
+import type { LanOutbox, ReceiveArea, WireOutbox, WireReceiveArea } from './packet-engine.ts'
+
+class Slots implements ReceiveArea {
+  readonly offset: number
+  readonly length: Uint32Array
+  readonly #memory: ArrayBuffer
+
+  constructor(memory: ArrayBuffer, offset: number, lengths: number) {
+    this.#memory = memory
+    this.offset = offset
+    this.length = new Uint32Array(memory, lengths, BATCH)
+  }
+
+  slot(index: number, length = SLOT_BYTES): Uint8Array {
+    if (!(index >= 0 && index < BATCH && length <= SLOT_BYTES))
+      throw new RangeError(`no slot ${index} of ${length} bytes`)
+    return new Uint8Array(this.#memory, this.offset + index * SLOT_BYTES, length)
+  }
+}
+
+class WireSlots extends Slots implements WireReceiveArea {
+  readonly names: number
+  readonly tos: Uint8Array
+  readonly verdict: Uint8Array
+
+  constructor(raw: RawExports) {
+    super(raw.memory.buffer, raw.WIRE_RX.value, raw.WIRE_RX_LENGTH.value)
+    this.names = raw.WIRE_RX_NAMES.value
+    this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_TOS.value, BATCH)
+    this.verdict = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_VERDICT.value, BATCH)
+  }
+}
+
+class Outbox implements LanOutbox {
+  readonly offset: Uint32Array
+  readonly length: Uint32Array
+  readonly #memory: ArrayBuffer
+  readonly #count: Uint32Array
+
+  constructor(memory: ArrayBuffer, count: number, offsets: number, lengths: number) {
+    this.#memory = memory
+    this.#count = new Uint32Array(memory, count, 1)
+    this.offset = new Uint32Array(memory, offsets, OUTBOX)
+    this.length = new Uint32Array(memory, lengths, OUTBOX)
+  }
+
+  get count(): number {
+    return this.#count[0]!
+  }
+
+  packet(index: number): Uint8Array {
+    if (!(index >= 0 && index < this.count)) throw new RangeError(`no packet ${index} in an outbox of ${this.count}`)
+    return new Uint8Array(this.#memory, this.offset[index]!, this.length[index]!)
+  }
+}
+
+class WireQueue extends Outbox implements WireOutbox {
+  readonly endpoint: Uint32Array
+  readonly tos: Uint8Array
+
+  constructor(raw: RawExports) {
+    super(raw.memory.buffer, raw.WIRE_TX_COUNT.value, raw.WIRE_TX_OFFSET.value, raw.WIRE_TX_LENGTH.value)
+    this.endpoint = new Uint32Array(raw.memory.buffer, raw.WIRE_TX_ENDPOINT.value, OUTBOX)
+    this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_TX_TOS.value, OUTBOX)
+  }
+}
+
+export function lanReceiveArea(raw: RawExports): ReceiveArea {
+  return new Slots(raw.memory.buffer, raw.LAN_RX.value, raw.LAN_RX_LENGTH.value)
+}
+
+export function wireReceiveArea(raw: RawExports): WireReceiveArea {
+  return new WireSlots(raw)
+}
+
+export function lanOutbox(raw: RawExports): LanOutbox {
+  return new Outbox(raw.memory.buffer, raw.LAN_TX_COUNT.value, raw.LAN_TX_OFFSET.value, raw.LAN_TX_LENGTH.value)
+}
+
+export function wireOutbox(raw: RawExports): WireOutbox {
+  return new WireQueue(raw)
+}

@@ -1,0 +1,86 @@
+/** What `assembly/index.ts` exports, as raw WebAssembly gives it: every integer comes back signed. */
+export interface RawGlobal {
+  readonly value: number
+}
+
+export interface RawExports {
+  readonly memory: { readonly buffer: ArrayBuffer }
+  readonly LAN_RX: RawGlobal
+  readonly LAN_RX_LENGTH: RawGlobal
+  readonly LAN_TX_COUNT: RawGlobal
+  readonly LAN_TX_LENGTH: RawGlobal
+  readonly LAN_TX_OFFSET: RawGlobal
+  readonly WIRE_RX: RawGlobal
+  readonly WIRE_RX_LENGTH: RawGlobal
+  readonly WIRE_RX_NAMES: RawGlobal
+  readonly WIRE_RX_TOS: RawGlobal
+  readonly WIRE_RX_VERDICT: RawGlobal
+  readonly WIRE_TX_COUNT: RawGlobal
+  readonly WIRE_TX_ENDPOINT: RawGlobal
+  readonly WIRE_TX_LENGTH: RawGlobal
+  readonly WIRE_TX_OFFSET: RawGlobal
+  readonly WIRE_TX_TOS: RawGlobal
+  readonly CONTROL_KEY: RawGlobal
+  readonly CONTROL_NONCE: RawGlobal
+  readonly CONTROL_ADDRESSES: RawGlobal
+  readonly CONTROL_HANDLES: RawGlobal
+  readonly AEAD_SOURCE: RawGlobal
+  readonly AEAD_TARGET: RawGlobal
+  readonly AEAD_AAD: RawGlobal
+  sealBatch(first: number, count: number, now: number): number
+  openBatch(count: number, udp: number, now: number): void
+  /** A handle, -1 when the table is full, -2 when the SPI is taken. */
+  installInbound(
+    spi: number,
+    suite: number,
+    esn: number,
+    window: number,
+    tunnel: number,
+    highestHigh: number,
+    highestLow: number,
+  ): number
+  installOutbound(
+    spi: number,
+    suite: number,
+    esn: number,
+    tunnel: number,
+    endpoint: number,
+    sequenceHigh: number,
+    sequenceLow: number,
+  ): number
+  setLimits(handle: number, softPackets: number, hardPackets: number, softBytes: number, hardBytes: number): void
+  addSelector(
+    handle: number,
+    local: number,
+    version: number,
+    protocol: number,
+    startPort: number,
+    endPort: number,
+  ): number
+  installAeadKey(suite: number): number
+  removeSa(handle: number): void
+  setEndpoint(handle: number, overhead: number): number
+  setTunnel(handle: number, pathMtu: number, clampMss: number, copyDscp: number, count: number): number
+  removeTunnel(handle: number): void
+  setGroup(handle: number, count: number): number
+  setRoute(version: number, bits: number, group: number): number
+  removeRoute(version: number, bits: number): number
+  lookupRoute(version: number): number
+  routeCount(): number
+  nodeCount(): number
+  innerMtu(handle: number): number
+  saKind(handle: number): number
+  saPackets(handle: number): number
+  saBytes(handle: number): number
+  saLastAt(handle: number): number
+  saDrops(handle: number, reason: number): number
+  globalDrops(reason: number): number
+  takeEvent(): number
+  takenSubject(): number
+  takenFamily(): number
+  takenPort(): number
+  takenAddress(): number
+  sealText(handle: number, aadLength: number, length: number): void
+  openText(handle: number, aadLength: number, length: number): number
+  wipeText(length: number): void
+}
