@@ -90,7 +90,7 @@ export async function cleanLeftovers(device: string, routes: readonly Prefix[], 
   for (const family of ['4', '6'] as const) {
     const listed = await run([`-${family}`, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], '').catch(() => '')
     const standing = standingRoutes(listed, device)
-    const ours = routes.filter((route) => standing.has(route))
+    const ours = routes.filter((route) => String(familyOf(route)) === family && standing.has(route))
     if (ours.length === 0) continue
     await tearDownNetwork(device, ours, run)
     removed += ours.length

@@ -1,0 +1,168 @@
+/**
+ * The system calls of the packet path on queues in memory, for tests: buffers get made-up addresses beyond 2^32, and
+ * every pointer that the pump hands over is followed as the kernel would.
+ */
+import type { SocketAddress } from '../../../protocol/net.ts'
+import { readSockaddr, writeSockaddr } from '../sockaddr.ts'
+import { EAGAIN, type PacketSyscalls, POLLIN } from '../syscalls.ts'
+
+export interface Received {
+  readonly from: SocketAddress
+  readonly bytes: Uint8Array
+  /** Put into a control message, or, with `ipHeader`, expected in that. */
+  readonly tos?: number
+  /** Put before the bytes, as a raw IPv4 socket does. */
+  readonly ipHeader?: Uint8Array
+}
+
+export interface Sent {
+  readonly fd: number
+  readonly to: SocketAddress
+  readonly bytes: Uint8Array
+  readonly tos: number
+}
+
+const MMSGHDR = 64
+
+export class FakeKernel implements PacketSyscalls {
+  readonly lanIn: Uint8Array[] = []
+  readonly lanOut: Uint8Array[] = []
+  readonly wireIn = new Map<number, Received[]>()
+  readonly sent: Sent[] = []
+  /** Sizes of the `sendmmsg` calls that were tried. */
+  readonly sendCalls: { fd: number; count: number }[] = []
+  /** Taken one by `sendmmsg` call: an errno, or how many messages it takes. */
+  readonly sendScript: ({ errno: number } | { take: number })[] = []
+  lanReadErrno = EAGAIN
+  lanWriteErrno = 0
+  polls: number[] = []
+  /** Returned for each descriptor that has nothing to read. */
+  extraEvents = 0
+  readonly #tunFd: number
+  readonly #regions: { base: number; buffer: ArrayBuffer }[] = []
+  #errno = 0
+
+  constructor(tunFd: number) {
+    this.#tunFd = tunFd
+  }
+
+  readonly addressOf = (buffer: ArrayBuffer): number => {
+    const base = 0x7f00_0000_0000 + this.#regions.length * 0x1_0000_0000 + 0x40
+    this.#regions.push({ base, buffer })
+    return base
+  }
+
+  push(fd: number, ...received: Received[]): void {
+    this.wireIn.set(fd, [...(this.wireIn.get(fd) ?? []), ...received])
+  }
+
+  errno(): number {
+    return this.#errno
+  }
+
+  read(fd: number, address: number, length: number): number {
+    if (fd !== this.#tunFd) return 8
+    const packet = this.lanIn.shift()
+    if (packet === undefined) return this.#fail(this.lanReadErrno)
+    this.#bytes(address, Math.min(length, packet.length)).set(packet.subarray(0, length))
+    return Math.min(length, packet.length)
+  }
+
+  write(_fd: number, address: number, length: number): number {
+    if (this.lanWriteErrno !== 0) return this.#fail(this.lanWriteErrno)
+    this.lanOut.push(this.#bytes(address, length).slice())
+    return length
+  }
+
+  poll(pollfds: number, count: number, timeoutMs: number): number {
+    this.polls.push(timeoutMs)
+    let ready = 0
+    for (let i = 0; i < count; i++) {
+      const view = this.#view(pollfds + i * 8, 8)
+      const fd = view.getInt32(0, true)
+      const waiting = fd === this.#tunFd ? this.lanIn.length > 0 : (this.wireIn.get(fd)?.length ?? 0) > 0
+      const events = (waiting ? POLLIN : 0) | this.extraEvents
+      view.setInt16(6, events, true)
+      if (events !== 0) ready++
+    }
+    return ready
+  }
+
+  recvmmsg(fd: number, headers: number, count: number): number {
+    const queue = this.wireIn.get(fd) ?? []
+    if (queue.length === 0) return this.#fail(EAGAIN)
+    let done = 0
+    for (; done < count && queue.length > 0; done++) this.#receive(headers + done * MMSGHDR, queue.shift()!)
+    return done
+  }
+
+  sendmmsg(fd: number, headers: number, count: number): number {
+    this.sendCalls.push({ fd, count })
+    const step = this.sendScript.shift()
+    if (step !== undefined && 'errno' in step) return this.#fail(step.errno)
+    const take = Math.min(count, step?.take ?? count)
+    for (let i = 0; i < take; i++) this.sent.push(this.#transmit(fd, headers + i * MMSGHDR))
+    return take
+  }
+
+  #receive(header: number, { from, bytes, tos, ipHeader }: Received): void {
+    const view = this.#view(header, MMSGHDR)
+    if (view.getUint32(8, true) < 28) throw new Error('no room for the name')
+    const name = this.#view(pointer(view, 0), 32)
+    view.setUint32(8, writeSockaddr(name, 0, from), true)
+    const all = Uint8Array.from([...(ipHeader ?? []), ...bytes])
+    let at = 0
+    for (let i = 0; i < pointer(view, 24); i++) {
+      const iov = this.#view(pointer(view, 16) + i * 16, 16)
+      const part = all.subarray(at, at + pointer(iov, 8))
+      this.#bytes(pointer(iov, 0), part.length).set(part)
+      at += part.length
+    }
+    view.setUint32(56, at, true)
+    if (tos === undefined) {
+      view.setBigUint64(40, 0n, true)
+      return
+    }
+    if (pointer(view, 40) < 24) throw new Error('no room for the control message')
+    const control = this.#view(pointer(view, 32), 24)
+    control.setBigUint64(0, 17n, true)
+    control.setInt32(8, 0, true)
+    control.setInt32(12, 1, true)
+    control.setUint8(16, tos)
+    view.setBigUint64(40, 24n, true)
+  }
+
+  #transmit(fd: number, header: number): Sent {
+    const view = this.#view(header, MMSGHDR)
+    const to = readSockaddr(this.#view(pointer(view, 0), view.getUint32(8, true)), 0)!
+    const iov = this.#view(pointer(view, 16), 16)
+    const bytes = this.#bytes(pointer(iov, 0), pointer(iov, 8)).slice()
+    const hasControl = pointer(view, 40) > 0
+    const control = hasControl ? this.#view(pointer(view, 32), 24) : undefined
+    if (control !== undefined && control.getBigUint64(0, true) !== 20n) throw new Error('cmsg length')
+    return { fd, to, bytes, tos: control?.getInt32(16, true) ?? 0 }
+  }
+
+  #fail(errno: number): number {
+    this.#errno = errno
+    return -1
+  }
+
+  #view(address: number, length: number): DataView {
+    for (const { base, buffer } of this.#regions) {
+      if (address >= base && address + length <= base + buffer.byteLength) {
+        return new DataView(buffer, address - base, length)
+      }
+    }
+    throw new Error(`bad address ${address.toString(16)} + ${length}`)
+  }
+
+  #bytes(address: number, length: number): Uint8Array {
+    const view = this.#view(address, length)
+    return new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, length)
+  }
+}
+
+function pointer(view: DataView, offset: number): number {
+  return Number(view.getBigUint64(offset, true))
+}
