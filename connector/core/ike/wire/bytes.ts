@@ -27,6 +27,14 @@ export function putU8(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value
 }
 
+/**
+ * The same bytes as a plain Uint8Array. A subclass may redefine `slice` to share memory, as Node's Buffer does,
+ * and then a parsed message would change with the datagram's buffer.
+ */
+export function plainView(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const part of parts) length += part.length

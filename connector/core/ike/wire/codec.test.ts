@@ -57,6 +57,15 @@ describe('round trip', () => {
     bytes.fill(0xee)
     expect(message).toEqual(before)
   })
+
+  it('owns its bytes also when the datagram is a Buffer, whose slice shares memory', () => {
+    const bytes = Buffer.from(hex(IKE_SA_INIT))
+    const message = decodeMessage(bytes)
+    const inner = decodePayloads(PAYLOAD.SA, bytes.subarray(28))
+    bytes.fill(0xee)
+    expect(message).toEqual(decodeMessage(hex(IKE_SA_INIT)))
+    expect(inner).toEqual(decodePayloads(PAYLOAD.SA, hex(IKE_SA_INIT).subarray(28)))
+  })
 })
 
 describe('an IKE_SA_INIT request written by hand from RFC 7296 sections 3.1 to 3.10', () => {

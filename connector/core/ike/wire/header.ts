@@ -1,5 +1,5 @@
 /** The IKE header (RFC 7296 section 3.1). */
-import { concat, putU8, putU32, u32 } from './bytes.ts'
+import { concat, plainView, putU8, putU32, u32 } from './bytes.ts'
 import { type DecodeError, decodeError } from './decode-error.ts'
 import type { IkeHeader } from './types.ts'
 
@@ -41,7 +41,8 @@ export function decodeHeader(bytes: Uint8Array): IkeHeader | DecodeError {
 }
 
 /** As `decodeHeader`, of at least `HEADER_LENGTH` bytes and whatever the length field says. */
-export function readHeader(bytes: Uint8Array): IkeHeader {
+export function readHeader(message: Uint8Array): IkeHeader {
+  const bytes = plainView(message)
   const version = bytes[field.version]!
   const flags = bytes[field.flags]!
   return {

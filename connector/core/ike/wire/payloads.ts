@@ -16,7 +16,7 @@ import {
   encodeKe,
   encodeNotify,
 } from './body.ts'
-import { concat, putU16, u16 } from './bytes.ts'
+import { concat, plainView, putU16, u16 } from './bytes.ts'
 import { PAYLOAD } from './constants.ts'
 import { type DecodeError, decodeError, isDecodeError } from './decode-error.ts'
 import { decodeSa, encodeSa } from './sa.ts'
@@ -41,15 +41,16 @@ export function decodePayloads(firstPayload: number, bytes: Uint8Array): Payload
 }
 
 /**
- * Payloads from `start` to the end of `bytes`. Each payload is longer than 0 bytes and at most `MAX_PAYLOADS` are
+ * Payloads from `start` to the end of `container`. Each payload is longer than 0 bytes and at most `MAX_PAYLOADS` are
  * read, so that no chain can run for ever. The critical bit matters for unknown types only (section 2.5).
  */
 export function decodeChain(
   firstPayload: number,
-  bytes: Uint8Array,
+  container: Uint8Array,
   start: number,
   encryptedAllowed: boolean,
 ): Payload[] | DecodeError {
+  const bytes = plainView(container)
   const payloads: Payload[] = []
   let type = firstPayload
   let offset = start
