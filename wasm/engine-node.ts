@@ -48,7 +48,7 @@ export function createNodeEngine(): PacketEngine {
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),
     lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
-    innerMtu: (sa) => innerMtuOf(engine, sa),
+    innerMtu: (sa) => innerMtu(tables, tables.outbound(sa)),
     sealBatch: (first, count, now) => sealBatch(engine, first, count, now),
     openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
     pollEvent: () => tally.poll(),
@@ -68,13 +68,6 @@ function removeTunnel(engine: EngineState, handle: TunnelHandle): void {
 function setRoute(engine: EngineState, prefix: Prefix, group: GroupHandle): void {
   checkGroup(group)
   engine.routes.set(prefix, group)
-}
-
-function innerMtuOf(engine: EngineState, handle: SaHandle): number {
-  const state = engine.tables.outbound(handle)
-  const tunnel = engine.tables.tunnel(state.sa.tunnel)
-  const mtu = tunnel && innerMtu(engine.tables, state, tunnel)
-  return mtu ?? 0
 }
 
 function sealBatch(engine: EngineState, first: number, count: number, now: number): number {
@@ -105,13 +98,13 @@ function startBatch(engine: EngineState, now: number): void {
 }
 
 /** The sender of a datagram, out of the sockaddr beside its slot. */
-function remoteOf(engine: EngineState, slot: number): SocketAddress {
+function remoteOf(engine: EngineState, slot: number): SocketAddress | undefined {
   const name = new Uint8Array(engine.memory.buffer, engine.memory.wireRx.names + slot * NAME_STRIDE, NAME_STRIDE)
   const family = name[0]! | (name[1]! << 8)
   const port = getU16(name, 2)
   if (family === AF_INET) return { address: formatAddress(name.subarray(4, 8)), port }
   if (family === AF_INET6) return { address: formatAddress(name.subarray(8, 24)), port }
-  return { address: formatAddress(new Uint8Array(4)), port: 0 }
+  return undefined
 }
 
 function aeadSeal(

@@ -30,11 +30,15 @@ export function innerCapacity(espBytes: number): number {
  * the padding is the shortest to 4 bytes (RFC 4303 section 2.4).
  */
 export function sealEsp(keys: EspKeys, sequence: bigint, nextHeader: number, inner: Uint8Array): Uint8Array {
+  return sealText(keys, sequence, concat(inner, padding(-(inner.length + TRAILER) & 3), Uint8Array.of(nextHeader)))
+}
+
+/** Seals a text that has its trailer already. */
+export function sealText(keys: EspKeys, sequence: bigint, plaintext: Uint8Array): Uint8Array {
   const header = new Uint8Array(ESP_HEADER + IV_BYTES)
   setU32(header, 0, keys.spi)
   setU32(header, 4, Number(sequence & 0xffff_ffffn))
   setU64(header, 8, sequence)
-  const plaintext = concat(inner, padding(-(inner.length + TRAILER) & 3), Uint8Array.of(nextHeader))
   const nonce = concat(keys.salt, header.subarray(8))
   return concat(header, aeadSeal(keys.suite, keys.key, nonce, additionalData(keys, sequence), plaintext))
 }

@@ -15,6 +15,13 @@ export function softReached(sa: OutboundSa, usage: Usage): boolean {
   return reached(usage.packets, sa.softPackets) || reached(usage.bytes, sa.softBytes)
 }
 
+/** Whether so many packets may still go: a packet and all of its fragments, or nothing. */
+export function hasRoomFor(sa: OutboundSa, usage: Usage, packets: number): boolean {
+  const last = sa.esn ? LAST_64 : LAST_32
+  if (usage.sequence + BigInt(packets) > last) return false
+  return sa.hardPackets === undefined || usage.packets + packets <= sa.hardPackets
+}
+
 /** From here the SA carries nothing more: the counter is a nonce and never cycles (RFC 4303 section 3.3.3). */
 export function hardReached(sa: OutboundSa, usage: Usage): boolean {
   const last = sa.esn ? LAST_64 : LAST_32

@@ -2,6 +2,9 @@
 import { BATCH, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
 import type { LanOutbox, ReceiveArea, WireOutbox, WireReceiveArea } from '../packet-engine.ts'
 
+/** Room for one reassembled datagram; a batch completes at most one with each packet. */
+const LARGE_BYTES = 65536
+
 export interface EngineMemory {
   readonly buffer: ArrayBuffer
   readonly lanRx: ReceiveArea
@@ -21,6 +24,7 @@ export function createMemory(): EngineMemory {
   const verdict = layout.area(BATCH)
   const lanTx = layout.area(OUTBOX * SLOT_BYTES)
   const wireTx = layout.area(OUTBOX * SLOT_BYTES)
+  const large = layout.area(BATCH * LARGE_BYTES)
   const buffer = new ArrayBuffer(layout.size)
   return {
     buffer,
@@ -31,7 +35,7 @@ export function createMemory(): EngineMemory {
       tos: new Uint8Array(buffer, tos, BATCH),
       verdict: new Uint8Array(buffer, verdict, BATCH),
     },
-    lanTx: new LanQueue(buffer, lanTx),
+    lanTx: new LanQueue(buffer, lanTx, large),
     wireTx: new WireQueue(buffer, wireTx),
   }
 }
@@ -54,16 +58,20 @@ function receiveArea(buffer: ArrayBuffer, offset: number, lengthOffset: number):
   }
 }
 
-/** Packets for the TUN device, each copied into its slot. */
+/** Packets for the TUN device, each copied into its slot; one that no slot holds goes to the area for large ones. */
 export class LanQueue implements LanOutbox {
   count = 0
   readonly offset = new Uint32Array(OUTBOX)
   readonly length = new Uint32Array(OUTBOX)
   readonly #buffer: ArrayBuffer
+  readonly #slots: number
+  readonly #largeArea: number
+  #largeCount = 0
 
-  constructor(buffer: ArrayBuffer, at: number) {
+  constructor(buffer: ArrayBuffer, slots: number, largeArea = 0) {
     this.#buffer = buffer
-    for (let i = 0; i < OUTBOX; i++) this.offset[i] = at + i * SLOT_BYTES
+    this.#slots = slots
+    this.#largeArea = largeArea
   }
 
   get room(): number {
@@ -76,11 +84,14 @@ export class LanQueue implements LanOutbox {
 
   clear(): void {
     this.count = 0
+    this.#largeCount = 0
   }
 
   /** The caller has made sure of room. Returns the entry's index. */
   push(bytes: Uint8Array): number {
     const index = this.count++
+    const large = bytes.length > SLOT_BYTES
+    this.offset[index] = large ? this.#largeArea + this.#largeCount++ * LARGE_BYTES : this.#slots + index * SLOT_BYTES
     this.length[index] = bytes.length
     this.packet(index).set(bytes)
     return index

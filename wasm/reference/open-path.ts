@@ -1,6 +1,6 @@
 /** Wire to LAN: one datagram through replay check, decryption, policy. */
 
-import { type SocketAddress, sameSocketAddress } from '../../protocol/net.ts'
+import { address, type SocketAddress, sameSocketAddress } from '../../protocol/net.ts'
 import {
   DROP_AUTH_FAILED,
   DROP_BAD_HEADER,
@@ -16,7 +16,6 @@ import {
   DROP_TOO_OLD,
   DROP_TRUNCATED,
   DROP_UNKNOWN_SPI,
-  MAX_INNER,
   MAX_OUTER,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
@@ -38,7 +37,7 @@ import {
   splitTrailer,
   wireSequence,
 } from './esp.ts'
-import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
+import { fragmentIpv6 } from './fragment.ts'
 import { type IpPacket, isFault, parseIp, writeTos } from './ip.ts'
 import { clampMss, mssFor } from './mss.ts'
 import type { Datagram } from './reassembly.ts'
@@ -47,10 +46,18 @@ import { matchPacket } from './selectors.ts'
 import type { EngineState } from './state.ts'
 import type { InboundState } from './tables.ts'
 
+/** The non-ESP marker (RFC 3948 section 2.2), and behind it a whole IKE header. */
+const MARKER = 4
+const IKE_MIN = MARKER + 28
+
+/** In place of a socket address of no family that we know. */
+const NOWHERE: SocketAddress = { address: address('0.0.0.0'), port: 0 }
+
 export interface Arrival {
   readonly bytes: Uint8Array
   readonly encapsulation: Encapsulation
-  readonly remote: SocketAddress
+  /** Undefined where the socket address is of no family that we know. */
+  readonly remote: SocketAddress | undefined
   /** TOS octet of the outer header. */
   readonly tos: number
   readonly now: number
@@ -59,15 +66,17 @@ export interface Arrival {
 /** Returns VERDICT_*; what goes to the LAN is in `lanTx`. */
 export function openDatagram(engine: EngineState, arrival: Arrival): number {
   const { bytes, encapsulation, remote } = arrival
+  if (bytes.length > MAX_OUTER) return drop(engine, DROP_OVERSIZED)
   if (encapsulation === 'udp') {
     if (bytes.length === 1 && bytes[0] === 0xff) return VERDICT_KEEPALIVE
-    if (bytes.length >= 4 && spiOf(bytes) === 0) return VERDICT_IKE
+    if (bytes.length >= IKE_MIN && spiOf(bytes) === 0) return VERDICT_IKE
+    if (bytes.length >= MARKER && spiOf(bytes) === 0) return drop(engine, DROP_TRUNCATED)
   }
-  if (bytes.length > MAX_OUTER) return drop(engine, DROP_OVERSIZED)
   if (bytes.length < ESP_MIN) return drop(engine, DROP_TRUNCATED)
   const state = engine.tables.inboundBySpi(spiOf(bytes))
   if (state === undefined) {
-    if (engine.unknownSpiRate.take(arrival.now)) engine.tally.event({ type: 'unknown-spi', spi: spiOf(bytes), remote })
+    if (engine.unknownSpiRate.take(arrival.now))
+      engine.tally.event({ type: 'unknown-spi', spi: spiOf(bytes), remote: remote ?? NOWHERE })
     return drop(engine, DROP_UNKNOWN_SPI)
   }
   return openWith(engine, state, arrival)
@@ -100,6 +109,7 @@ function sequenceOf(state: InboundState, low: number): bigint | undefined {
 function reportMove(engine: EngineState, state: InboundState, arrival: Arrival): void {
   if (arrival.encapsulation !== 'udp') return
   const { remote } = arrival
+  if (remote === undefined) return
   const before = state.peer
   state.peer = remote
   if (before === undefined || sameSocketAddress(before, remote)) return
@@ -116,22 +126,18 @@ function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayloa
   if (isFault(packet) || packet.version !== (esp.nextHeader === NEXT_IPV4 ? 4 : 6)) {
     return drop(engine, DROP_BAD_INNER, state)
   }
+  const match = matchPacket(state.selectors, packet)
+  if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
   const ecn = decapsulatedEcn(ecnOf(packet.tos), ecnOf(arrival.tos))
   if (ecn === undefined) return drop(engine, DROP_ECN, state)
   const marked = ecn === ecnOf(packet.tos) ? packet : withTos(packet, (packet.tos & 0xfc) | ecn)
-  return deliverPacket(engine, state, marked, arrival.now)
+  if (match === 'unknown') return reassemble(engine, state, marked, arrival.now)
+  return deliver(engine, state, marked, undefined, marked.bytes.length, arrival.now)
 }
 
 function withTos(packet: IpPacket, tos: number): IpPacket {
   writeTos(packet.bytes, tos)
   return { ...packet, tos }
-}
-
-function deliverPacket(engine: EngineState, state: InboundState, packet: IpPacket, now: number): number {
-  const match = matchPacket(state.selectors, packet)
-  if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
-  if (match === 'unknown') return reassemble(engine, state, packet, now)
-  return deliver(engine, state, packet, undefined, packet.bytes.length, now)
 }
 
 /** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
@@ -169,16 +175,19 @@ function deliver(
   return VERDICT_DELIVERED
 }
 
-/** Only a reassembled datagram can be larger than a slot's packet; it is cut again as its source had to. */
+/**
+ * No router cuts IPv6, so a reassembled datagram goes on in fragments no longer than those that its source chose.
+ * IPv4 goes whole: it is cut where it has to be.
+ */
 function piecesFor(packet: IpPacket, datagram: Datagram | undefined): Uint8Array[] {
-  if (datagram === undefined || packet.bytes.length <= MAX_INNER) return [packet.bytes]
-  return packet.version === 4 ? fragmentIpv4(packet, MAX_INNER) : fragmentIpv6(packet.bytes, datagram.place!, MAX_INNER)
+  if (datagram?.place === undefined) return [packet.bytes]
+  return fragmentIpv6(packet.bytes, datagram.place, datagram.longest) ?? [packet.bytes]
 }
 
 /** What the peer's host offers bounds what ours sends, through the tunnel's first outbound SA. */
 function clampTowardsLan(engine: EngineState, state: InboundState, packet: IpPacket): void {
   const tunnel = engine.tables.tunnel(state.sa.tunnel)
   if (tunnel === undefined || !tunnel.clampMss || tunnel.sas.length === 0) return
-  const mtu = innerMtu(engine.tables, engine.tables.outbound(tunnel.sas[0]!), tunnel)
-  if (mtu !== undefined) clampMss(packet, mssFor(packet.version, mtu))
+  const mtu = innerMtu(engine.tables, engine.tables.outbound(tunnel.sas[0]!))
+  if (mtu > 0) clampMss(packet, mssFor(packet.version, mtu))
 }

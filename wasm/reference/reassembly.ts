@@ -21,6 +21,8 @@ export interface Datagram {
   readonly bytes: Uint8Array
   /** IPv6: where the fragment header stood, to put it back. */
   readonly place: Ipv6FragmentPlace | undefined
+  /** Bytes of the longest fragment, were it with the headers of the first. */
+  readonly longest: number
 }
 
 export type ReassemblyResult =
@@ -178,5 +180,6 @@ function assemble(datagram: Collecting): Exclude<ReassemblyResult, { type: 'kept
     bytes[place.nextHeaderAt] = first.bytes[place.headerAt]!
   }
   writeTos(bytes, (first.tos & 0xfc) | ecn)
-  return { type: 'complete', datagram: { bytes, place } }
+  const longest = Math.max(...data.map((piece) => piece.length)) + headerLength(first) + (place === undefined ? 0 : 8)
+  return { type: 'complete', datagram: { bytes, place, longest } }
 }

@@ -13,11 +13,12 @@ import type { TunnelHandle } from '../packet-engine.ts'
 import { type Choice, chooseSa } from './choose.ts'
 import { outerTos } from './ecn.ts'
 import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp.ts'
-import { fragmentIpv4, fragmentIpv6, type Ipv6FragmentPlace } from './fragment.ts'
+import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
 import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer } from './icmp.ts'
 import { type IpPacket, isFault, parseIp } from './ip.ts'
-import { hardReached, softReached } from './limits.ts'
+import { hardReached, hasRoomFor, softReached, type Usage } from './limits.ts'
 import { clampMss, mssFor } from './mss.ts'
+import type { Datagram } from './reassembly.ts'
 import type { EngineState } from './state.ts'
 import type { OutboundState } from './tables.ts'
 
@@ -53,9 +54,9 @@ function reportNoSa(engine: EngineState, tunnel: TunnelHandle, now: number): voi
 
 /** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
 function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState, now: number): boolean {
-  const step = engine.reassembly.offer(packet, 'out', now)
+  const step = engine.reassembly.offer(packet, `out ${state.sa.tunnel}`, now)
   if (step.result.type === 'complete') {
-    const done = sealDatagram(engine, step.result.datagram.bytes, step.result.datagram.place, now)
+    const done = sealDatagram(engine, step.result.datagram, now)
     if (done) step.apply()
     return done
   }
@@ -65,47 +66,46 @@ function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState,
   return true
 }
 
-function sealDatagram(
-  engine: EngineState,
-  bytes: Uint8Array,
-  place: Ipv6FragmentPlace | undefined,
-  now: number,
-): boolean {
-  const packet = parseIp(bytes)
+function sealDatagram(engine: EngineState, datagram: Datagram, now: number): boolean {
+  const packet = parseIp(datagram.bytes)
   if (isFault(packet)) return drop(engine, packet.fault)
   const choice = chooseSa(engine.tables, engine.routes, packet)
   if (choice.type === 'drop') return refuse(engine, choice, now)
-  return carry(engine, packet, place, choice, now)
+  return carry(engine, packet, datagram, choice, now)
 }
 
 function carry(
   engine: EngineState,
   packet: IpPacket,
-  place: Ipv6FragmentPlace | undefined,
+  datagram: Datagram | undefined,
   choice: Carry,
   now: number,
 ): boolean {
-  if (choice.tunnel.clampMss) clampMss(packet, mssFor(packet.version, choice.mtu))
-  const pieces = piecesFor(packet, place, choice.mtu)
-  if (pieces === undefined) return answerTooBig(engine, packet, choice, now)
-  if (pieces.length > OUTBOX) return drop(engine, DROP_OUTBOX_FULL, choice.state)
+  const { state, tunnel, mtu } = choice
+  if (tunnel.clampMss) clampMss(packet, mssFor(packet.version, mtu))
+  const whole = fits(packet, mtu)
+  if (!whole && packet.dontFragment && datagram === undefined) return answerTooBig(engine, packet, choice, now)
+  const pieces = whole ? [packet.bytes] : piecesOf(packet, datagram, mtu)
+  if (pieces === undefined) return drop(engine, DROP_TOO_BIG, state)
+  if (pieces.length > OUTBOX) return drop(engine, DROP_OUTBOX_FULL, state)
   if (pieces.length > engine.memory.wireTx.room) return false
-  const nextHeader = packet.version === 4 ? NEXT_IPV4 : NEXT_IPV6
-  const tos = outerTos(packet.tos, choice.tunnel.copyDscp)
-  for (const piece of pieces) {
-    if (choice.state.stopped) return drop(engine, DROP_HARD_LIMIT, choice.state)
-    sendPiece(engine, choice.state, nextHeader, piece, tos, now)
+  if (!hasRoomFor(state.sa, usageOf(state), pieces.length)) {
+    stop(engine, state)
+    return drop(engine, DROP_HARD_LIMIT, state)
   }
+  const nextHeader = packet.version === 4 ? NEXT_IPV4 : NEXT_IPV6
+  const tos = outerTos(packet.tos, tunnel.copyDscp)
+  for (const piece of pieces) sendPiece(engine, state, nextHeader, piece, tos, now)
   return true
 }
 
-/** The packet, or its fragments, or undefined where it may not be cut. */
-function piecesFor(packet: IpPacket, place: Ipv6FragmentPlace | undefined, mtu: number): Uint8Array[] | undefined {
-  // A path that cannot carry the 1,280 bytes of every IPv6 link gets them all the same, to be cut outside.
-  const limit = packet.version === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu
-  if (packet.bytes.length <= limit) return [packet.bytes]
-  if (packet.version === 6) return place === undefined ? undefined : fragmentIpv6(packet.bytes, place, limit)
-  return packet.dontFragment ? undefined : fragmentIpv4(packet, limit)
+/** A path that cannot carry the 1,280 bytes of every IPv6 link gets them all the same, to be cut outside. */
+function fits(packet: IpPacket, mtu: number): boolean {
+  return packet.bytes.length <= (packet.version === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu)
+}
+
+function piecesOf(packet: IpPacket, datagram: Datagram | undefined, mtu: number): Uint8Array[] | undefined {
+  return packet.version === 4 ? fragmentIpv4(packet, mtu) : fragmentIpv6(packet.bytes, datagram!.place!, mtu)
 }
 
 function answerTooBig(engine: EngineState, packet: IpPacket, choice: Carry, now: number): true {
@@ -127,13 +127,19 @@ function sendPiece(
   state.sequence++
   engine.memory.wireTx.send(sealEsp(state.sa, state.sequence, nextHeader, inner), state.sa.endpoint, tos)
   state.tally.passed(inner.length, now)
-  const usage = { packets: state.tally.packets, bytes: state.tally.bytes, sequence: state.sequence }
-  if (!state.softReported && softReached(state.sa, usage)) {
+  if (!state.softReported && softReached(state.sa, usageOf(state))) {
     state.softReported = true
     engine.tally.event({ type: 'soft-limit', sa: state.handle })
   }
-  if (hardReached(state.sa, usage)) {
-    state.stopped = true
-    engine.tally.event({ type: 'hard-limit', sa: state.handle })
-  }
+  if (hardReached(state.sa, usageOf(state))) stop(engine, state)
+}
+
+function stop(engine: EngineState, state: OutboundState): void {
+  if (state.stopped) return
+  state.stopped = true
+  engine.tally.event({ type: 'hard-limit', sa: state.handle })
+}
+
+function usageOf(state: OutboundState): Usage {
+  return { packets: state.tally.packets, bytes: state.tally.bytes, sequence: state.sequence }
 }

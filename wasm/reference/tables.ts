@@ -73,6 +73,7 @@ export class Tables {
       throw new EngineError(`replay window of ${sa.replayWindow} packets`)
     }
     checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
+    checkSequence(sa.initialHighest, sa.esn)
     const state: InboundState = {
       kind: 'inbound',
       handle: this.#freeHandle(),
@@ -92,6 +93,8 @@ export class Tables {
     checkSpi(sa.spi)
     checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
     checkHandle('endpoint', sa.endpoint, MAX_ENDPOINTS)
+    checkSequence(sa.initialSequence, sa.esn)
+    checkLimits(sa)
     const state: OutboundState = {
       kind: 'outbound',
       handle: this.#freeHandle(),
@@ -208,6 +211,18 @@ function checkKeys(keys: SaKeys): void {
   if (keys.key.length !== keyLength(keys.suite))
     throw new EngineError(`key of ${keys.key.length} bytes for ${keys.suite}`)
   if (keys.salt.length !== 4) throw new EngineError(`salt of ${keys.salt.length} bytes`)
+}
+
+function checkSequence(sequence: bigint | undefined, esn: boolean): void {
+  if (sequence === undefined) return
+  const bits = esn ? 64n : 32n
+  if (sequence < 0n || sequence >> bits !== 0n) throw new EngineError(`sequence number ${sequence}`)
+}
+
+function checkLimits(sa: OutboundSa): void {
+  for (const limit of [sa.softPackets, sa.hardPackets, sa.softBytes, sa.hardBytes]) {
+    if (limit !== undefined && !(limit >= 0)) throw new EngineError(`limit of ${limit}`)
+  }
 }
 
 /** The caller wipes its own copy. */

@@ -120,7 +120,7 @@ export function transportChecksum(version: 4 | 6, packet: Uint8Array, at: number
   return internetChecksum(addresses, rest, packet.subarray(at))
 }
 
-export function icmp(version: 4 | 6, type: number, code: number, size = 16): Uint8Array {
+export function icmp(type: number, code: number, size = 16): Uint8Array {
   return concat(Uint8Array.of(type, code, 0, 0), pattern(size))
 }
 
