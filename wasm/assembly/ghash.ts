@@ -146,7 +146,7 @@ function multiplyByH(tables: usize, x: v128): v128 {
 }
 
 function clearSums(): void {
-  memory.fill(SUMS, 0, 16 * COLUMNS)
+  for (let column = SUMS; column < SUMS + 16 * COLUMNS; column += 16) v128.store(column, i64x2.splat(0))
 }
 
 /** Shifts the sums together and reduces modulo x^128 + x^7 + x^2 + x + 1. */

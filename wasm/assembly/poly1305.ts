@@ -21,7 +21,11 @@ export function poly1305Init(key: usize): void {
   store<u64>(R1, u64(load<u32>(key, 4) & 0x0ffffffc))
   store<u64>(R2, u64(load<u32>(key, 8) & 0x0ffffffc))
   store<u64>(R3, u64(load<u32>(key, 12) & 0x0ffffffc))
-  memory.fill(H, 0, 40)
+  store<u64>(H, 0)
+  store<u64>(H, 0, 8)
+  store<u64>(H, 0, 16)
+  store<u64>(H, 0, 24)
+  store<u64>(H, 0, 32)
   store<u64>(PAD, load<u64>(key, 16))
   store<u64>(PAD, load<u64>(key, 24), 8)
 }
