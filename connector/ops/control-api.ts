@@ -84,20 +84,20 @@ function textField(body: unknown, name: string, fallback?: string): string {
   throw new ApiError(400, 'bad-field', `the body has no text "${name}"`, `send { "${name}": "<name>" } as JSON`)
 }
 
+/** Throws StartFailure when a connector answers on the socket: before anything is touched that the other one uses. */
+export async function ensureAlone(socketPath: string): Promise<void> {
+  if (!(await somebodyAnswers(socketPath))) return
+  const remedy = `stop it first with isthmus down --socket ${socketPath}, or set another control_socket`
+  const cause = `another connector is running: it answers on ${socketPath}`
+  throw new StartFailure('already-running', cause, remedy, EXIT.portBusy)
+}
+
 /** Binds the socket; one that nobody answers on is left over from a crash and is replaced. */
 async function listenAlone(server: Server, path: string): Promise<void> {
   const first = await tryListen(server, path)
   if (first === undefined) return
   if ((first as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw first
-  if (await somebodyAnswers(path)) {
-    const remedy = `stop it first with isthmus down --socket ${path}, or set another control_socket`
-    throw new StartFailure(
-      'already-running',
-      `another connector is running: it answers on ${path}`,
-      remedy,
-      EXIT.portBusy,
-    )
-  }
+  await ensureAlone(path)
   unlinkSync(path)
   const second = await tryListen(server, path)
   if (second !== undefined) throw second
@@ -142,9 +142,7 @@ function somebodyAnswers(path: string): Promise<boolean> {
     }
     socket.setTimeout(2_000, () => done(true))
     socket.once('connect', () => done(true))
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      done(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
-    )
+    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code === 'EAGAIN'))
   })
 }
 

@@ -24,7 +24,7 @@ export function createHttpServer(routes: Routes, onError: (error: unknown) => vo
   const server = createServer(
     { maxHeaderSize: 8 * 1024, requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 1_000 },
     (request, response) => {
-      respond(routes, request, response).catch((error: unknown) => {
+      respond(routes, request, response, onError).catch((error: unknown) => {
         onError(error)
         response.destroy()
       })
@@ -34,8 +34,13 @@ export function createHttpServer(routes: Routes, onError: (error: unknown) => vo
   return server
 }
 
-async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const answer = await answerTo(routes, request)
+async function respond(
+  routes: Routes,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  const answer = await answerTo(routes, request, onError)
   response.writeHead(answer.status, {
     'content-type': answer.contentType,
     'content-length': Buffer.byteLength(answer.body),
@@ -45,7 +50,7 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
   response.end(request.method === 'HEAD' ? undefined : answer.body)
 }
 
-async function answerTo(routes: Routes, request: IncomingMessage): Promise<Answer> {
+async function answerTo(routes: Routes, request: IncomingMessage, onError: (error: unknown) => void): Promise<Answer> {
   try {
     const path = (request.url ?? '/').split('?')[0]!
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET')
@@ -53,11 +58,13 @@ async function answerTo(routes: Routes, request: IncomingMessage): Promise<Answe
     if (route === undefined) throw unknownRoute(routes, method, path)
     return await route(method === 'POST' ? await readJson(request) : undefined)
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error
-    const { document } = error
+    if (!(error instanceof ApiError)) onError(error)
+    const { document } = error instanceof ApiError ? error : INTERNAL
     return { status: document.status, contentType: 'application/problem+json', body: `${JSON.stringify(document)}\n` }
   }
 }
+
+const INTERNAL = new ApiError(500, 'internal', 'the connector could not answer', 'look into its log')
 
 function unknownRoute(routes: Routes, method: string, path: string): ApiError {
   const known = Object.keys(routes)

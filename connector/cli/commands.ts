@@ -1,0 +1,14 @@
+/** All verbs, in the order in which the help lists them. */
+import { check } from './check.ts'
+import type { Command } from './command.ts'
+import { decode } from './decode.ts'
+import { demo } from './demo.ts'
+import { doctor } from './doctor.ts'
+import { down } from './down.ts'
+import { keygen } from './keygen.ts'
+import { ping } from './ping.ts'
+import { rekey } from './rekey.ts'
+import { status } from './status.ts'
+import { up } from './up.ts'
+
+export const COMMANDS: readonly Command[] = [demo, check, keygen, up, status, ping, rekey, down, doctor, decode]

@@ -1,0 +1,215 @@
+/** The status document for people: first whether it works, then what is wrong and what to do, then the details. */
+import { styleText } from 'node:util'
+import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus } from '../../protocol/status.ts'
+import { formatDuration, formatSize } from '../config/units.ts'
+
+type Paint = (style: 'red' | 'yellow' | 'green' | 'bold' | 'dim', text: string) => string
+
+const LABEL_WIDTH = 11
+
+/** Lines end in no blank and the text in no line break; `width` is in characters, at least 40. */
+export function renderStatus(status: ConnectorStatus, width: number, color: boolean): string {
+  const paint: Paint = (style, text) => (color ? styleText(style, text, { validateStream: false }) : text)
+  const room = Math.max(40, width)
+  const blocks = [
+    headline(status, room, paint),
+    ...status.tunnels.map((tunnel) => tunnelBlock(tunnel, status.now, room, paint)),
+    connectorBlock(status, room, paint),
+  ]
+  return blocks.map((lines) => lines.join('\n')).join('\n\n')
+}
+
+function headline(status: ConnectorStatus, width: number, paint: Paint): string[] {
+  const { tunnels } = status
+  const up = tunnels.filter(({ state }) => state === 'up')
+  const wrong = tunnels.filter(({ state }) => state !== 'up' && state !== 'idle')
+  const idle = tunnels.filter(({ state }) => state === 'idle')
+  const site = paint('bold', printable(status.site))
+  if (status.tun.state === 'failed') {
+    const { cause, remedy } = status.tun.error ?? { cause: 'the TUN device failed', remedy: 'look into the log' }
+    return [
+      `${site}: ${paint('red', 'DOWN')}, the device ${status.tun.name} does not work`,
+      ...advice('device', cause, remedy, width, paint),
+    ]
+  }
+  const newest = up
+    .map(({ since }) => since)
+    .sort()
+    .at(-1)
+  const since = newest === undefined ? '' : ` for ${elapsed(newest, status.now)}`
+  const count = `${up.length} of ${tunnels.length} ${tunnels.length === 1 ? 'tunnel' : 'tunnels'}`
+  const first =
+    wrong.length === 0 && idle.length === 0
+      ? `${site}: ${paint('green', 'UP')}, ${count}${since}`
+      : `${site}: ${wrong.length === 0 ? paint('yellow', 'WAITING') : paint('red', 'NOT UP')}, ${count} up`
+  return [
+    first,
+    ...wrong.flatMap((tunnel) => {
+      const { cause, remedy } = diagnosis(tunnel, status.now)
+      return advice(tunnel.name, cause, remedy, width, paint)
+    }),
+    ...idle.flatMap((tunnel) => wrap(`${printable(tunnel.name)}: waits for the peer to call`, '  ', width)),
+  ]
+}
+
+function diagnosis(tunnel: TunnelStatus, now: string): { cause: string; remedy: string } {
+  if (tunnel.lastError !== undefined) return tunnel.lastError
+  const age = elapsed(tunnel.since, now)
+  switch (tunnel.state) {
+    case 'connecting':
+      return {
+        cause: `calling the peer since ${age}`,
+        remedy: 'wait; if it stays so, check that UDP 500 and 4500 reach it',
+      }
+    case 'degraded':
+      return {
+        cause: `a child is missing since ${age}`,
+        remedy: "compare networks and ESP suites with the peer's configuration",
+      }
+    case 'closing':
+      return { cause: `saying goodbye to the peer since ${age}`, remedy: 'wait' }
+    default:
+      return { cause: `no connection since ${age}`, remedy: 'look into the log; isthmus doctor checks this host' }
+  }
+}
+
+function advice(name: string, cause: string, remedy: string, width: number, paint: Paint): string[] {
+  const lines = wrap(`${printable(name)}: ${printable(cause)}`, '  ', width)
+  return [...lines.map((line) => paint('yellow', line)), ...wrap(`Next: ${printable(remedy)}`, '    ', width)]
+}
+
+function tunnelBlock(tunnel: TunnelStatus, now: string, width: number, paint: Paint): string[] {
+  const style =
+    tunnel.state === 'up' ? 'green' : tunnel.state === 'idle' || tunnel.state === 'connecting' ? 'yellow' : 'red'
+  const head = `${paint('bold', printable(tunnel.name))}: ${paint(style, tunnel.state)} for ${elapsed(tunnel.since, now)}`
+  const field = (label: string, text: string) => labelled(label, text, width, paint)
+  return [
+    head,
+    ...field('peer', peerText(tunnel)),
+    ...(tunnel.suite === undefined ? [] : field('IKE SA', ikeText(tunnel))),
+    ...tunnel.children.flatMap((child) => field(`SA ${child.name}`, childText(child))),
+    ...field('traffic', trafficText(tunnel.traffic)),
+    ...field('path', pathText(tunnel)),
+    ...field(
+      'MTU',
+      `${tunnel.mtu.path} outside, ${tunnel.mtu.inner} inside, TCP MSS ${tunnel.mtu.mss4} (${tunnel.mtu.why})`,
+    ),
+    ...(hasDrops(tunnel.traffic.drops) ? field('dropped', dropsText(tunnel.traffic.drops)) : []),
+    ...(tunnel.lastError === undefined
+      ? []
+      : field('last error', `${elapsed(tunnel.lastError.at, now)} ago: ${tunnel.lastError.cause}`)),
+  ]
+}
+
+function peerText(tunnel: TunnelStatus): string {
+  const who = tunnel.remote ?? 'any address'
+  const role = tunnel.role === undefined ? [] : [tunnel.role === 'initiator' ? 'we called' : 'it called']
+  const wrapper =
+    tunnel.encapsulation === undefined ? [] : [tunnel.encapsulation === 'udp' ? 'ESP in UDP' : 'plain ESP']
+  const notes = [...role, ...wrapper, ...(tunnel.local === undefined ? [] : [`from ${tunnel.local}`])]
+  return notes.length === 0 ? who : `${who} (${notes.join(', ')})`
+}
+
+function ikeText(tunnel: TunnelStatus): string {
+  const ages = [
+    ...(tunnel.ageMs === undefined ? [] : [`age ${formatDuration(tunnel.ageMs)}`]),
+    ...(tunnel.rekeyInMs === undefined ? [] : [rekeyText(tunnel.rekeyInMs)]),
+    times(tunnel.ikeRekeys),
+  ]
+  return `${tunnel.suite}; ${ages.join(', ')}`
+}
+
+function childText(child: ChildSaStatus): string {
+  const role = child.active ? '' : ', being replaced'
+  const ages = `age ${formatDuration(child.ageMs)}, ${rekeyText(child.rekeyInMs)}, ${times(child.rekeys)}${role}`
+  const selectors = `${child.local.join(', ')} <-> ${child.remote.join(', ')}`
+  return `${child.suite}; ${ages}; SPI in ${child.inboundSpi} out ${child.outboundSpi}; ${selectors}`
+}
+
+function rekeyText(ms: number): string {
+  return ms > 0 ? `rekey in ${formatDuration(ms)}` : 'rekey due'
+}
+
+function times(count: number): string {
+  return count === 0 ? 'not rekeyed yet' : `rekeyed ${count === 1 ? 'once' : `${count} times`}`
+}
+
+function trafficText(traffic: Traffic): string {
+  const way = (bytes: number, packets: number) =>
+    `${formatSize(bytes)} in ${grouped(packets)} ${packets === 1 ? 'packet' : 'packets'}`
+  return `received ${way(traffic.inBytes, traffic.inPackets)}, sent ${way(traffic.outBytes, traffic.outPackets)}`
+}
+
+function pathText(tunnel: TunnelStatus): string {
+  const { rtt, loss } = tunnel
+  const trip =
+    rtt === undefined
+      ? 'RTT not measured yet'
+      : `RTT ${millis(rtt.medianMs)} (last ${millis(rtt.lastMs)}, ${rtt.samples} samples)`
+  if (loss === undefined) return trip
+  return `${trip}, loss ${(loss.ratio * 100).toFixed(loss.ratio > 0 && loss.ratio < 0.1 ? 1 : 0)} % of ${grouped(loss.sent)} requests`
+}
+
+function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): string[] {
+  const { engine, tun } = status
+  const age = elapsed(status.startedAt, status.now)
+  const lines = labelled(
+    'connector',
+    `process ${status.pid}, running for ${age}, device ${tun.name} with MTU ${tun.mtu}`,
+    width,
+    paint,
+  )
+  lines.push(...labelled('engine', `${engine.kind} ${engine.build} (${engine.why})`, width, paint))
+  if (hasDrops(status.drops)) lines.push(...labelled('dropped', dropsText(status.drops), width, paint))
+  const ike = Object.fromEntries(Object.entries(status.ike).filter(([, count]) => count > 0))
+  if (hasDrops(ike)) lines.push(...labelled('IKE', dropsText(ike), width, paint))
+  return lines
+}
+
+function labelled(label: string, text: string, width: number, paint: Paint): string[] {
+  const indent = ' '.repeat(LABEL_WIDTH + 2)
+  const [first = '', ...rest] = wrap(printable(text), indent, width)
+  return [`  ${paint('dim', printable(label).padEnd(LABEL_WIDTH - 1))} ${first.trimStart()}`, ...rest]
+}
+
+function hasDrops(drops: Readonly<Record<string, number>>): boolean {
+  return Object.values(drops).some((count) => count > 0)
+}
+
+function dropsText(drops: Readonly<Record<string, number>>): string {
+  return Object.entries(drops)
+    .filter(([, count]) => count > 0)
+    .sort(([, left], [, right]) => right - left)
+    .map(([reason, count]) => `${reason} ${grouped(count)}`)
+    .join(', ')
+}
+
+function elapsed(from: string, to: string): string {
+  return formatDuration(Date.parse(to) - Date.parse(from))
+}
+
+function millis(ms: number): string {
+  return `${ms.toFixed(ms < 10 ? 2 : 1)} ms`
+}
+
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',')
+}
+
+/** Breaks at blanks; a word longer than the line stands alone. */
+function wrap(text: string, indent: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && indent.length + line.length + 1 + word.length > width) {
+      lines.push(indent + line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, indent + line]
+}
+
+/** Words may come from a peer: nothing in them may steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ')
+}
