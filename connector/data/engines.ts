@@ -1,19 +1,33 @@
 /** Which engine the packet path runs on. */
+import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { createEngine } from '../../wasm/load.ts'
 import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from './commands.ts'
 
 export interface MadeEngine {
   readonly engine: PacketEngine
+  /** `relaxed`, `strict`, or the version of Node. */
   readonly build: string
   readonly why: string
 }
 
-/** Makes the engine and warms it up. Rejects when its module cannot be loaded. */
-export async function makeEngine(choice: EngineChoice): Promise<MadeEngine> {
-  const { createNodeEngine } = await import('../../wasm/engine-node.ts')
-  return {
-    engine: createNodeEngine(),
-    build: `node ${process.versions.node}`,
-    why: `${choice}: chosen by ISTHMUS_ENGINE`,
+/** Makes the engine and warms it up, before traffic pays for the compiler. Throws when its module cannot be had. */
+export function makeEngine(choice: EngineChoice): MadeEngine {
+  if (choice === 'node') {
+    return { engine: createNodeEngine(), build: process.versions.node, why: 'node:crypto was asked for' }
   }
+  let engine: ReturnType<typeof createEngine>
+  try {
+    engine = createEngine({ build: choice === 'wasm-strict' ? 'strict' : 'auto' })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`the engine could not be loaded: ${reason}; "npm run build" makes it`)
+  }
+  engine.warmUp()
+  return { engine, build: engine.build, why: whyBuild(choice, engine.build) }
+}
+
+function whyBuild(choice: EngineChoice, build: string): string {
+  if (choice === 'wasm-strict') return 'the build without relaxed SIMD was asked for'
+  return build === 'relaxed' ? 'this host has relaxed SIMD' : 'this host has no relaxed SIMD'
 }

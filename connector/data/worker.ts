@@ -34,7 +34,7 @@ function run(engine: PacketEngine): void {
 }
 
 try {
-  const { engine, build, why } = await makeEngine(start.engine)
+  const { engine, build, why } = makeEngine(start.engine)
   post({ type: 'ready', kind: engine.kind, build, why })
   run(engine)
   post({ type: 'stopped' })
