@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { AeadModule, compileAeadModules, SLACK_BYTES, SUITES } from '../test/vectors/aead-module.ts'
 import { nodeOpen, nodeSeal, SeededRandom } from '../test/vectors/aead-node.ts'
-import { TARGETS, type Target } from './build.ts'
+import { build, TARGETS, type Target } from './build.ts'
+import { createEngine } from './load.ts'
 import type { AeadSuite } from './packet-engine.ts'
 
 interface Vector {
@@ -140,6 +141,35 @@ describe.each(TARGETS)('AEADs, %s build', (target) => {
     fresh.wipe()
     fresh.target.fill(0)
     expect(Buffer.compare(fresh.memory, before)).toBe(0)
+  })
+})
+
+describe.each(TARGETS)('AEADs through the engine, %s build', (target) => {
+  beforeAll(async () => {
+    await build()
+  })
+
+  test.each(VECTORS)('$name', ({ suite, ...fields }) => {
+    const engine = createEngine({ build: target })
+    const [key, nonce, aad, plaintext, sealed] = vectorBytes(fields)
+    const handle = engine.installAead(suite, key)
+    expect(hex(engine.aeadSeal(handle, nonce, aad, plaintext))).toBe(fields.sealed)
+    expect(hex(engine.aeadOpen(handle, nonce, aad, sealed))).toBe(fields.plaintext)
+  })
+
+  test.each(SUITES)('%s agrees with node:crypto, with many keys installed at once', (suite) => {
+    const engine = createEngine({ build: target })
+    const random = new SeededRandom(randomBytes(8).toString('hex'))
+    const packets = Array.from({ length: 100 }, () => random.packet(suite, random.below(9001), random.below(65)))
+    const handles = packets.map(({ key }) => engine.installAead(suite, key))
+    for (const [i, { key, nonce, aad, plaintext }] of packets.entries()) {
+      const sealed = nodeSeal(suite, key, nonce, aad, plaintext)
+      const name = `seed ${random.seed}, packet ${i}`
+      expect(Buffer.compare(engine.aeadSeal(handles[i]!, nonce, aad, plaintext), sealed), name).toBe(0)
+      expect(hex(engine.aeadOpen(handles[i]!, nonce, aad, sealed)), name).toBe(hex(plaintext))
+      sealed[random.below(sealed.length)]! ^= 1 << random.below(8)
+      expect(engine.aeadOpen(handles[i]!, nonce, aad, sealed), name).toBeUndefined()
+    }
   })
 })
 

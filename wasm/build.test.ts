@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { BuildError, build, modulePath, TARGETS } from './build.ts'
 
 const project = fileURLToPath(new URL('..', import.meta.url))
@@ -77,6 +77,19 @@ describe('build', () => {
     expect(results).toEqual([0, 0, 0].map((code) => ({ code, output: '' })))
     expect(readdirSync(join(root, 'wasm/build')).sort()).toEqual(['engine.relaxed.wasm', 'engine.strict.wasm'])
     expect(await buildHere()).toEqual([])
+  })
+})
+
+describe("the engine's own modules", () => {
+  beforeAll(() => build())
+
+  test.each(TARGETS)('%s: no imports, and the exports that engine-exports.ts describes', (target) => {
+    const module = new WebAssembly.Module(readFileSync(modulePath(target, project)))
+    const described = readFileSync(join(project, 'wasm/engine-exports.ts'), 'utf8')
+    const names = described.slice(described.indexOf('RawExports {')).matchAll(/^ {2}(?:readonly )?(\w+)[(:]/gm)
+    const exported = WebAssembly.Module.exports(module).map(({ name }) => name)
+    expect(WebAssembly.Module.imports(module)).toEqual([])
+    expect(exported.sort()).toEqual(Array.from(names, (match) => match[1]!).sort())
   })
 })
 

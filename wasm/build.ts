@@ -5,10 +5,10 @@
  * Each carries a digest of what it was made from in a custom section, so that a module which is up to date is left
  * alone, and is put in place by a rename, so that builds may run side by side. Messages go to stderr.
  */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { argv, exit, pid, stderr } from 'node:process'
+import { argv, exit, stderr } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { main as compile } from 'assemblyscript/asc'
 import { customSection, fixMemory } from './module-bytes.ts'
@@ -99,7 +99,7 @@ function requireNoImports(bytes: Uint8Array<ArrayBuffer>, target: Target): void 
 
 function putInPlace(path: string, bytes: Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true })
-  const temporary = `${path}.${pid}`
+  const temporary = `${path}.${randomUUID()}`
   writeFileSync(temporary, bytes)
   renameSync(temporary, path)
 }
