@@ -71,8 +71,8 @@ export function selectorPayloads(pair: SelectorPair, role: ExchangeRole): [TsPay
  */
 export function narrow(offered: SelectorOffer, ours: SelectorPair, role: ExchangeRole): SelectorPair | undefined {
   const [mine, theirs] = role === 'initiator' ? [offered.tsi, offered.tsr] : [offered.tsr, offered.tsi]
-  const local = intersection(mine, ours.local).slice(0, MAX_SELECTORS)
-  const remote = intersection(theirs, ours.remote).slice(0, MAX_SELECTORS)
+  const local = intersection(mine, ours.local)
+  const remote = intersection(theirs, ours.remote)
   const useful = {
     local: local.filter((box) => remote.some((other) => compatible(box, other))),
     remote: remote.filter((box) => local.some((other) => compatible(box, other))),
@@ -141,11 +141,14 @@ function intersection(offered: readonly WireTrafficSelector[], ours: readonly Tr
   return kept
 }
 
-/** `kept` and `box` without those that lie within another; a wider box takes the place of the first it swallows. */
+/**
+ * `kept` and `box` without those that lie within another; a wider box takes the place of the first it swallows.
+ * Beyond `MAX_SELECTORS` boxes are left out, which also bounds the work that an offer can cause.
+ */
 function absorbing(kept: Box[], box: Box): Box[] {
   if (kept.some((other) => contains(other, box))) return kept
   const first = kept.findIndex((other) => contains(box, other))
-  if (first < 0) return [...kept, box]
+  if (first < 0) return kept.length < MAX_SELECTORS ? [...kept, box] : kept
   return [...kept.slice(0, first), box, ...kept.slice(first).filter((other) => !contains(box, other))]
 }
 
