@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { framesOf, VECTORS, vectorDatagrams, vectorFile } from '../../../test/fuzz/ike-captures.ts'
+import { PAYLOAD } from '../../core/ike/wire/codec.ts'
 import { runDecode } from './decode.ts'
 import { readPcap } from './pcap.ts'
 
@@ -87,6 +88,18 @@ describe.each(VECTORS)('the recorded %s session of two strongSwan daemons', (nam
   })
 })
 
+describe.each(['gcm', 'cbc-fragments'])('tshark and we read the same in %s', (name) => {
+  it('frame by frame', async () => {
+    const files = { cap: vectorFile(`${name}.pcap`), keys: vectorFile(`${name}.keys.json`) }
+    const { records } = await decode(files, 'cap', 'keys')
+    const lines = Buffer.from(vectorFile(`${name}.tshark.tsv`))
+      .toString()
+      .replace(/\n$/, '')
+      .split('\n')
+    expect(records.map(asTshark)).toEqual(lines)
+  })
+})
+
 describe('IKE fragments', () => {
   it('are shown one by one, and the whole with the last one that arrives', async () => {
     const files = { cap: vectorFile('cbc-fragments.pcap'), keys: vectorFile('cbc-fragments.keys.json') }
@@ -160,6 +173,21 @@ function contents(records: Json[]): Json[] {
   return records
     .flatMap(({ payloads }) => payloads ?? [])
     .flatMap((payload: Json) => payload.payloads ?? payload.whole?.payloads ?? [])
+}
+
+/** Frame, exchange type, message ID, payload types, SPI and sequence number, as `.tshark.tsv` has them. */
+function asTshark({ frame, header, payloads, spi, sequence }: Json): string {
+  const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
+  const types = (payloads ?? []).flatMap(tsharkTypes)
+  return [frame, header?.exchangeType, header && hex(header.messageId), types.join(), spi, sequence].join('\t')
+}
+
+/** tshark counts proposals (2) and transforms (3) as payloads, and lists contents behind their container. */
+function tsharkTypes(payload: Json): number[] {
+  const inside: Json[] = payload.payloads ?? payload.whole?.payloads ?? []
+  const proposals: Json[] = payload.proposals ?? []
+  const substructures = proposals.flatMap(({ transforms }) => [2, ...transforms.map(() => 3)])
+  return [PAYLOAD[payload.type as keyof typeof PAYLOAD], ...substructures, ...inside.flatMap(tsharkTypes)]
 }
 
 function flipped(hex: string): string {
