@@ -1,0 +1,52 @@
+/**
+ * What runs on the demo's hosts, one program per verb; each prints one JSON line when it is done.
+ *
+ *     serve ADDRESS PORT BYTES        an HTTP server of BYTES pseudo-random bytes; prints their sha256 when ready
+ *     download URL                    fetches, hashes and times
+ *     ping ADDRESS COUNT INTERVAL_MS  ICMP echo
+ */
+import { createCipheriv, createHash } from 'node:crypto'
+import { createServer } from 'node:http'
+import { address } from '../../../protocol/net.ts'
+import { pingHost } from '../../io/ping.ts'
+
+const [verb, ...args] = process.argv.slice(2)
+switch (verb) {
+  case 'serve':
+    serve(args[0]!, Number(args[1]), Number(args[2]))
+    break
+  case 'download':
+    print(await download(args[0]!))
+    break
+  case 'ping':
+    print(await pingHost(address(args[0]!), { count: Number(args[1]), intervalMs: Number(args[2]), timeoutMs: 2000 }))
+    break
+  default:
+    throw new Error(`unknown verb ${verb}`)
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+function serve(host: string, port: number, bytes: number): void {
+  const body = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16)).update(Buffer.alloc(bytes))
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': body.length })
+    response.end(body)
+  })
+  server.listen(port, host, () => print({ ready: true, sha256 }))
+}
+
+async function download(url: string): Promise<{ bytes: number; sha256: string; seconds: number }> {
+  const start = performance.now()
+  const response = await fetch(url, { signal: AbortSignal.timeout(60_000) })
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    hash.update(chunk)
+    bytes += chunk.length
+  }
+  return { bytes, sha256: hash.digest('hex'), seconds: (performance.now() - start) / 1000 }
+}
