@@ -80,7 +80,10 @@ function importsOf(file: string): string[] {
   ]
   return found.map((match) => {
     const target = match[1]!
-    return target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target
+    if (!target.startsWith('.')) return target
+    const path = relative(root, join(root, dirname(file), target))
+    // AssemblyScript leaves the extension out.
+    return file.startsWith('wasm/assembly/') && !path.endsWith('.ts') ? `${path}.ts` : path
   })
 }
 

@@ -73,7 +73,9 @@ async function tryEverything(running: RunningSites): Promise<DemoResult> {
   Object.assign(result, { establishMs, suite })
   say(`  tunnel up       ${establishMs.toFixed(1)} ms from the first datagram, ${suite}`)
   result.ping = await measurePing(running)
-  say(`  ping            ${result.ping.received}/${result.ping.sent}, median ${result.ping.rttMs.p50.toFixed(2)} ms`)
+  say(
+    `  ping            ${result.ping.received}/${result.ping.sent}, median ${result.ping.rttMs?.p50.toFixed(2) ?? '-'} ms`,
+  )
   result.download = await measureDownload(running)
   const { bytes, mbps, sha256Match } = result.download
   say(

@@ -4,7 +4,8 @@ export interface DemoResult {
   /** Milliseconds from the first IKE datagram to the Child SA. */
   establishMs: number | null
   suite: string | null
-  ping: { sent: number; received: number; rttMs: { p50: number; p99: number } } | null
+  /** `rttMs` is null when nothing came back. */
+  ping: { sent: number; received: number; rttMs: { p50: number; p99: number } | null } | null
   download: { bytes: number; sha256Match: boolean; mbps: number } | null
   /** Rekeys of Child and IKE SAs made while pings ran, and the pings lost meanwhile. */
   rekey: { count: number; lostPackets: number } | null

@@ -56,8 +56,8 @@ function establishedAfter(log: string): number {
 }
 
 export async function measurePing(running: RunningSites): Promise<NonNullable<DemoResult['ping']>> {
-  const summary = await ping(running, 100, 10)
-  return { sent: summary.sent, received: summary.received, rttMs: { p50: summary.rttMs.p50, p99: summary.rttMs.p99 } }
+  const { sent, received, rttMs } = await ping(running, 100, 10)
+  return { sent, received, rttMs: rttMs === undefined ? null : { p50: rttMs.p50, p99: rttMs.p99 } }
 }
 
 async function ping(running: RunningSites, count: number, intervalMs: number): Promise<PingSummary> {
