@@ -3,7 +3,8 @@
  *
  *     static-end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS]
  *
- * Prints `started`, answers each line on standard input with its status as one JSON line, ends well on SIGTERM.
+ * SUITE `none` makes no Child SA. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
+ * ends well at SIGTERM.
  */
 
 import { StartFailure } from '../../connector/handle.ts'
@@ -16,7 +17,7 @@ const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyMs] =
 const side = Number(sideText) as 0 | 1
 const options: StaticOptions = {
   side,
-  suite: suite as StaticOptions['suite'],
+  suite: suite === 'none' ? undefined : (suite as StaticOptions['suite']),
   encapsulation: encapsulation as StaticOptions['encapsulation'],
   ...(rekeyMs === undefined ? {} : { rekeyMs: Number(rekeyMs) }),
 }
@@ -30,7 +31,8 @@ try {
   process.stdout.write('ready\n')
   process.on('SIGTERM', () => void connector.stop())
   process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))
-  await connector.ended
+  const failure = await connector.ended
+  if (failure !== undefined) throw failure
   process.exit(0)
 } catch (error) {
   const failure = error instanceof StartFailure ? error : new StartFailure('unknown', String(error), '', 1)

@@ -8,7 +8,8 @@ import type { Address } from '../../protocol/net.ts'
 export interface StaticOptions {
   /** 0 or 1: which end this is. */
   readonly side: 0 | 1
-  readonly suite: ChildSaSpec['suite']
+  /** Absent: no Child SA at all. */
+  readonly suite: ChildSaSpec['suite'] | undefined
   readonly encapsulation: 'udp' | 'esp'
   /** Makes the children again with new keys, and moves over, every so many milliseconds. */
   readonly rekeyMs?: number
@@ -23,9 +24,11 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
   let generation = 0
   let rekeyAt: number | undefined = options.rekeyMs === undefined ? undefined : start + options.rekeyMs
   const install = (number: number): void => {
+    const { suite } = options
+    if (suite === undefined) return
     const keys = (side: number) => ({
       spi: 0x1000 + number * 2 + side,
-      key: new Uint8Array(KEY_BYTES[options.suite]).fill(1 + number * 2 + side),
+      key: new Uint8Array(KEY_BYTES[suite]).fill(1 + number * 2 + side),
       salt: new Uint8Array(4).fill(200 + side),
     })
     const child = connection.children[0]!
@@ -34,7 +37,7 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
       id: number,
       connection: connection.name,
       child: child.name,
-      suite: options.suite,
+      suite,
       esn: false,
       replayWindow: 1024,
       local: child.local,
@@ -49,7 +52,7 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
     effects.push({ type: 'install-child', sa })
   }
   install(0)
-  effects.push({ type: 'promote-child', id: 0 })
+  if (options.suite !== undefined) effects.push({ type: 'promote-child', id: 0 })
   return {
     handle(input, now) {
       inputs.push(input as IkeInput)
