@@ -5,7 +5,7 @@ import { AeadModule, compileAeadModules, SLACK_BYTES, SUITES } from '../test/vec
 import { nodeOpen, nodeSeal, SeededRandom } from '../test/vectors/aead-node.ts'
 import { build, TARGETS, type Target } from './build.ts'
 import { createEngine } from './load.ts'
-import type { AeadSuite } from './packet-engine.ts'
+import type { AeadSuite, PacketEngine } from './packet-engine.ts'
 
 interface Vector {
   readonly name: string
@@ -145,12 +145,14 @@ describe.each(TARGETS)('AEADs, %s build', (target) => {
 })
 
 describe.each(TARGETS)('AEADs through the engine, %s build', (target) => {
+  let engine: PacketEngine
+
   beforeAll(async () => {
     await build()
+    engine = createEngine({ build: target })
   })
 
   test.each(VECTORS)('$name', ({ suite, ...fields }) => {
-    const engine = createEngine({ build: target })
     const [key, nonce, aad, plaintext, sealed] = vectorBytes(fields)
     const handle = engine.installAead(suite, key)
     expect(hex(engine.aeadSeal(handle, nonce, aad, plaintext))).toBe(fields.sealed)
@@ -158,7 +160,6 @@ describe.each(TARGETS)('AEADs through the engine, %s build', (target) => {
   })
 
   test.each(SUITES)('%s agrees with node:crypto, with many keys installed at once', (suite) => {
-    const engine = createEngine({ build: target })
     const random = new SeededRandom(randomBytes(8).toString('hex'))
     const packets = Array.from({ length: 100 }, () => random.packet(suite, random.below(9001), random.below(65)))
     const handles = packets.map(({ key }) => engine.installAead(suite, key))

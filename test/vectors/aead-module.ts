@@ -24,6 +24,8 @@ const SUITE_NUMBERS: Record<AeadSuite, number> = {
 /** The entry: one context and one buffer of each kind, at addresses that the module tells. */
 const ENTRY = `
 import { AEAD_CTX_BYTES, aeadInit, aeadOpen, aeadSeal, aeadWipe } from './aead.ts'
+import { poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305.ts'
+export { poly1305Blocks, poly1305Finish, poly1305Init }
 export { aeadInit, aeadOpen, aeadSeal, aeadWipe }
 const SLACK: i32 = ${SLACK_BYTES}
 const CTX: usize = memory.data(AEAD_CTX_BYTES, 64)
@@ -47,6 +49,9 @@ interface Exports {
   aeadSeal(...args: AeadArguments): void
   aeadOpen(...args: AeadArguments): number
   aeadWipe(ctx: number): void
+  poly1305Init(key: number): void
+  poly1305Blocks(from: number, count: number): void
+  poly1305Finish(tag: number): void
   ctx(): number
   ctxBytes(): number
   key(): number
@@ -127,6 +132,17 @@ export class AeadModule {
 
   wipe(): void {
     this.#exports.aeadWipe(this.#exports.ctx())
+  }
+
+  /** The bare one-time authenticator over whole blocks: a fresh copy of the tag. */
+  poly1305(key: Uint8Array, message: Uint8Array): Uint8Array {
+    const { key: keyAt, source, target } = this.#exports
+    this.memory.set(key, keyAt())
+    this.source.set(message)
+    this.#exports.poly1305Init(keyAt())
+    this.#exports.poly1305Blocks(source(), message.length / 16)
+    this.#exports.poly1305Finish(target())
+    return this.target.slice(0, TAG_BYTES)
   }
 
   #arguments(nonce: Uint8Array, aad: Uint8Array, length: number, inPlace: boolean): AeadArguments {
