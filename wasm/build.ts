@@ -6,7 +6,7 @@
  * alone, and is put in place by a rename, so that builds may run side by side. Messages go to stderr.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { argv, exit, stderr } from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -104,7 +104,8 @@ function putInPlace(path: string, bytes: Uint8Array): void {
   renameSync(temporary, path)
 }
 
-if (import.meta.main) {
+// Not `import.meta.main`, which Node 22 lacks.
+if (argv[1] !== undefined && realpathSync(argv[1]) === fileURLToPath(import.meta.url)) {
   try {
     await build({ log: (text) => stderr.write(text) })
   } catch (error) {
