@@ -161,6 +161,20 @@ describe('lines of hex', () => {
   })
 })
 
+describe('hostile text', () => {
+  it.each(['>', '#\u2028', '> ', ':', ' \t', '[', '0x', '1.2.3.4:5 > '])(
+    'a line of nothing but %j is read at once',
+    (part) => {
+      const line = Buffer.from(part.repeat(Math.floor(180_000 / Buffer.byteLength(part))))
+      const start = performance.now()
+      const capture = openCapture(line)
+      if ('frames' in capture) expect([...capture.frames].length).toBeLessThan(2)
+      expect([...readHexLines(Buffer.from(`${line}\n`))].length).toBeLessThan(2)
+      expect(performance.now() - start).toBeLessThan(500)
+    },
+  )
+})
+
 describe('openCapture', () => {
   it('tells the formats apart by their first bytes', () => {
     const count = (bytes: Uint8Array) => {

@@ -25,13 +25,13 @@ export async function runDecode(args: DecodeArgs, io: DecodeIo): Promise<number>
   const keys = readKeys(args.keys, io)
   if (keys === undefined) return EXIT_BAD_KEYS
   const file = read(args.file, io)
-  if (typeof file === 'string') {
-    io.stderr(`Cannot read ${args.file}: ${file}`)
+  if ('cause' in file) {
+    complain(io, `cannot read ${args.file}: ${file.cause}`, file.remedy)
     return EXIT_UNREADABLE
   }
   const capture = openCapture(file)
   if ('refused' in capture) {
-    io.stderr(`Cannot read ${args.file}: ${capture.refused}. ${capture.remedy}`)
+    complain(io, `cannot read ${args.file}: ${capture.refused}`, capture.remedy)
     return EXIT_UNREADABLE
   }
   const decoder = new Decoder(keys)
@@ -58,32 +58,52 @@ function summary(counts: ReadonlyMap<string, number>): string {
 function readKeys(path: string | undefined, io: DecodeIo): KeyRing | undefined {
   if (path === undefined) return NO_KEYS
   const file = read(path, io)
-  if (typeof file === 'string') {
-    io.stderr(`Cannot read the key file ${path}: ${file}`)
+  if ('cause' in file) {
+    complain(io, `cannot read the key file ${path}: ${file.cause}`, file.remedy)
+    return undefined
+  }
+  if (file.length > MAX_KEY_BYTES) {
+    complain(io, `the key file ${path} is larger than 64 MiB`, 'name the file that the key log wrote.')
     return undefined
   }
   const keys = parseKeys(Buffer.from(file.buffer, file.byteOffset, file.byteLength).toString('utf8'))
   if (!('faults' in keys)) return keys
-  for (const fault of keys.faults.slice(0, MAX_FAULTS)) io.stderr(`${path}: ${fault}`)
-  if (keys.faults.length > MAX_FAULTS) io.stderr(`${path}: and ${keys.faults.length - MAX_FAULTS} more faults`)
-  io.stderr('Correct the key file; docs/decode.md describes its format.')
+  const count = keys.faults.length
+  const shown = keys.faults.slice(0, MAX_FAULTS).map((fault) => `\n  ${fault}`)
+  if (count > MAX_FAULTS) shown.push(`\n  and ${count - MAX_FAULTS} more`)
+  const cause = `the key file ${path} has ${count === 1 ? 'a fault' : `${count} faults`}:${shown.join('')}`
+  complain(io, cause, 'correct these places; docs/decode.md describes the format.')
   return undefined
 }
 
 const MAX_FAULTS = 100
+const MAX_KEY_BYTES = 64 * 1024 * 1024
 
-/** The bytes, or cause and remedy. */
-function read(path: string, io: DecodeIo): Uint8Array | string {
+/** In the form in which every verb fails. */
+function complain(io: DecodeIo, cause: string, remedy: string): void {
+  io.stderr(`isthmus decode: ${cause}\n  What to do: ${remedy}`)
+}
+
+interface Problem {
+  readonly cause: string
+  readonly remedy: string
+}
+
+function read(path: string, io: DecodeIo): Uint8Array | Problem {
   try {
     return io.readFile(path)
   } catch (error) {
-    return CAUSES[(error as { code?: string }).code ?? ''] ?? `${(error as Error).message}.`
+    const { code = '', message } = error as { code?: string; message: string }
+    return PROBLEMS[code] ?? { cause: message, remedy: 'make the file readable and try again.' }
   }
 }
 
-const CAUSES: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file. Check the path.',
-  EACCES: 'permission is denied. Captures of tcpdump often belong to root: change the owner or use sudo.',
-  EISDIR: 'it is a directory. Name a file in it.',
-  ERR_FS_FILE_TOO_LARGE: 'it is too large. Split it, for example with editcap -c 100000.',
+const PROBLEMS: Readonly<Record<string, Problem>> = {
+  ENOENT: { cause: 'there is no such file', remedy: 'check the path.' },
+  EACCES: {
+    cause: 'permission is denied',
+    remedy: 'change its owner or use sudo; files of tcpdump often belong to root.',
+  },
+  EISDIR: { cause: 'it is a directory', remedy: 'name a file in it.' },
+  ERR_FS_FILE_TOO_LARGE: { cause: 'it is too large', remedy: 'split it, for example with editcap -c 100000.' },
 }
