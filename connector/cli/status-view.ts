@@ -41,7 +41,7 @@ function headline(status: ConnectorStatus, width: number, paint: Paint): string[
   const first =
     wrong.length === 0 && idle.length === 0
       ? `${site}: ${paint('green', 'UP')}, ${count}${since}`
-      : `${site}: ${wrong.length === 0 ? paint('yellow', 'WAITING') : paint('red', 'NOT UP')}, ${count} up`
+      : `${site}: ${wrong.length === 0 ? paint('yellow', 'WAITING') : paint('red', up.length === 0 ? 'DOWN' : 'PARTLY UP')}, ${count} up`
   return [
     first,
     ...wrong.flatMap((tunnel) => {

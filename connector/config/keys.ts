@@ -17,6 +17,7 @@ export interface SchemaNode {
   readonly 'x-unit'?: string
   readonly 'x-why'?: string
   readonly 'x-default'?: string
+  readonly 'x-example'?: string
 }
 
 let cached: SchemaNode | undefined

@@ -178,7 +178,12 @@ export function list<T extends z.ZodType>(item: T, type: string, doc: KeyDoc, ma
     .array(item, { error: () => wanted })
     .min(1, { error: () => `an empty list is of no use; name at least one ${type} or leave the key out` })
     .max(max, { error: () => `the list has more than ${max} entries; merge some of them` })
-    .meta(annotations(`list of ${type}s`, doc))
+    .meta(listAnnotations(`list of ${type}s`, doc))
+}
+
+/** zod leaves out `examples` of what it transforms further down: the docs take them from here. */
+function listAnnotations(type: string, { examples, ...doc }: KeyDoc): Record<string, unknown> {
+  return { ...annotations(type, doc), ...(examples === undefined ? {} : { 'x-example': examples[0] }) }
 }
 
 export function section<T extends z.core.$ZodLooseShape>(shape: T, doc: KeyDoc) {

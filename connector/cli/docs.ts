@@ -1,0 +1,96 @@
+/** docs/cli.md from the verbs, docs/metrics.md from the table of metrics. */
+
+import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
+import { EXIT } from '../handle.ts'
+import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
+import type { Command } from './command.ts'
+import { COMMANDS } from './commands.ts'
+import { EXIT_MEANINGS, exitsOf } from './run.ts'
+
+const CLI_HEAD = `# The command line
+
+\`npx isthmus <verb>\`, or \`connector/bin/isthmus.cjs <verb>\`. Each verb has \`--help\`. When one fails, it says on standard
+error what went wrong and what to do, and its exit code tells a script the kind of trouble. Colours appear on terminals
+only; \`NO_COLOR=1\` switches them off. \`ISTHMUS_CONFIG\` names the configuration, \`ISTHMUS_NODE\` another Node.js (22.18 or
+later) to run with, and \`ISTHMUS_TRACE=1\` adds a stack trace to an error that should not happen.
+
+This page is made from the verbs in \`connector/cli/\`; \`node connector/cli/generate.ts\` renews it.
+`
+
+export function cliPage(): string {
+  const verbs = COMMANDS.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${summary} |`)
+  const codes = Object.entries(EXIT).map(([name, code]) => `| ${code} | ${EXIT_MEANINGS[name as keyof typeof EXIT]} |`)
+  const parts = [
+    CLI_HEAD,
+    `| verb | what it is for |\n| --- | --- |\n${verbs.join('\n')}\n`,
+    `## Exit codes\n\n| code | meaning |\n| --- | --- |\n${codes.join('\n')}\n`,
+    ...COMMANDS.map(verbSection),
+    API_TEXT,
+  ]
+  return parts.join('\n')
+}
+
+function verbSection(command: Command): string {
+  const args = (command.arguments ?? []).map(({ name }) => name)
+  const usage = ['isthmus', command.name, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
+  const rows = [
+    ...(command.arguments ?? []).map(({ name, description }) => `| \`${name}\` | ${description} |`),
+    ...(command.options ?? []).map(({ flags, description, default: preset }) => {
+      return `| \`${flags}\` | ${description}${preset === undefined ? '' : ` (default ${preset})`} |`
+    }),
+  ]
+  const table = rows.length === 0 ? '' : `| argument or option | meaning |\n| --- | --- |\n${rows.join('\n')}\n\n`
+  const examples = command.examples.map((example) => `${example.command}   # ${example.what}`)
+  const exits = exitsOf(command).map(([code]) => code)
+  return `## ${command.name}\n\n\`${usage}\`: ${command.description}\n\n${table}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+}
+
+const API_TEXT = `## The local API
+
+The verbs talk HTTP to the connector over its Unix socket (\`control_socket\`, mode 0600), and so can you:
+
+| request | body | answer |
+| --- | --- | --- |
+| \`GET /status\` | | the status document of \`protocol/status.ts\` |
+| \`GET /metrics\` | | Prometheus text format |
+| \`GET /healthz\` | | \`ok\` |
+| \`POST /initiate\` | \`{ "connection": "branch" }\` | \`{ "ok": true }\` |
+| \`POST /terminate\` | \`{ "connection": "branch" }\` | \`{ "ok": true }\` |
+| \`POST /rekey\` | \`{ "connection": "branch", "child": "net" }\`; without \`child\` the IKE SA | \`{ "ok": true }\` |
+| \`POST /stop\` | | \`{ "ok": true }\`, then the connector stops |
+
+Errors are problem documents (RFC 9457) with \`code\`, \`detail\` and \`remedy\`. Bodies have at most 16 KiB.
+
+\`\`\`sh
+curl --unix-socket /run/isthmus/control.sock http://isthmus/status
+\`\`\`
+`
+
+export function metricsPage(): string {
+  const rows = Object.entries<MetricFacts>(METRICS).map(([name, { type, labels, help }]) => {
+    return `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`
+  })
+  return `# Metrics and health
+
+A running connector serves these over HTTP on \`metrics.address\` and \`metrics.port\` (127.0.0.1:9700 unless configured). If
+the port is taken, it says so in its log and works without.
+
+| path | answer |
+| --- | --- |
+| \`/metrics\` | Prometheus text format; the same is on the control socket |
+| \`/healthz\` | 200 while the process can tell its status |
+| \`/readyz\` | 200 when the device works and every tunnel is up, or idle because its peer calls us; else 503. JSON with the state of each tunnel |
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+${rows.join('\n')}
+
+Besides these, \`process_*\` and \`nodejs_*\` tell about the process.
+
+Labels have few values: \`peer\` and \`child\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`code\` is one of the
+failure codes that the log shows, and \`reason\` of dropped packets is one of: ${DROP_NAMES.map((name) => `\`${name}\``).join(', ')}.
+SPIs and addresses of strangers are never labels.
+
+This page is made from \`connector/ops/metric-names.ts\`; \`node connector/cli/generate.ts\` renews it.
+`
+}
