@@ -10,7 +10,6 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFi
 import { dirname, join } from 'node:path'
 import { argv, exit, stderr } from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { main as compile } from 'assemblyscript/asc'
 import { customSection, fixMemory } from './module-bytes.ts'
 
 export type Target = 'relaxed' | 'strict'
@@ -77,6 +76,8 @@ function recordedDigest(path: string): string | undefined {
 }
 
 async function compileTarget(root: string, target: Target, log: (text: string) => void): Promise<Uint8Array> {
+  // Loaded here: most starts find the modules up to date and need no compiler.
+  const { main: compile } = await import('assemblyscript/asc')
   let binary: Uint8Array | undefined
   const write = { write: (chunk: string | Uint8Array) => log(String(chunk)) }
   const { error } = await compile(['--baseDir', root, '--target', target, '--outFile', 'engine.wasm'], {
