@@ -9,8 +9,9 @@ export type Vector = (typeof VECTORS)[number]
 
 export const LINK = { null: 0, ethernet: 1, raw: 101, sll: 113, sll2: 276 } as const
 
+/** A plain array: `slice` of a Buffer would share memory between test cases. */
 export function vectorFile(name: string): Uint8Array {
-  return readFileSync(new URL(`../vectors/ike/${name}`, import.meta.url))
+  return Uint8Array.from(readFileSync(new URL(`../vectors/ike/${name}`, import.meta.url)))
 }
 
 /** Frames that must all be whole. */

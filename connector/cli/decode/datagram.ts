@@ -23,22 +23,31 @@ export function classify(bytes: Uint8Array, ports: readonly number[], keys: KeyR
   if (hasMarker(bytes) && looksLikeIke(bytes.subarray(MARKER_LENGTH))) {
     return { kind: 'ike', bytes: bytes.subarray(MARKER_LENGTH) }
   }
-  if (looksLikeIke(bytes) && u32(bytes, HEADER_LENGTH - 4) === bytes.length) return { kind: 'ike', bytes }
+  if (looksLikeIke(bytes) && lengthOf(bytes) === bytes.length) return { kind: 'ike', bytes }
   if (bytes.length >= 8 && keys.esp.has(u32(bytes, 0))) return { kind: 'esp', bytes }
   return { kind: 'other' }
 }
 
-/** A line of hex without ports is certainly meant for us: nothing is `other`. */
+/**
+ * A line of hex without ports is certainly meant for us: nothing is `other`. What is shorter than an IKE header is no
+ * ESP packet either, with its IV and checksum; a length field that agrees speaks for IKE of another version.
+ */
 export function classifyBare(bytes: Uint8Array, keys: KeyRing): Datagram {
   const found = classify(bytes, [], keys)
   if (found.kind !== 'other') return found
   if (bytes.length === 1 && bytes[0] === 0xff) return { kind: 'keepalive' }
   if (hasMarker(bytes)) return { kind: 'ike', bytes: bytes.subarray(MARKER_LENGTH) }
-  return looksLikeIke(bytes) || bytes.length < 8 ? { kind: 'ike', bytes } : { kind: 'esp', bytes }
+  const isIke = bytes.length < HEADER_LENGTH || looksLikeIke(bytes) || lengthOf(bytes) === bytes.length
+  return isIke ? { kind: 'ike', bytes } : { kind: 'esp', bytes }
 }
 
 function hasMarker(bytes: Uint8Array): boolean {
   return bytes.length >= MARKER_LENGTH && u32(bytes, 0) === 0
+}
+
+/** The length field of an IKE header. */
+function lengthOf(bytes: Uint8Array): number {
+  return u32(bytes, HEADER_LENGTH - 4)
 }
 
 /** Version 2 and an exchange type of IKEv2 where the header has them. */
