@@ -9,6 +9,7 @@ import { TokenBucket, takeToken } from './tokens'
 const IPV4_ANSWER_MAX: u32 = 576
 const IPV6_ANSWER_MAX: u32 = 1280
 const ICMP_HEADER: u32 = 8
+const DONT_FRAGMENT: u32 = 0x4000
 /** Internetwork control, as RFC 1812 section 4.3.2.5 asks of ICMP errors. */
 const TOS_INTERNETWORK_CONTROL: u32 = 0xc0
 
@@ -60,6 +61,8 @@ function writeIpv4(mtu: u32): void {
   store<u8>(at, 0x45)
   store<u8>(at, <u8>TOS_INTERNETWORK_CONTROL, 1)
   store16(at + 2, length)
+  // RFC 6864 section 4.1: an identification that says nothing needs DF.
+  store16(at + 6, DONT_FRAGMENT)
   store<u8>(at, 64, 8)
   store<u8>(at, <u8>PROTOCOL_ICMP, 9)
   store<u32>(at, load<u32>(PACKET.start, 16), 12)

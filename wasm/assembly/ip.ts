@@ -14,7 +14,6 @@ export const PROTOCOL_ICMPV6: u32 = 58
 const HOP_BY_HOP: u32 = 0
 const ROUTING: u32 = 43
 const FRAGMENT: u32 = 44
-const AUTHENTICATION: u32 = 51
 const DESTINATION_OPTIONS: u32 = 60
 const DCCP: u32 = 33
 const SCTP: u32 = 132
@@ -81,6 +80,8 @@ function parseIpv4(start: usize, captured: u32): i32 {
   const length = load16(start + 2)
   if (headerLength < 20 || length < headerLength) return DROP_BAD_HEADER
   if (length > captured) return DROP_TRUNCATED
+  // RFC 1812 section 4.2.2.5. Fragments and marks get a fresh checksum later, which must not cover up a bad header.
+  if (checksumOf(sumBytes(start, headerLength)) != 0) return DROP_BAD_HEADER
   const flags = load16(start + 6)
   PACKET.start = start
   PACKET.length = length
@@ -125,9 +126,8 @@ function walkExtensions(start: usize, length: u32): bool {
   let pointer: u32 = 6
   let at: u32 = 40
   for (let headers: u32 = 0; ; headers++) {
-    if (next != HOP_BY_HOP && next != ROUTING && next != FRAGMENT && next != AUTHENTICATION) {
-      if (next != DESTINATION_OPTIONS) break
-    }
+    // Not AH: RFC 4301 section 4.4.1.1 has selectors see it as the next layer protocol.
+    if (next != HOP_BY_HOP && next != ROUTING && next != FRAGMENT && next != DESTINATION_OPTIONS) break
     if (headers == MAX_EXTENSION_HEADERS || at + 8 > length) return false
     const header = start + at
     if (next == FRAGMENT) {
@@ -152,7 +152,7 @@ function walkExtensions(start: usize, length: u32): bool {
 function extensionLength(type: u32, header: usize): u32 {
   if (type == FRAGMENT) return 8
   const units: u32 = load<u8>(header, 1)
-  return type == AUTHENTICATION ? (units + 2) << 2 : (units + 1) << 3
+  return (units + 1) << 3
 }
 
 function readFragmentHeader(header: usize, at: u32, pointer: u32, length: u32): bool {

@@ -7,6 +7,7 @@ import {
   DROP_BAD_INNER,
   DROP_BAD_NEXT_HEADER,
   DROP_ECN,
+  DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
   DROP_SELECTOR_IN,
   DROP_TRUNCATED,
@@ -22,7 +23,7 @@ import {
   VERDICT_KEEPALIVE,
   DROP_BAD_HEADER,
 } from '../abi'
-import { WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
+import { FRAGMENT_SCRATCH, WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
 import { countDrop, countSaDrop } from './counters'
 import { decapsulateEcn } from './ecn'
 import {
@@ -39,7 +40,8 @@ import {
 import { addressHigh, addressLow, familyOf, raiseFrom, raiseUnknownSpi } from './events'
 import { IP_OK, PACKET, parsePacket } from './ip'
 import { clampMss } from './mss'
-import { emptyOutboxes, lanSlot, pushLan } from './outbox'
+import { cutIpv6 } from './fragment'
+import { emptyOutboxes, lanRoom, lanSlot, pushLan } from './outbox'
 import { takesInbound } from './policy'
 import {
   FRAGMENT_COMPLETES,
@@ -130,13 +132,40 @@ function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
 
 /** Hands the parsed packet to the LAN; `received` are the bytes that count for the SA. */
 function deliver(sa: Sa, received: u32): u32 {
+  clampTowardsLan(sa)
+  pushLan(PACKET.start, PACKET.length)
+  consume(sa, received)
+  return VERDICT_DELIVERED
+}
+
+function clampTowardsLan(sa: Sa): void {
   const tunnel = tunnelAt(sa.tunnel)
   if (tunnel.clampMss && tunnel.saCount != 0) {
     // What the peer's host offers bounds what ours sends, through the tunnel's first outbound SA.
     const mtu = innerMtuOf(tunnelSa(tunnel, 0), tunnel)
     if (mtu != 0) clampMss(mtu)
   }
-  pushLan(PACKET.start, PACKET.length)
+}
+
+/**
+ * No router cuts IPv6 (RFC 8200 section 5), so a reassembled datagram goes on in fragments no longer than those that
+ * its source chose. IPv4 goes whole: it is cut where it has to be.
+ */
+function deliverPieces(sa: Sa, received: u32): u32 {
+  clampTowardsLan(sa)
+  const record = current
+  const header = record.headerLength
+  const data = PACKET.length - header
+  const capacity = record.longest & ~7
+  if ((data + capacity - 1) / capacity > lanRoom()) return dropOf(sa, DROP_OUTBOX_FULL)
+  for (let from: u32 = 0; from < data; from += capacity) {
+    const size = min<u32>(capacity, data - from)
+    const last = from + size == data
+    const length = cutIpv6(PACKET.start, header, record.pointer, record.identification, from, size, last)
+    const slot = lanSlot()
+    memory.copy(slot, FRAGMENT_SCRATCH, length)
+    pushLan(slot, length)
+  }
   consume(sa, received)
   return VERDICT_DELIVERED
 }
@@ -155,7 +184,7 @@ function collect(sa: Sa, received: u32): u32 {
   if (outcome != FRAGMENT_COMPLETES) return dropOf(sa, outcome == DROP_BAD_HEADER ? DROP_BAD_INNER : outcome)
   if (parsePacket(wholeStart(current), wholeLength(current)) != IP_OK) return dropOf(sa, DROP_BAD_INNER)
   if (!takesInbound(sa, false)) return dropOf(sa, DROP_SELECTOR_IN)
-  return deliver(sa, received)
+  return PACKET.version == 6 ? deliverPieces(sa, received) : deliver(sa, received)
 }
 
 /** RFC 7296 section 2.23: the newest authentic packet tells where the peer is. */

@@ -27,6 +27,7 @@ const REFUSED: u32 = 2
 const WHOLE: u32 = 3
 
 const NO_TOTAL: u32 = 0xffffffff
+const FRAGMENT_HEADER: u32 = 8
 
 export const FRAGMENT_KEPT: i32 = -1
 export const FRAGMENT_COMPLETES: i32 = -2
@@ -49,6 +50,8 @@ export class Reassembly {
   /** IPv6: the octet that announced the fragment header, and what was behind that. */
   pointer: u32
   nextHeader: u32
+  /** Data bytes of the longest fragment. */
+  longest: u32
   sourceHigh: u64
   sourceLow: u64
   destinationHigh: u64
@@ -116,7 +119,9 @@ export function giveBackFragment(): void {
  */
 export function takeFragment(scope: u32, now: f64): i32 {
   const version6 = PACKET.version == 6
-  const size = PACKET.length - PACKET.headerLength
+  // Behind the fragment header, not the transport header: a first fragment may have more extension headers.
+  const skipped = version6 ? PACKET.fragmentHeader + FRAGMENT_HEADER : PACKET.headerLength
+  const size = PACKET.length - skipped
   if (size == 0 || (PACKET.moreFragments && (size & 7) != 0)) return DROP_BAD_HEADER
   let record = find(scope)
   if (record == null) {
@@ -134,11 +139,12 @@ export function takeFragment(scope: u32, now: f64): i32 {
   headerBefore = record.headerLength
   addedBytes = size
   if (PACKET.fragmentOffset == 0) takeHeader(record, version6)
-  memory.copy(dataOf(record) + PACKET.fragmentOffset, PACKET.start + PACKET.headerLength, size)
+  memory.copy(dataOf(record) + PACKET.fragmentOffset, PACKET.start + skipped, size)
   store<u32>(rangeAt(record, record.count), PACKET.fragmentOffset)
   store<u32>(rangeAt(record, record.count), PACKET.fragmentOffset + size, 4)
   record.count++
   record.received += size
+  record.longest = max<u32>(record.longest, size)
   record.ecnSeen |= 1 << (readTos(PACKET.start) & 3)
   if (!PACKET.moreFragments) record.total = PACKET.fragmentOffset + size
   return record.received == record.total ? finish(record) : FRAGMENT_KEPT
