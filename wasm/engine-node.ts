@@ -48,7 +48,7 @@ export function createNodeEngine(): PacketEngine {
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),
     lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
-    innerMtu: (sa) => innerMtu(tables, tables.outbound(sa)),
+    innerMtu: (sa) => innerMtu(tables, tables.outbound(sa), tables.tunnel(tables.outbound(sa).sa.tunnel)),
     sealBatch: (first, count, now) => sealBatch(engine, first, count, now),
     openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
     pollEvent: () => tally.poll(),

@@ -48,18 +48,17 @@ export function chooseSa(tables: Tables, routes: ForwardingTable, packet: IpPack
 }
 
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {
-  const sas = tables.tunnel(handle)?.sas ?? []
-  return sas.flatMap((sa) => {
+  const tunnel = tables.tunnel(handle)
+  if (tunnel === undefined) return []
+  return tunnel.sas.flatMap((sa) => {
     const state = tables.outbound(sa)
-    const tunnel = tables.tunnel(state.sa.tunnel)
-    const mtu = innerMtu(tables, state)
-    return tunnel === undefined || mtu === 0 ? [] : [{ state, tunnel, mtu }]
+    const mtu = innerMtu(tables, state, tunnel)
+    return mtu === 0 ? [] : [{ state, tunnel, mtu }]
   })
 }
 
 /** Largest inner packet for an SA, in bytes; 0 while its tunnel or endpoint is not set. */
-export function innerMtu(tables: Tables, state: OutboundState): number {
-  const tunnel = tables.tunnel(state.sa.tunnel)
+export function innerMtu(tables: Tables, state: OutboundState, tunnel: Tunnel | undefined): number {
   const endpoint = tables.endpoint(state.sa.endpoint)
   if (tunnel === undefined || endpoint === undefined) return 0
   return mtuInside(tunnel.pathMtu, endpoint.remote.address.includes(':') ? 6 : 4, endpoint.encapsulation)

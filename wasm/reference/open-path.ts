@@ -126,11 +126,11 @@ function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayloa
   if (isFault(packet) || packet.version !== (esp.nextHeader === NEXT_IPV4 ? 4 : 6)) {
     return drop(engine, DROP_BAD_INNER, state)
   }
-  const match = matchPacket(state.selectors, packet)
-  if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
   const ecn = decapsulatedEcn(ecnOf(packet.tos), ecnOf(arrival.tos))
   if (ecn === undefined) return drop(engine, DROP_ECN, state)
   const marked = ecn === ecnOf(packet.tos) ? packet : withTos(packet, (packet.tos & 0xfc) | ecn)
+  const match = matchPacket(state.selectors, marked)
+  if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
   if (match === 'unknown') return reassemble(engine, state, marked, arrival.now)
   return deliver(engine, state, marked, undefined, marked.bytes.length, arrival.now)
 }
@@ -188,6 +188,6 @@ function piecesFor(packet: IpPacket, datagram: Datagram | undefined): Uint8Array
 function clampTowardsLan(engine: EngineState, state: InboundState, packet: IpPacket): void {
   const tunnel = engine.tables.tunnel(state.sa.tunnel)
   if (tunnel === undefined || !tunnel.clampMss || tunnel.sas.length === 0) return
-  const mtu = innerMtu(engine.tables, engine.tables.outbound(tunnel.sas[0]!))
+  const mtu = innerMtu(engine.tables, engine.tables.outbound(tunnel.sas[0]!), tunnel)
   if (mtu > 0) clampMss(packet, mssFor(packet.version, mtu))
 }

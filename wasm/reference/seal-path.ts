@@ -83,9 +83,11 @@ function carry(
 ): boolean {
   const { state, tunnel, mtu } = choice
   if (tunnel.clampMss) clampMss(packet, mssFor(packet.version, mtu))
-  const whole = fits(packet, mtu)
+  // A path that cannot carry the 1,280 bytes of every IPv6 link gets them all the same, to be cut outside.
+  const limit = packet.version === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu
+  const whole = packet.bytes.length <= limit
   if (!whole && packet.dontFragment && datagram === undefined) return answerTooBig(engine, packet, choice, now)
-  const pieces = whole ? [packet.bytes] : piecesOf(packet, datagram, mtu)
+  const pieces = whole ? [packet.bytes] : piecesOf(packet, datagram, limit)
   if (pieces === undefined) return drop(engine, DROP_TOO_BIG, state)
   if (pieces.length > OUTBOX) return drop(engine, DROP_OUTBOX_FULL, state)
   if (pieces.length > engine.memory.wireTx.room) return false
@@ -97,11 +99,6 @@ function carry(
   const tos = outerTos(packet.tos, tunnel.copyDscp)
   for (const piece of pieces) sendPiece(engine, state, nextHeader, piece, tos, now)
   return true
-}
-
-/** A path that cannot carry the 1,280 bytes of every IPv6 link gets them all the same, to be cut outside. */
-function fits(packet: IpPacket, mtu: number): boolean {
-  return packet.bytes.length <= (packet.version === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu)
 }
 
 function piecesOf(packet: IpPacket, datagram: Datagram | undefined, mtu: number): Uint8Array[] | undefined {

@@ -1,0 +1,203 @@
+/** Two engines driven as one: every call goes to both, and whatever can be seen of them must be the same. */
+import { deepStrictEqual } from 'node:assert/strict'
+import { type Address, addressBytes, type Prefix, type SocketAddress } from '../protocol/net.ts'
+import { BATCH, NAME_STRIDE, SLOT_BYTES } from './abi.ts'
+import type {
+  Encapsulation,
+  Endpoint,
+  EngineEvent,
+  InboundSa,
+  LanOutbox,
+  OutboundSa,
+  PacketEngine,
+  Tunnel,
+} from './packet-engine.ts'
+
+export interface WirePacket {
+  readonly bytes: Uint8Array
+  readonly endpoint: number
+  readonly tos: number
+}
+
+export interface Datagram {
+  readonly bytes: Uint8Array
+  readonly remote: SocketAddress
+  readonly tos: number
+  /** What the host claims to have received, where that is more or less than `bytes`. */
+  readonly length?: number
+}
+
+/** An SA's name in the pair: each engine has a handle of its own. */
+export type SaName = number
+
+export class EnginePair {
+  readonly #engines: readonly [PacketEngine, PacketEngine]
+  readonly #handles = new Map<SaName, readonly [number, number]>()
+  readonly events: EngineEvent[] = []
+  #names = 0
+
+  constructor(left: PacketEngine, right: PacketEngine) {
+    this.#engines = [left, right]
+  }
+
+  installInbound(sa: InboundSa): SaName {
+    return this.#name((engine) => engine.installInbound(sa))
+  }
+
+  installOutbound(sa: OutboundSa): SaName {
+    return this.#name((engine) => engine.installOutbound(sa))
+  }
+
+  removeSa(name: SaName): void {
+    const handles = this.#handles.get(name)!
+    this.#engines.forEach((engine, i) => {
+      engine.removeSa(handles[i]!)
+    })
+    this.#handles.delete(name)
+  }
+
+  setEndpoint(handle: number, endpoint: Endpoint): void {
+    this.#both((engine) => engine.setEndpoint(handle, endpoint))
+  }
+
+  setTunnel(handle: number, tunnel: Tunnel): void {
+    this.#both((engine, i) => {
+      const sas = tunnel.sas.map((name) => this.#handles.get(name)![i]!)
+      return engine.setTunnel(handle, { ...tunnel, sas })
+    })
+  }
+
+  removeTunnel(handle: number): void {
+    this.#both((engine) => engine.removeTunnel(handle))
+  }
+
+  setGroup(handle: number, tunnels: readonly number[]): void {
+    this.#both((engine) => engine.setGroup(handle, tunnels))
+  }
+
+  setRoute(prefix: Prefix, group: number): void {
+    this.#both((engine) => engine.setRoute(prefix, group))
+  }
+
+  removeRoute(prefix: Prefix): void {
+    this.#both((engine) => engine.removeRoute(prefix))
+  }
+
+  lookupRoute(destination: Address): number | undefined {
+    return this.#both((engine) => engine.lookupRoute(destination))
+  }
+
+  innerMtu(name: SaName): number {
+    return this.#both((engine, i) => engine.innerMtu(this.#handles.get(name)![i]!))
+  }
+
+  /** Seals all packets, in as many calls as it takes, at most one for each packet. */
+  seal(packets: readonly Uint8Array[], now: number): { wire: WirePacket[]; lan: Uint8Array[] } {
+    const wire: WirePacket[] = []
+    const lan: Uint8Array[] = []
+    for (let first = 0; first < packets.length; first += BATCH) {
+      const batch = packets.slice(first, first + BATCH)
+      this.#fillLan(batch)
+      for (let from = 0; from < batch.length; ) {
+        const consumed = this.#both((engine) => engine.sealBatch(from, batch.length - from, now))
+        wire.push(...this.#both((engine) => wireContents(engine)))
+        lan.push(...this.#both((engine) => contents(engine.lanTx)))
+        this.compareState()
+        if (consumed === 0) throw new Error('a packet that never fits was not consumed')
+        from += consumed
+      }
+    }
+    return { wire, lan }
+  }
+
+  /** Opens all datagrams. Returns the verdicts and what goes to the LAN. */
+  open(datagrams: readonly Datagram[], encapsulation: Encapsulation, now: number) {
+    const verdicts: number[] = []
+    const lan: Uint8Array[] = []
+    for (let first = 0; first < datagrams.length; first += BATCH) {
+      const batch = datagrams.slice(first, first + BATCH)
+      for (const engine of this.#engines) fillWire(engine, batch)
+      this.#both((engine) => engine.openBatch(batch.length, encapsulation, now))
+      verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, batch.length)]))
+      lan.push(...this.#both((engine) => contents(engine.lanTx)))
+      this.compareState()
+    }
+    return { verdicts, lan }
+  }
+
+  /** Drops, counters of every SA, and events, which are collected. */
+  compareState(): void {
+    this.#both((engine) => engine.drops())
+    for (const handles of this.#handles.values()) this.#both((engine, i) => engine.counters(handles[i]!))
+    for (;;) {
+      const event = this.#both((engine, i) => this.#named(engine.pollEvent(), i))
+      if (event === undefined) return
+      this.events.push(event)
+    }
+  }
+
+  counters(name: SaName) {
+    return this.#both((engine, i) => engine.counters(this.#handles.get(name)![i]!))
+  }
+
+  drops() {
+    return this.#both((engine) => engine.drops())
+  }
+
+  #name(install: (engine: PacketEngine) => number): SaName {
+    const name = this.#names++
+    this.#handles.set(name, [install(this.#engines[0]), install(this.#engines[1])])
+    return name
+  }
+
+  #named(event: EngineEvent | undefined, side: number): EngineEvent | undefined {
+    if (event === undefined || !('sa' in event)) return event
+    for (const [name, handles] of this.#handles) if (handles[side] === event.sa) return { ...event, sa: name }
+    return { ...event, sa: -1 }
+  }
+
+  #both<Result>(ask: (engine: PacketEngine, side: 0 | 1) => Result): Result {
+    const left = ask(this.#engines[0], 0)
+    const right = ask(this.#engines[1], 1)
+    deepStrictEqual(left, right)
+    return left
+  }
+
+  #fillLan(batch: readonly Uint8Array[]): void {
+    for (const { lanRx } of this.#engines) {
+      batch.forEach((packet, slot) => {
+        lanRx.length[slot] = packet.length
+        lanRx.slot(slot).set(packet.subarray(0, SLOT_BYTES))
+      })
+    }
+  }
+}
+
+function fillWire(engine: PacketEngine, batch: readonly Datagram[]): void {
+  const { wireRx, memory } = engine
+  batch.forEach(({ bytes, remote, tos, length }, slot) => {
+    wireRx.slot(slot).set(bytes.subarray(0, SLOT_BYTES))
+    wireRx.length[slot] = length ?? bytes.length
+    wireRx.tos[slot] = tos
+    new Uint8Array(memory, wireRx.names + slot * NAME_STRIDE, NAME_STRIDE).set(socketName(remote))
+  })
+}
+
+/** As Linux lays out sockaddr_in and sockaddr_in6. */
+export function socketName({ address, port }: SocketAddress): Uint8Array {
+  const name = new Uint8Array(NAME_STRIDE)
+  const bytes = addressBytes(address)
+  name[0] = bytes.length === 4 ? 2 : 10
+  name[2] = port >> 8
+  name[3] = port & 0xff
+  name.set(bytes, bytes.length === 4 ? 4 : 8)
+  return name
+}
+
+function contents(outbox: LanOutbox): Uint8Array[] {
+  return Array.from({ length: outbox.count }, (_, i) => outbox.packet(i).slice())
+}
+
+function wireContents({ wireTx }: PacketEngine): WirePacket[] {
+  return contents(wireTx).map((bytes, i) => ({ bytes, endpoint: wireTx.endpoint[i]!, tos: wireTx.tos[i]! }))
+}
