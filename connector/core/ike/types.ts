@@ -233,6 +233,11 @@ export interface ConnectionStatus {
   readonly rekeyAt?: number
   readonly natDetected?: boolean
   readonly ikeRekeys: number
+  /** Round trips of requests that were answered at the first try, over the last few of them; absent until measured. */
+  readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
+  /** Requests of ours since start, and how often one had to be sent again. */
+  readonly requestsSent: number
+  readonly requestsRetransmitted: number
   readonly children: readonly ChildStatus[]
   readonly lastError?: {
     readonly code: FailureCode

@@ -1,0 +1,102 @@
+/** The Child SAs of one session: finding, closing and replacing them. */
+import type { Instant } from '../../../protocol/machine.ts'
+import { type ChildSa, promoteChild } from './child.ts'
+import type { Session } from './session.ts'
+import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS } from './timing.ts'
+
+/** Those that the peer may still name. */
+export function openChildren(session: Session): ChildSa[] {
+  return session.children.filter((child) => child.state !== 'closed')
+}
+
+/** By the SPI that the peer receives on, which is how it names an SA (RFC 7296 sections 1.3.3 and 1.4.1). */
+export function childByOutboundSpi(session: Session, spi: number): ChildSa | undefined {
+  return openChildren(session).find((child) => child.outboundSpi === spi)
+}
+
+export function childByInboundSpi(session: Session, spi: number): ChildSa | undefined {
+  return session.children.find((child) => child.inboundSpi === spi)
+}
+
+/** The SA that does, or could, carry a child's traffic in this session. */
+export function carrier(session: Session, name: string): ChildSa | undefined {
+  return session.children.findLast((child) => child.name === name && child.state === 'installed')
+}
+
+/** `old` has a successor. The end that made the successor deletes `old`; the other end waits for that. */
+export function replaceChild(old: ChildSa, successor: ChildSa, now: Instant): void {
+  old.successor = successor
+  if (old.state !== 'installed') return
+  old.state = 'replaced'
+  old.expireAt = now + REPLACED_MS
+}
+
+/**
+ * The SA is gone for both ends. Its traffic goes over to the successor or whatever else there is; where there is such
+ * an SA, this one still opens what was on its way.
+ */
+export function closeChild(session: Session, child: ChildSa, now: Instant, reason: string): void {
+  if (child.state === 'closed') return
+  child.state = 'closed'
+  child.promoteAt = undefined
+  child.expireAt = undefined
+  revive(child)
+  if (child.successor === undefined && child.incoming?.state === 'installed') child.successor = child.incoming
+  const { connection } = session
+  const heir = heirOf(session, child)
+  if (connection.active.get(child.name) === child) {
+    connection.active.delete(child.name)
+    if (heir !== undefined) promoteChild(heir.session, heir.child)
+  }
+  if (child.successor === undefined) {
+    connection.report({ type: 'child-closed', child: child.name, id: child.id, reason })
+    if (heir === undefined) planReplacement(session, child.name, now)
+  }
+  if (heir === undefined) removeChild(session, child)
+  else child.removeAt = now + GRACE_MS
+}
+
+export function removeChild(session: Session, child: ChildSa): void {
+  const at = session.children.indexOf(child)
+  if (at < 0) return
+  session.children.splice(at, 1)
+  if (session.connection.active.get(child.name) === child) session.connection.active.delete(child.name)
+  session.context.releaseChildSpi(child.inboundSpi)
+  session.context.emit({ type: 'remove-child', id: child.id })
+  child.predecessor = undefined
+  child.successor = undefined
+  // Until our own rekey is answered, the crossing one decides what to do with its outcome.
+  if (child.rekeying !== 'sent') child.incoming = undefined
+}
+
+/** When the session may make the child anew: after a pause where the peer ended it, or at once. */
+export function planReplacement(session: Session, name: string, now: Instant, atOnce = false): void {
+  const { retryMs } = session.context.limits
+  const pause = session.byUs ? (atOnce ? 0 : retryMs) : Math.max(retryMs, MISSING_CHILD_MS)
+  session.childRetries.set(name, { at: now + pause, pause: retryMs })
+}
+
+/** A successor that is gone before its predecessor leaves that one in its place. */
+function revive(child: ChildSa): void {
+  const old = child.predecessor
+  if (old === undefined) return
+  if (old.incoming === child) old.incoming = undefined
+  if (old.successor !== child) return
+  old.successor = undefined
+  if (old.state !== 'replaced') return
+  old.state = 'installed'
+  old.expireAt = undefined
+}
+
+/** Newest first: the successor's line, then any other SA of the child, also of another session. */
+function heirOf(session: Session, child: ChildSa): { session: Session; child: ChildSa } | undefined {
+  for (let next = child.successor, steps = 0; next !== undefined && steps < 8; next = next.successor, steps++)
+    if (next.state === 'installed') return { session, child: next }
+  if (child.incoming?.state === 'installed') return { session, child: child.incoming }
+  for (const other of [session, ...session.connection.sessions]) {
+    const found = other.state === 'ended' ? undefined : carrier(other, child.name)
+    if (found !== undefined && found !== child) return { session: other, child: found }
+  }
+  const current = session.connection.active.get(child.name)
+  return current === undefined || current === child ? undefined : { session, child: current }
+}

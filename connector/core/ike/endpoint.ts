@@ -1,0 +1,396 @@
+/**
+ * IKEv2 of one host (RFC 7296), initiator and responder, as one machine without I/O: datagrams, commands and time go
+ * in; datagrams, Child SAs and reports come out. Each datagram goes by its SPI to an IKE SA, or to `accept.ts`.
+ */
+import { type Instant, type Machine, type RandomBytes, unreachable } from '../../../protocol/machine.ts'
+import { sameSocketAddress } from '../../../protocol/net.ts'
+import { acceptInit, sendPlain } from './accept.ts'
+import { carrier, childByInboundSpi } from './children.ts'
+import { Connection } from './connection.ts'
+import type { Context } from './context.ts'
+import { CookieMint } from './cookie.ts'
+import type { IkeCrypto } from './crypto.ts'
+import { type Received, receive } from './exchange.ts'
+import { compareBytes, hex, isZero, notify } from './messages.ts'
+import { DEFAULT_LIMITS } from './retransmit.ts'
+import type { IkeSa } from './sa.ts'
+import type { Session } from './session.ts'
+import { connectionStatus, type IkeSaStatus, ikeSaStatus } from './status.ts'
+import { rekeyChild } from './tasks/create-child.ts'
+import { COOKIE_MS } from './timing.ts'
+import type {
+  ConnectionConfig,
+  ConnectionStatus,
+  EndpointLimits,
+  IkeCounters,
+  IkeEffect,
+  IkeInput,
+  LocalPorts,
+} from './types.ts'
+import { deadlineOf, limitReached, requestIkeRekey, tick, trafficSeen } from './upkeep.ts'
+import { EXCHANGE } from './wire/constants.ts'
+import { isDecodeError } from './wire/decode-error.ts'
+import { decodeHeader } from './wire/header.ts'
+import { decodeMessage } from './wire/message.ts'
+import { NOTIFY } from './wire/notify.ts'
+import type { IkeMessage } from './wire/types.ts'
+
+export type { IkeSaStatus }
+export { DEFAULT_LIMITS }
+
+export interface EndpointOptions {
+  readonly ports: LocalPorts
+  /** Names are unique. */
+  readonly connections: readonly ConnectionConfig[]
+  readonly limits: EndpointLimits
+  readonly crypto: IkeCrypto
+  readonly random: RandomBytes
+  /** True: keys come out as `key-log` effects. */
+  readonly keyLog?: boolean
+}
+
+/** Answers to messages of unknown SAs or versions: this many at once, and as many per second. */
+const UNPROTECTED_PER_SECOND = 10
+/** A random source that yields only SPIs in use so often is broken. */
+const MAX_SPI_TRIES = 1000
+
+export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
+  readonly #context: Context
+  readonly #connections = new Map<string, Connection>()
+  readonly #deadlines = new Map<Connection, Instant | undefined>()
+  /** By our SPI in hex. */
+  readonly #sas = new Map<string, IkeSa>()
+  /** SAs without session: half-open ones, and finished ones that linger. */
+  readonly #orphans = new Set<IkeSa>()
+  readonly #childSpis = new Set<number>()
+  readonly #effects: IkeEffect[] = []
+  readonly #cookies: CookieMint
+  #cookiesRotatedAt: Instant
+  #polled = 0
+  #lastChildId = 0
+  #answers = { left: UNPROTECTED_PER_SECOND, since: 0 }
+  #stopping: 'no' | 'yes' | 'done' = 'no'
+
+  constructor(options: EndpointOptions, now: Instant) {
+    this.#context = this.#makeContext(options)
+    this.#cookies = new CookieMint(options.crypto, options.random(32))
+    this.#cookiesRotatedAt = now
+    for (const config of options.connections) {
+      if (this.#connections.has(config.name)) throw new TypeError(`two connections are called ${config.name}`)
+      const connection = new Connection(this.#context, config, now)
+      this.#connections.set(config.name, connection)
+      this.#deadlines.set(connection, connection.retryAt)
+    }
+  }
+
+  handle(input: IkeInput, now: Instant): void {
+    switch (input.type) {
+      case 'datagram':
+        this.#datagram(input, now)
+        return
+      case 'time':
+        this.#time(now)
+        return
+      case 'shutdown':
+        this.#shutdown(now)
+        return
+      case 'initiate':
+      case 'terminate':
+      case 'rekey-ike':
+      case 'rekey-child':
+      case 'child-limit':
+      case 'child-traffic':
+      case 'peer-moved': {
+        const connection = this.#connections.get(input.connection)
+        if (connection === undefined) return
+        command(connection, input, now)
+        this.#touch(connection, now)
+        return
+      }
+      default:
+        unreachable(input)
+    }
+  }
+
+  poll(): IkeEffect | undefined {
+    const effect = this.#effects[this.#polled]
+    if (effect === undefined) {
+      this.#effects.length = 0
+      this.#polled = 0
+      return undefined
+    }
+    this.#polled++
+    return effect
+  }
+
+  deadline(): Instant | undefined {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const at of this.#deadlines.values()) if (at !== undefined && at < earliest) earliest = at
+    for (const { expireAt } of this.#orphans) if (expireAt !== undefined && expireAt < earliest) earliest = expireAt
+    return earliest === Number.POSITIVE_INFINITY ? undefined : earliest
+  }
+
+  /** One entry for each configured connection, in the order of the configuration. */
+  status(_now: Instant): ConnectionStatus[] {
+    return [...this.#connections.values()].map(connectionStatus)
+  }
+
+  counters(): IkeCounters {
+    return { ...this.#context.counters }
+  }
+
+  /** Every IKE SA that belongs to a peer, those on their way out included. */
+  ikeSas(): IkeSaStatus[] {
+    return [...this.#connections.values()].flatMap(ikeSaStatus)
+  }
+
+  /** The machine's inside, to be looked at in tests. */
+  connection(name: string): Connection | undefined {
+    return this.#connections.get(name)
+  }
+
+  #datagram(input: Extract<IkeInput, { type: 'datagram' }>, now: Instant): void {
+    const { bytes, local, remote } = input
+    const message = decodeMessage(bytes)
+    if (isDecodeError(message)) {
+      this.#undecodable(input, message.error === 'invalid-major-version', now)
+      return
+    }
+    const received = { bytes, message, local, remote }
+    const { header } = message
+    if (isFirstRequest(message)) {
+      this.#firstRequest(received, now)
+      return
+    }
+    const sa = this.#sas.get(hex(header.flags.initiator ? header.responderSpi : header.initiatorSpi))
+    if (sa === undefined || !belongs(sa, message)) {
+      this.#context.counters.unknownSpi++
+      if (!header.flags.response && header.exchangeType !== EXCHANGE.IKE_SA_INIT)
+        this.#answerUnprotected(received, NOTIFY.INVALID_IKE_SPI, now)
+      return
+    }
+    const before = sa.session?.connection
+    receive(sa, received, now)
+    const after = sa.session?.connection
+    if (before !== undefined) this.#touch(before, now)
+    if (after !== undefined && after !== before) this.#touch(after, now)
+    // A refused IKE_AUTH reports to a connection that has no session of this SA.
+    if (sa.session !== undefined) this.#orphans.delete(sa)
+  }
+
+  #firstRequest(received: Received, now: Instant): void {
+    const known = this.#halfOpenOf(received)
+    if (known !== undefined) {
+      this.#context.counters.replayed++
+      const { request, response } = known.halfOpen!
+      if (compareBytes(request, received.bytes) !== 0) return
+      this.#context.emit({ type: 'send', local: received.local, remote: received.remote, bytes: response })
+      return
+    }
+    if (now - this.#cookiesRotatedAt >= COOKIE_MS) {
+      this.#cookies.rotate(this.#context.random(32))
+      this.#cookiesRotatedAt = now
+    }
+    let halfOpen = 0
+    for (const sa of this.#orphans) if (sa.state === 'half-open') halfOpen++
+    const connections = this.#stopping === 'no' ? [...this.#connections.values()] : []
+    const doorway = { context: this.#context, connections, cookies: this.#cookies, halfOpen }
+    const sa = acceptInit(doorway, received, now)
+    if (sa !== undefined) this.#orphans.add(sa)
+  }
+
+  #halfOpenOf({ message, remote }: Received): IkeSa | undefined {
+    for (const sa of this.#orphans) {
+      if (sa.halfOpen === undefined || !sameSocketAddress(sa.path.remote, remote)) continue
+      if (compareBytes(sa.remoteSpi, message.header.initiatorSpi) === 0) return sa
+    }
+    return undefined
+  }
+
+  #undecodable(input: Extract<IkeInput, { type: 'datagram' }>, version: boolean, now: Instant): void {
+    const { counters } = this.#context
+    if (!version) {
+      counters.malformed++
+      return
+    }
+    counters.unknownVersion++
+    const header = decodeHeader(input.bytes)
+    if (isDecodeError(header) || header.flags.response || header.majorVersion < 2) return
+    const received = { ...input, message: { header, payloads: [] } }
+    this.#answerUnprotected(received, NOTIFY.INVALID_MAJOR_VERSION, now)
+  }
+
+  /** Nobody can know who asked, so these answers are few (RFC 7296 section 2.21.4). */
+  #answerUnprotected(received: Received, type: number, now: Instant): void {
+    if (now - this.#answers.since >= 1000) this.#answers = { left: UNPROTECTED_PER_SECOND, since: now }
+    if (this.#answers.left === 0) return
+    this.#answers.left--
+    sendPlain(this.#context, received, received.message.header.responderSpi, [notify(type)])
+  }
+
+  #time(now: Instant): void {
+    for (const sa of this.#orphans) {
+      if (sa.expireAt !== undefined && sa.expireAt <= now) sa.destroy()
+    }
+    for (const [connection, at] of this.#deadlines) {
+      if (at !== undefined && at <= now) this.#touch(connection, now)
+    }
+  }
+
+  #shutdown(now: Instant): void {
+    if (this.#stopping !== 'no') return
+    this.#stopping = 'yes'
+    for (const connection of this.#connections.values()) {
+      connection.stopping = true
+      connection.retryAt = undefined
+      for (const session of [...connection.sessions]) session.close(now, 'this end is shutting down')
+      this.#touch(connection, now)
+    }
+    this.#finishStopping()
+  }
+
+  #finishStopping(): void {
+    if (this.#stopping !== 'yes') return
+    for (const connection of this.#connections.values()) if (connection.sessions.length > 0) return
+    this.#stopping = 'done'
+    for (const sa of [...this.#orphans]) if (sa.state === 'half-open') sa.destroy()
+    this.#context.emit({ type: 'stopped' })
+  }
+
+  /** Does what is due for the connection and notes when it wants to be woken. */
+  #touch(connection: Connection, now: Instant): void {
+    for (const session of [...connection.sessions]) tick(session, now)
+    if (connection.retryAt !== undefined && connection.retryAt <= now) connection.initiate(now)
+    connection.refresh(now)
+    let earliest = connection.retryAt
+    for (const session of connection.sessions) {
+      const at = deadlineOf(session)
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
+    }
+    this.#deadlines.set(connection, earliest)
+    this.#finishStopping()
+  }
+
+  #makeContext(options: EndpointOptions): Context {
+    const { ports, limits, crypto, random } = options
+    return {
+      ports,
+      limits,
+      crypto,
+      random,
+      keyLog: options.keyLog ?? false,
+      counters: {
+        malformed: 0,
+        unknownVersion: 0,
+        unknownSpi: 0,
+        integrityFailed: 0,
+        replayed: 0,
+        cookiesDemanded: 0,
+        halfOpenRefused: 0,
+        retransmits: 0,
+        noConnection: 0,
+      },
+      emit: (effect) => this.#effects.push(effect),
+      newIkeSpi: () => this.#newIkeSpi(random),
+      newChildSpi: () => this.#newChildSpi(random),
+      releaseChildSpi: (spi) => this.#childSpis.delete(spi),
+      newChildId: () => ++this.#lastChildId,
+      register: (sa) => this.#sas.set(hex(sa.localSpi), sa),
+      unregister: (sa) => {
+        this.#sas.delete(hex(sa.localSpi))
+        this.#orphans.delete(sa)
+      },
+      linger: (sa) => this.#orphans.add(sa),
+    }
+  }
+
+  #newIkeSpi(random: RandomBytes): Uint8Array {
+    for (let tries = 0; tries < MAX_SPI_TRIES; tries++) {
+      const spi = random(8)
+      if (!isZero(spi) && !this.#sas.has(hex(spi))) return spi
+    }
+    throw new RangeError('the random source yields no fresh SPI')
+  }
+
+  #newChildSpi(random: RandomBytes): number {
+    for (let tries = 0; tries < MAX_SPI_TRIES; tries++) {
+      const [a, b, c, d] = random(4)
+      const spi = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0
+      if (spi <= 255 || this.#childSpis.has(spi)) continue
+      this.#childSpis.add(spi)
+      return spi
+    }
+    throw new RangeError('the random source yields no fresh SPI')
+  }
+}
+
+type Command = Exclude<IkeInput, { type: 'datagram' | 'time' | 'shutdown' }>
+
+function command(connection: Connection, input: Command, now: Instant): void {
+  switch (input.type) {
+    case 'initiate':
+      connection.wanted = connection.config.remoteAddress !== undefined
+      connection.initiate(now)
+      return
+    case 'terminate':
+      connection.wanted = false
+      connection.retryAt = undefined
+      for (const session of [...connection.sessions]) session.close(now, 'terminated by command')
+      return
+    case 'rekey-ike':
+      forSession(connection, requestIkeRekey, now)
+      return
+    case 'rekey-child':
+      forSession(connection, (session) => rekeyByName(session, input.child), now)
+      return
+    case 'child-limit':
+      for (const session of [...connection.sessions]) limitReached(session, input.spi, input.hard, now)
+      return
+    case 'child-traffic': {
+      const session = sessionOf(connection, input.inboundSpi)
+      if (session !== undefined) trafficSeen(session, input.inboundSpi, now)
+      return
+    }
+    case 'peer-moved': {
+      const session = sessionOf(connection, input.inboundSpi)
+      if (session?.path.mayFollow(session.path.local, input.remote)) session.move(input.remote, session.path.local.port)
+      return
+    }
+    default:
+      unreachable(input)
+  }
+}
+
+function forSession(connection: Connection, act: (session: Session) => void, now: Instant): void {
+  const { session } = connection
+  if (session?.state !== 'established') return
+  act(session)
+  session.pump(now)
+}
+
+function rekeyByName(session: Session, name: string): void {
+  const child = carrier(session, name)
+  if (child !== undefined) rekeyChild(session, child)
+}
+
+function sessionOf(connection: Connection, inboundSpi: number): Session | undefined {
+  return connection.sessions.find((session) => childByInboundSpi(session, inboundSpi) !== undefined)
+}
+
+function isFirstRequest({ header }: IkeMessage): boolean {
+  const { flags, exchangeType, responderSpi, messageId } = header
+  return (
+    exchangeType === EXCHANGE.IKE_SA_INIT &&
+    flags.initiator &&
+    !flags.response &&
+    messageId === 0 &&
+    isZero(responderSpi)
+  )
+}
+
+/** The header's flag and the peer's SPI fit; before IKE_SA_INIT is answered any SPI of the peer does. */
+function belongs(sa: IkeSa, { header }: IkeMessage): boolean {
+  if (header.flags.initiator !== (sa.role === 'responder')) return false
+  if (sa.state === 'init') return header.exchangeType === EXCHANGE.IKE_SA_INIT && header.flags.response
+  return compareBytes(sa.remoteSpi, sa.role === 'initiator' ? header.responderSpi : header.initiatorSpi) === 0
+}

@@ -1,0 +1,43 @@
+/** Waits that no configuration changes, in milliseconds, each with its reason. */
+
+/** An SA that is replaced or deleted still opens packets that were on their way. */
+export const GRACE_MS = 5_000
+
+/**
+ * How long the responder of a rekey sends on the old SA when neither traffic on the new one nor the DELETE of the old
+ * one shows that the initiator has the answer. Both ends can still receive on the old one, so waiting loses nothing,
+ * while sending too early would; the initiator may need several tries to get the answer.
+ */
+export const PROMOTE_MS = 15_000
+
+/** Least wait after TEMPORARY_FAILURE (RFC 7296 section 2.25); a random part of the same length comes on top. */
+export const TEMPORARY_MS = 2_000
+
+/** The peer has this long to delete an SA that is its to delete, before we do it. */
+export const REPLACED_MS = 60_000
+
+/** From IKE_SA_INIT to the end of IKE_AUTH, as responder. */
+export const HALF_OPEN_MS = 30_000
+
+/** A finished SA still answers retransmitted requests from its cache. */
+export const LINGER_MS = 10_000
+
+/** The answer to our DELETE of an IKE SA is not worth waiting for much longer. */
+export const CLOSE_MS = 5_000
+
+/** Of two IKE SAs that came up at once, the creator of the surplus one closes it after this wait, */
+export const SURPLUS_MS = 1_000
+/** and the other end after this one, if it is still there. */
+export const SURPLUS_PEER_MS = 10_000
+
+/** The responder of the IKE SA makes a missing Child SA only when the initiator did not for so long. */
+export const MISSING_CHILD_MS = 5_000
+
+/** Life of a cookie's secret; the one before it stays valid. */
+export const COOKIE_MS = 60_000
+
+/** Bounds: SAs of one connection, Child SAs of one session, tasks in a queue. */
+export const MAX_SESSIONS = 4
+export const MAX_IKE_SAS = 6
+export const MAX_CHILDREN = 64
+export const MAX_QUEUE = 128
