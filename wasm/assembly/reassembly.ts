@@ -57,6 +57,8 @@ export class Reassembly {
   destinationHigh: u64
   destinationLow: u64
   startedAt: f64
+  /** Tells the older of two that started within one batch. */
+  order: u64
   // Then REASSEMBLY_MAX_FRAGMENTS pairs of u32: first data byte, and the one behind the last.
 }
 
@@ -78,6 +80,7 @@ function dataOf(record: Reassembly): usize {
 }
 
 let inUse: u32 = 0
+let started: u64 = 0
 
 /** The record that the last `takeFragment` put its fragment into, and how it was before. */
 export let current: Reassembly = recordAt(0)
@@ -176,7 +179,7 @@ function claim(scope: u32, now: f64): Reassembly | null {
       chosen = record
       break
     }
-    if (chosen == null || record.startedAt < chosen.startedAt) chosen = record
+    if (chosen == null || record.order < chosen.order) chosen = record
   }
   if (chosen == null) return null
   if (chosen.state == COLLECTING) countDrop(DROP_FRAGMENT_LIMIT)
@@ -193,6 +196,7 @@ function claim(scope: u32, now: f64): Reassembly | null {
   chosen.destinationHigh = PACKET.destinationHigh
   chosen.destinationLow = PACKET.destinationLow
   chosen.startedAt = now
+  chosen.order = started++
   return chosen
 }
 
