@@ -1,24 +1,22 @@
 /** Makes a running connector out of a plan, and takes it down again, also from half-way. */
 import { randomBytes } from 'node:crypto'
 import type { Instant, Machine } from '../../protocol/machine.ts'
-import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import { prefixContains } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
+import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
-import type { Counters, EngineChoice, WireSocket } from '../data/commands.ts'
+import type { Counters, EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
 import type { ConnectorPlan } from '../plan.ts'
-import { openState } from '../store/state.ts'
-import { Children } from './children.ts'
+import { openState, type StateStore } from '../store/state.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
 import { libc } from './ffi.ts'
-import { IkeSocket } from './ike-socket.ts'
 import { KeyLog } from './key-log.ts'
-import { type EngineInfo, type PacketReport, PacketWorker } from './packet-worker.ts'
+import { openPacketPath, type PacketPath } from './packet-path.ts'
+import type { PacketReport } from './packet-worker.ts'
 import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
-import { closeSockets, openSockets, socketsFor } from './sockets.ts'
 import { buildStatus } from './status.ts'
-import { openTun } from './tun.ts'
 
 /** How long `stop` waits for the peers to answer our deletes. */
 const SHUTDOWN_MS = 2000
@@ -59,15 +57,12 @@ class Connector implements ConnectorHandle {
   #settleEnded: (failure: StartFailure | undefined) => void = () => {}
   #failure: StartFailure | undefined
   #stopping: Promise<void> | undefined
-  #sockets: readonly WireSocket[] = []
-  #worker!: PacketWorker
-  #engine!: EngineInfo
-  #children!: Children
-  #ikeSocket!: IkeSocket
   #keyLog: KeyLog | undefined
-  #machine!: IkeMachine
-  #driver!: Driver<IkeInput>
   #drops: Counters['drops'] = {}
+  // From here on: there once `start` has succeeded, which alone hands this object out.
+  #path!: PacketPath
+  #machine!: IkeMachine
+  #driver: Driver<IkeInput> | undefined
   #onStopped: () => void = () => {}
 
   constructor(plan: ConnectorPlan, options: ConnectorOptions) {
@@ -79,40 +74,45 @@ class Connector implements ConnectorHandle {
   }
 
   async start(): Promise<void> {
-    const { plan } = this.#prepare()
-    const routes = routesOf(plan)
+    const plan = this.#plan
+    const { tun } = plan
+    const routes = [...new Set(plan.connections.flatMap((connection) => connection.routes))]
+    const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
+    this.#warnOfLoops()
     libc()
     const state = openState(plan.stateDirectory)
     this.#undo.push(() => state.close())
-    const left = state.read()
-    if (left !== undefined) {
-      const count = await cleanLeftovers(left.device, left.routes)
-      this.#emit({ type: 'routes-cleaned', count })
-    }
+    await this.#cleanLeftovers(state)
     if (plan.keyLog !== undefined) {
       const keyLog = new KeyLog(plan.keyLog)
       this.#keyLog = keyLog
       this.#undo.push(() => keyLog.close())
     }
-    await this.#openPacketPath()
-    await this.#children.configure()
-    state.write({ device: plan.tun.name, routes })
+    const path = await openPacketPath(plan, {
+      engine,
+      onReport: (report) => this.#takeReport(report),
+      onFailure: (failure) => this.#fail(failure),
+    })
+    this.#path = path
+    this.#undo.push(() => path.close())
+    state.write({ device: tun.name, routes })
     this.#undo.push(() => state.clear())
-    this.#undo.push(() => tearDownNetwork(plan.tun.name, routes))
-    await setUpNetwork({ device: plan.tun.name, mtu: plan.tun.mtu, addresses: plan.tun.addresses, routes })
+    this.#undo.push(() => tearDownNetwork(tun.name, routes))
+    await setUpNetwork({ device: tun.name, mtu: tun.mtu, addresses: tun.addresses, routes })
     await this.#startIke()
     this.#emit({ type: 'started', site: plan.site })
   }
 
   status(): ConnectorStatus {
     const now = performance.now()
+    const { engine, children, ikeSocket } = this.#path
     return buildStatus({
       plan: this.#plan,
-      engine: this.#engine,
-      children: this.#children,
+      engine,
+      children,
       connections: this.#machine.status(now),
       ike: this.#machine.counters(),
-      sendFailures: this.#ikeSocket.failures,
+      sendFailures: ikeSocket.failures,
       drops: this.#drops,
       failure: this.#failure,
       now,
@@ -152,77 +152,55 @@ class Connector implements ConnectorHandle {
     }
   }
 
-  #prepare(): { plan: ConnectorPlan } {
-    for (const { ike, routes } of this.#plan.connections) {
-      const { remoteAddress } = ike
-      if (remoteAddress === undefined) continue
-      const loop = routes.find((route) => prefixContains(route, remoteAddress))
-      if (loop === undefined) continue
-      const message = `the peer ${remoteAddress} of ${ike.name} lies in its own network ${loop}: without a more specific route to it, the tunnel would be sent into itself`
-      this.#emit({ type: 'warning', code: 'route-loop', message })
-    }
-    return { plan: this.#plan }
+  async #cleanLeftovers(state: StateStore): Promise<void> {
+    const left = state.read()
+    if (left === undefined) return
+    const count = await cleanLeftovers(left.device, left.routes)
+    this.#emit({ type: 'routes-cleaned', count })
   }
 
-  async #openPacketPath(): Promise<void> {
-    const plan = this.#plan
-    const tun = openTun(plan.tun.name)
-    let workerGone = true
-    // A thread that does not end must not see its descriptors given to somebody else.
-    this.#undo.push(() => workerGone && tun.close())
-    const sockets = openSockets(
-      socketsFor(
-        plan.connections.map(({ ike }) => ike),
-        plan.ports,
-      ),
-    )
-    this.#undo.push(() => workerGone && closeSockets(sockets))
-    this.#sockets = sockets
-    this.#ikeSocket = new IkeSocket(sockets)
-    this.#worker = new PacketWorker({
-      tunFd: tun.fd,
-      sockets,
-      engine: this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE),
-      onReport: (report) => this.#takeReport(report),
-      onFailure: (failure) => this.#fail(failure),
-    })
-    this.#undo.push(async () => {
-      workerGone = await this.#worker.stop()
-    })
-    this.#children = new Children(plan.connections, sockets, (command, transfer) =>
-      this.#worker.call(command, transfer),
-    )
-    this.#engine = await this.#worker.engine
+  #warnOfLoops(): void {
+    for (const { ike, routes } of this.#plan.connections) {
+      const { name, remoteAddress } = ike
+      const loop = remoteAddress && routes.find((route) => prefixContains(route, remoteAddress))
+      if (!loop) continue
+      const message =
+        `the peer ${remoteAddress} of ${name} lies in its own network ${loop}: ` +
+        'without a more specific route to it, the tunnel would be sent into itself'
+      this.#emit({ type: 'warning', code: 'route-loop', message })
+    }
   }
 
   async #startIke(): Promise<void> {
     const machine = await (this.#options.makeIke ?? makeIke)(this.#plan, performance.now())
-    this.#machine = machine
-    this.#driver = drive<IkeInput, IkeEffect>(machine, {
+    const driver = drive<IkeInput, IkeEffect>(machine, {
       perform: (effect) => this.#perform(effect),
       onError: (error, effect) => this.#warn(effect.type, error),
     })
-    this.#undo.push(() => this.#driver.stop())
-    this.#driver.post({ type: 'time' })
+    this.#machine = machine
+    this.#driver = driver
+    this.#undo.push(() => driver.stop())
+    driver.post({ type: 'time' })
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
+    const { children, ikeSocket } = this.#path
     switch (effect.type) {
       case 'send':
-        this.#ikeSocket.send(effect.local, effect.remote, effect.bytes)
+        ikeSocket.send(effect.local, effect.remote, effect.bytes)
         return undefined
       case 'keepalive':
-        this.#ikeSocket.keepalive(effect.local, effect.remote)
+        ikeSocket.keepalive(effect.local, effect.remote)
         return undefined
       case 'install-child':
         this.#keyLog?.writeChild(effect.sa)
-        return this.#children.install(effect.sa)
+        return children.install(effect.sa)
       case 'promote-child':
-        return this.#children.promote(effect.id)
+        return children.promote(effect.id)
       case 'remove-child':
-        return this.#children.remove(effect.id)
+        return children.remove(effect.id)
       case 'move-child':
-        return this.#children.move(effect.id, effect.remoteAddress)
+        return children.move(effect.id, effect.remoteAddress)
       case 'report':
         this.#emit({ type: 'ike', connection: effect.connection, event: effect.event })
         return undefined
@@ -236,23 +214,24 @@ class Connector implements ConnectorHandle {
   }
 
   #takeReport(report: PacketReport): void {
-    // What the worker tells before IKE runs, or after it has ended, has no one to hear it.
-    const driver = this.#driver as Driver<IkeInput> | undefined
     if (report.type === 'counters') this.#drops = report.drops
+    const driver = this.#driver
+    // What comes before IKE runs has no one to hear it.
     if (driver === undefined) return
+    const { children, sockets } = this.#path
     switch (report.type) {
       case 'ike': {
-        const { local } = this.#sockets[report.socket]!
+        const { local } = sockets[report.socket]!
         driver.post({ type: 'datagram', local, remote: report.remote, bytes: report.bytes })
         return
       }
       case 'counters':
-        for (const { connection, inboundSpi } of this.#children.update(report)) {
+        for (const { connection, inboundSpi } of children.update(report)) {
           driver.post({ type: 'child-traffic', connection, inboundSpi })
         }
         return
       default: {
-        const child = this.#children.get(report.id)
+        const child = children.get(report.id)
         if (child === undefined) return
         const { connection, inboundSpi, outboundSpi: spi } = child
         if (report.type === 'child-used') driver.post({ type: 'child-traffic', connection, inboundSpi })
@@ -264,7 +243,7 @@ class Connector implements ConnectorHandle {
 
   #command(connection: string, input: IkeInput): boolean {
     if (!this.#plan.connections.some(({ ike }) => ike.name === connection)) return false
-    this.#driver.post(input)
+    this.#driver?.post(input)
     return true
   }
 
@@ -277,21 +256,19 @@ class Connector implements ConnectorHandle {
 
   /** Deletes the SAs at the peers; a peer that does not answer is not waited for long. */
   async #sayGoodbye(): Promise<void> {
-    const driver = this.#driver as Driver<IkeInput> | undefined
-    if (driver === undefined) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve) => {
       this.#onStopped = resolve
       timer = setTimeout(resolve, SHUTDOWN_MS)
-      driver.post({ type: 'shutdown' })
+      this.#driver?.post({ type: 'shutdown' })
     })
     clearTimeout(timer)
   }
 
+  /** The packet path broke. Before IKE runs, `start` finds out by itself and undoes. */
   #fail(failure: StartFailure): void {
     this.#failure ??= failure
-    // Before IKE runs, `start` itself finds out and undoes.
-    if ((this.#driver as Driver<IkeInput> | undefined) !== undefined) void this.stop()
+    if (this.#driver !== undefined) void this.stop()
   }
 
   #emit(event: ConnectorEvent): void {
@@ -303,8 +280,7 @@ class Connector implements ConnectorHandle {
   }
 }
 
-async function makeIke(plan: ConnectorPlan, now: Instant): Promise<IkeMachine> {
-  const { IkeEndpoint } = await import('../core/ike/endpoint.ts')
+function makeIke(plan: ConnectorPlan, now: Instant): IkeMachine {
   return new IkeEndpoint(
     {
       ports: plan.ports,
@@ -316,10 +292,6 @@ async function makeIke(plan: ConnectorPlan, now: Instant): Promise<IkeMachine> {
     },
     now,
   )
-}
-
-function routesOf(plan: ConnectorPlan): Prefix[] {
-  return [...new Set(plan.connections.flatMap((connection) => connection.routes))]
 }
 
 function engineChoice(text: string | undefined): EngineChoice {

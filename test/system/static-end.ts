@@ -28,6 +28,9 @@ try {
     makeIke: (made, now) => staticMachine(made, options, now),
     onEvent: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
   })
+  // The worker installs Child SAs in its own time.
+  const installed = (): boolean => connector.status().tunnels[0]?.encapsulation !== undefined
+  while (options.suite !== undefined && !installed()) await new Promise((resolve) => setTimeout(resolve, 10))
   process.stdout.write('ready\n')
   process.on('SIGTERM', () => void connector.stop())
   process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))

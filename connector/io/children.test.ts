@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest'
+import { address, prefix } from '../../protocol/net.ts'
+import type { ChildSaSpec, ConnectionConfig } from '../core/ike/types.ts'
+import type { Answer, ChildCounters, Command, WireSocket } from '../data/commands.ts'
+import type { PlannedConnection } from '../plan.ts'
+import { Children } from './children.ts'
+
+const LOCAL = { address: address('192.0.2.1'), port: 4500 }
+const REMOTE = { address: address('192.0.2.2'), port: 4500 }
+const SOCKETS: WireSocket[] = [
+  { fd: 3, kind: 'ike', local: { ...LOCAL, port: 500 } },
+  { fd: 4, kind: 'udp', local: { address: address('192.0.2.99'), port: 4500 } },
+  { fd: 5, kind: 'udp', local: LOCAL },
+]
+
+function planned(name: string, routes: string[], children = ['one', 'two']): PlannedConnection {
+  const ike = { name, children: children.map((child) => ({ name: child })) } as unknown as ConnectionConfig
+  return { ike, routes: routes.map(prefix), pathMtu: 1500, clampMss: true, copyDscp: false }
+}
+
+function spec(id: number, child: string, connection = 'peer'): ChildSaSpec {
+  const keys = (spi: number) => ({ spi, key: new Uint8Array(16).fill(7), salt: new Uint8Array(4).fill(8) })
+  return {
+    id,
+    connection,
+    child,
+    suite: 'aes-128-gcm',
+    esn: true,
+    replayWindow: 64,
+    local: [],
+    remote: [],
+    inbound: keys(1000 + id),
+    outbound: keys(2000 + id),
+    limits: { softPackets: 5 },
+    encapsulation: 'udp',
+    localAddress: LOCAL,
+    remoteAddress: REMOTE,
+  }
+}
+
+function counters(id: number, packetsIn: number): ChildCounters {
+  const direction = { packets: packetsIn, bytes: packetsIn * 10, drops: packetsIn > 2 ? { replayed: 1 } : {} }
+  return { id, inbound: direction, outbound: { packets: 1, bytes: 1, drops: {} } }
+}
+
+function bench(connections: PlannedConnection[], answer: (command: Command) => Answer = () => ({ innerMtu: 1400 })) {
+  const commands: Command[] = []
+  const call = async (command: Command): Promise<Answer> => {
+    commands.push(command)
+    return answer(command)
+  }
+  const children = new Children(connections, SOCKETS, call)
+  const tunnels = (): (readonly number[])[] =>
+    commands.flatMap((command) => (command.type === 'tunnel' ? [command.tunnel.children] : []))
+  return { children, commands, tunnels }
+}
+
+describe('Child SAs in the engine', () => {
+  it('groups prefixes by the connections that they may take', async () => {
+    const { children, commands } = bench([
+      planned('a', ['10.1.0.0/16', '10.9.0.0/16']),
+      planned('b', ['10.2.0.0/16', '10.9.0.0/16']),
+      planned(
+        'c',
+        ['10.1.0.0/16'].map((route) => route.replace('10.1', '10.3')),
+      ),
+    ])
+    await children.configure()
+    const groups = commands.filter((command) => command.type === 'group')
+    const tunnelsOf = (route: string): readonly number[] | undefined => {
+      const set = commands.find((command) => command.type === 'route' && command.prefix === route)
+      return groups.find(({ handle }) => set?.type === 'route' && handle === set.group)?.tunnels
+    }
+    expect(tunnelsOf('10.1.0.0/16')).toEqual([0])
+    expect(tunnelsOf('10.2.0.0/16')).toEqual([1])
+    expect(tunnelsOf('10.3.0.0/16')).toEqual([2])
+    expect(tunnelsOf('10.9.0.0/16')).toEqual([0, 1])
+    expect(groups).toHaveLength(4)
+  })
+
+  it('installs by the socket of the local address, and wipes the keys that it was given', async () => {
+    const { children, commands } = bench([planned('peer', [])])
+    const sa = spec(1, 'one')
+    await children.install(sa)
+    expect(sa.inbound.key).toEqual(new Uint8Array(16))
+    expect(sa.outbound.salt).toEqual(new Uint8Array(4))
+    expect(commands).toMatchObject([
+      {
+        type: 'install-child',
+        child: {
+          id: 1,
+          socket: 2,
+          remote: REMOTE,
+          inbound: { spi: 1001, key: new Uint8Array(16).fill(7), replayWindow: 64, tunnel: 0, esn: true },
+          outbound: { spi: 2001, salt: new Uint8Array(4).fill(8), softPackets: 5 },
+        },
+      },
+    ])
+    await expect(children.install(spec(2, 'one', 'nobody'))).rejects.toThrow('no connection nobody')
+    await expect(children.install({ ...spec(3, 'one'), encapsulation: 'esp' })).rejects.toThrow('no socket for esp')
+  })
+
+  it('keeps the order of the configuration whatever is promoted when', async () => {
+    const { children, tunnels } = bench([planned('peer', [])])
+    for (const [id, name] of [
+      [1, 'two'],
+      [2, 'one'],
+      [3, 'two'],
+    ] as const) {
+      await children.install(spec(id, name))
+      await children.promote(id)
+    }
+    expect(tunnels()).toEqual([[1], [2, 1], [2, 3]])
+  })
+
+  it('falls back to the SA before when the newest goes, and to none when all are gone', async () => {
+    const { children, tunnels, commands } = bench([planned('peer', [])])
+    for (const id of [1, 2]) {
+      await children.install(spec(id, 'one'))
+      await children.promote(id)
+    }
+    await children.remove(2)
+    await children.remove(1)
+    expect(tunnels()).toEqual([[1], [2], [1], []])
+    const order = commands.slice(-2).map(({ type }) => type)
+    expect(order).toEqual(['tunnel', 'remove-child'])
+    await children.promote(77)
+    await children.remove(77)
+    await children.move(77, REMOTE)
+    expect(commands).toHaveLength(8)
+  })
+
+  it('says which children had traffic, and keeps counting for those that are gone', async () => {
+    const answer = (command: Command): Answer => (command.type === 'remove-child' ? { counters: counters(1, 3) } : {})
+    const { children } = bench([planned('peer', [])], answer)
+    await children.install(spec(1, 'one'))
+    await children.install(spec(2, 'two'))
+    expect(children.update({ children: [counters(1, 2), counters(2, 0)], drops: {} }).map(({ id }) => id)).toEqual([1])
+    expect(children.update({ children: [counters(1, 2), counters(2, 1)], drops: {} }).map(({ id }) => id)).toEqual([2])
+    expect(children.total('peer').inbound).toEqual({ packets: 3, bytes: 30, drops: {} })
+    await children.remove(1)
+    expect(children.total('peer').inbound).toEqual({ packets: 4, bytes: 40, drops: { replayed: 1 } })
+    expect(children.of('peer').map(({ id }) => id)).toEqual([2])
+  })
+})
