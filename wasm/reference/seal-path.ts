@@ -54,7 +54,7 @@ function reportNoSa(engine: EngineState, tunnel: TunnelHandle, now: number): voi
 
 /** Selectors that ask for ports see the whole datagram only (RFC 4301 section 7.2). */
 function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState, now: number): boolean {
-  const step = engine.reassembly.offer(packet, `out ${state.sa.tunnel}`, now)
+  const step = engine.reassembly.offer(packet, 'out', now)
   if (step.result.type === 'complete') {
     const done = sealDatagram(engine, step.result.datagram, now)
     if (done) step.apply()
