@@ -6,6 +6,7 @@
  */
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { build } from '../../wasm/build.ts'
 import { createEngine } from '../../wasm/load.ts'
 import type { AeadSuite } from '../../wasm/packet-engine.ts'
 import { type Case, type Mode, type Round, toRows, toTable } from './engine-report.ts'
@@ -49,9 +50,9 @@ const { values } = parseArgs({
   },
 })
 
-process.exitCode = main()
+process.exitCode = await main()
 
-function main(): number {
+async function main(): Promise<number> {
   if (values.help) {
     process.stdout.write(HELP)
     return 0
@@ -63,6 +64,7 @@ function main(): number {
   }
   const openssl = opensslVersion()
   if (openssl === undefined) note('openssl is not installed: its ratios are left out')
+  await build({ log: (text) => process.stderr.write(text) })
   note('warming up')
   const cases = prepareCases()
   const figures = new Map<Case, Round[]>(cases.map(({ measured }) => [measured, []]))
