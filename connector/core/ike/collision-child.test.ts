@@ -137,14 +137,13 @@ describe('without collision', () => {
   test('regular_responder_lost_sa: CHILD_SA_NOT_FOUND leads to a new Child SA', () => {
     const pair = established()
     pair.mustCarry = undefined
-    const old = pair.b.engine.sender('net')!
-    // b deletes its SA, but the DELETE never arrives and b gives up nothing but its own state.
-    pair.input('b', { type: 'child-limit', connection: 'peer', spi: old.outbound.spi, hard: true })
-    const lost = pair.take('b')
+    // b forgets its SA, as if an operator had cleared it
+    pair.b.endpoint.connection('peer')!.session!.children.length = 0
+    pair.b.endpoint.connection('peer')!.active.clear()
+    pair.b.engine.installed.clear()
+    pair.b.engine.active.clear()
+    // CREATE_CHILD_SA { N(REKEY_SA) } --> <-- { N(CHILD_SA_NOT_FOUND) }, CREATE_CHILD_SA { SA, ... } -->
     pair.rekeyChild('a')
-    // CREATE_CHILD_SA { N(REKEY_SA) } --> <-- { N(TEMPORARY_FAILURE) or N(CHILD_SA_NOT_FOUND) }
-    pair.flush()
-    pair.deliver(lost)
     pair.settle()
     expectOneChild(pair)
   })
