@@ -2,7 +2,7 @@
  * The local API on a Unix socket: what `isthmus status`, `down` and `rekey` talk to. Mode 0600: the file system
  * decides who may use it.
  */
-import { chmodSync, mkdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
@@ -98,6 +98,8 @@ async function listenAlone(server: Server, path: string): Promise<void> {
   if (first === undefined) return
   if ((first as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw first
   await ensureAlone(path)
+  // Connecting to a plain file is refused as well: only a socket may be taken for a left-over.
+  if (!lstatSync(path).isSocket()) throw first
   unlinkSync(path)
   const second = await tryListen(server, path)
   if (second !== undefined) throw second

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { address } from '../../protocol/net.ts'
+import type { ConnectorEvent } from '../handle.ts'
+import { StartFailure } from '../handle.ts'
+import { createLogger, logEvent, logFailure } from './log.ts'
+
+const SECRET = 'hunter2hunter2'
+
+function record(format: 'json' | 'text', level: 'info' | 'warn' = 'info') {
+  const lines: string[] = []
+  return { lines, log: createLogger({ level, format, write: (line) => lines.push(line) }) }
+}
+
+const failed: ConnectorEvent = {
+  type: 'ike',
+  connection: 'branch',
+  event: { type: 'failed', code: 'no-response', cause: 'The peer did not\u001b[2J answer.', remedy: 'Check UDP 500.' },
+}
+
+test('an event is one JSON line with named fields', () => {
+  const { log, lines } = record('json')
+  const remote = { address: address('198.51.100.7'), port: 500 }
+  logEvent(log, { type: 'ike', connection: 'branch', event: { type: 'initiating', remote } })
+  logEvent(log, failed)
+  const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(lines.every((line) => line.endsWith('}\n'))).toBe(true)
+  expect(parsed[0]).toMatchObject({ level: 'info', event: 'initiating', peer: 'branch', remote: '198.51.100.7:500' })
+  expect(Date.parse(String(parsed[0]!.time))).toBeGreaterThan(0)
+  expect(parsed[1]).toMatchObject({ level: 'warn', event: 'failed', code: 'no-response', remedy: 'Check UDP 500.' })
+  expect(parsed[1]!.msg).toContain('The peer did not')
+})
+
+test('every event has a line', () => {
+  const { log, lines } = record('json')
+  const there = { address: address('2001:db8::1'), port: 4500 }
+  const ike: Extract<ConnectorEvent, { type: 'ike' }>['event'][] = [
+    { type: 'ike-established', initiatorSpi: '00', responderSpi: '11', suite: 's', natDetected: true },
+    { type: 'ike-rekeyed', initiatorSpi: '00', responderSpi: '11' },
+    { type: 'ike-closed', reason: 'r' },
+    { type: 'child-established', child: 'net', id: 1, suite: 's' },
+    { type: 'child-rekeyed', child: 'net', id: 2, replaces: 1 },
+    { type: 'child-closed', child: 'net', id: 2, reason: 'r' },
+    { type: 'peer-moved', from: there, to: there },
+  ]
+  for (const event of ike) logEvent(log, { type: 'ike', connection: 'branch', event })
+  logEvent(log, { type: 'started', site: 'hq' })
+  logEvent(log, { type: 'routes-cleaned', count: 2 })
+  logEvent(log, { type: 'warning', code: 'c', message: 'm' })
+  logEvent(log, { type: 'stopping' })
+  logFailure(log, new StartFailure('port-busy', 'cause', 'remedy', 5))
+  const events = lines.map((line) => (JSON.parse(line) as { event?: string }).event)
+  const own = ['started', 'routes-cleaned', 'warning', 'stopping', undefined]
+  expect(events).toEqual([...ike.map(({ type }) => type), ...own])
+  expect(lines[6]).toContain('"to":"[2001:db8::1]:4500"')
+})
+
+test('secrets are blanked wherever they turn up', () => {
+  const { log, lines } = record('json')
+  log.warn(
+    { psk: SECRET, ike: { psk: SECRET, deep: { key: SECRET, keys: [SECRET] } }, skEi: SECRET, salt: SECRET },
+    'x',
+  )
+  log.error({ secret: { file: SECRET }, child: { inbound: { key: SECRET, salt: SECRET } } }, 'x')
+  // A careless caller that logs a whole event gets named fields only.
+  const careless = { type: 'ike-closed', reason: 'r', psk: SECRET } as const
+  logEvent(log, { type: 'ike', connection: 'branch', event: careless })
+  expect(lines).toHaveLength(3)
+  expect(lines.join('')).not.toContain(SECRET)
+  expect(lines[0]).toContain('[secret]')
+})
+
+test('text for people is one line, and a peer cannot steer the terminal', () => {
+  const { log, lines } = record('text')
+  logEvent(log, failed)
+  expect(lines[0]).toMatch(
+    /^\d\d:\d\d:\d\d\.\d{3} warn {2}branch: The peer did not \[2J answer\. {2}code=no-response remedy="Check UDP 500\."\n$/,
+  )
+})
+
+test('the level is the least that is written', () => {
+  const { log, lines } = record('json', 'warn')
+  logEvent(log, { type: 'started', site: 'hq' })
+  logEvent(log, failed)
+  expect(lines).toHaveLength(1)
+})
