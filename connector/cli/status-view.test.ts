@@ -26,7 +26,7 @@ branch: up for 2h 3m
   connector  process 4711, running for 4h 30m, device isthmus0 with MTU 1500
   engine     wasm relaxed-simd (the host has relaxed SIMD)
   dropped    replayed 1,200, no_route 3
-  IKE        unknownSpi 2`)
+  IKE        unknown SPI 2`)
 })
 
 test('what is wrong and what to do stand first', () => {

@@ -69,7 +69,10 @@ function diagnosis(tunnel: TunnelStatus, now: string): { cause: string; remedy: 
     case 'closing':
       return { cause: `saying goodbye to the peer since ${age}`, remedy: 'wait' }
     default:
-      return { cause: `no connection since ${age}`, remedy: 'look into the log; isthmus doctor checks this host' }
+      return {
+        cause: `no connection since ${age}`,
+        remedy: 'wait for the next attempt; if it stays so, look into the log and at the peer',
+      }
   }
 }
 
@@ -161,7 +164,7 @@ function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): s
   )
   lines.push(...labelled('engine', `${engine.kind} ${engine.build} (${engine.why})`, width, paint))
   if (hasDrops(status.drops)) lines.push(...labelled('dropped', dropsText(status.drops), width, paint))
-  const ike = Object.fromEntries(Object.entries(status.ike).filter(([, count]) => count > 0))
+  const ike = Object.fromEntries(Object.entries(status.ike).map(([name, count]) => [words(name), count]))
   if (hasDrops(ike)) lines.push(...labelled('IKE', dropsText(ike), width, paint))
   return lines
 }
@@ -182,6 +185,11 @@ function dropsText(drops: Readonly<Record<string, number>>): string {
     .sort(([, left], [, right]) => right - left)
     .map(([reason, count]) => `${reason} ${grouped(count)}`)
     .join(', ')
+}
+
+/** `unknownSpi` as `unknown SPI`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/ spi$/, ' SPI')
 }
 
 function elapsed(from: string, to: string): string {

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { fakeConnector, sampleStatus } from '../cli/testing.ts'
+import { fakeConnector, sampleStatus, sampleTunnel } from '../cli/testing.ts'
 import { EXIT } from '../handle.ts'
 import { controlClient, controlRequest } from './client.ts'
 import { type ControlApi, startControlApi } from './control-api.ts'
@@ -103,6 +103,14 @@ test('what does not fit is answered as a problem with a remedy', async () => {
   await expect(controlClient(socket).rekey('brunch', 'ike')).rejects.toMatchObject({
     message: 'there is no SA "ike" with a peer "brunch"',
     exitCode: EXIT.failed,
+  })
+})
+
+test('there is nothing to rekey before a tunnel stands', async () => {
+  await start(fakeConnector(sampleStatus(sampleTunnel({ state: 'connecting' }))))
+  await expect(controlClient(socket).rekey('branch', 'ike')).rejects.toMatchObject({
+    message: 'branch is connecting: there is no SA to rekey',
+    remedy: 'wait until isthmus status says that the tunnel is up',
   })
 })
 

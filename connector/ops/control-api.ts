@@ -6,6 +6,7 @@ import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
+import type { ConnectorStatus } from '../../protocol/status.ts'
 import { type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
 import { createHttpServer, json, type Routes } from './http.ts'
 import type { Metrics } from './metrics.ts'
@@ -66,6 +67,7 @@ function routesOf(options: ControlApiOptions): Routes {
     'POST /rekey': (body) => {
       const peer = textField(body, 'connection')
       const what = textField(body, 'child', 'ike')
+      refuseWithoutSa(handle.status(), peer)
       return found(handle.rekey(peer, what), `SA ${JSON.stringify(what)} with a peer ${JSON.stringify(peer)}`)
     },
     'POST /stop': () => {
@@ -73,6 +75,14 @@ function routesOf(options: ControlApiOptions): Routes {
       return json({ ok: true })
     },
   }
+}
+
+/** A rekey replaces what stands. An unknown peer is the handle's to refuse. */
+function refuseWithoutSa(status: ConnectorStatus, peer: string): void {
+  const tunnel = status.tunnels.find(({ name }) => name === peer)
+  if (tunnel === undefined || tunnel.state === 'up' || tunnel.state === 'degraded') return
+  const detail = `${peer} is ${tunnel.state}: there is no SA to rekey`
+  throw new ApiError(409, 'not-established', detail, 'wait until isthmus status says that the tunnel is up')
 }
 
 function textField(body: unknown, name: string, fallback?: string): string {

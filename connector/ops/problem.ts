@@ -24,6 +24,7 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [400, 'Bad Request'],
   [404, 'Not Found'],
   [405, 'Method Not Allowed'],
+  [409, 'Conflict'],
   [413, 'Content Too Large'],
   [415, 'Unsupported Media Type'],
   [500, 'Internal Server Error'],
