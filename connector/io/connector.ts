@@ -193,7 +193,6 @@ class Connector implements ConnectorHandle {
         ikeSocket.keepalive(effect.local, effect.remote)
         return undefined
       case 'install-child':
-        this.#keyLog?.writeChild(effect.sa)
         return children.install(effect.sa)
       case 'promote-child':
         return children.promote(effect.id)

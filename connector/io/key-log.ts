@@ -1,13 +1,7 @@
 /** The debug file of keys: JSON Lines, readable by its owner alone, appended to. */
 import { closeSync, fchmodSync, openSync, writeSync } from 'node:fs'
-import type { ChildSaSpec, KeyLogEntry } from '../core/ike/types.ts'
+import type { KeyLogEntry } from '../core/ike/types.ts'
 import { EXIT, StartFailure } from '../handle.ts'
-
-const ENCRYPTION = {
-  'aes-128-gcm': 'aes128gcm16',
-  'aes-256-gcm': 'aes256gcm16',
-  'chacha20-poly1305': 'chacha20poly1305',
-} as const
 
 export class KeyLog {
   readonly #fd: number
@@ -29,20 +23,6 @@ export class KeyLog {
 
   write(entry: KeyLogEntry): void {
     writeSync(this.#fd, `${JSON.stringify(entry)}\n`)
-  }
-
-  /** Both directions of a Child SA; to be called before its keys are wiped. */
-  writeChild(sa: ChildSaSpec): void {
-    for (const { spi, key, salt } of [sa.inbound, sa.outbound]) {
-      this.write({
-        kind: 'esp',
-        spi: formatSpi(spi),
-        encryption: ENCRYPTION[sa.suite],
-        key: Buffer.from(key).toString('hex'),
-        salt: Buffer.from(salt).toString('hex'),
-        esn: sa.esn,
-      })
-    }
   }
 
   close(): void {

@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { address } from '../../protocol/net.ts'
-import type { ChildSaSpec, ConnectionStatus, IkeCounters } from '../core/ike/types.ts'
+import type { ConnectionStatus, IkeCounters, KeyLogEntry } from '../core/ike/types.ts'
 import type { ConnectorPlan } from '../plan.ts'
 import { Children } from './children.ts'
 import { formatSpi, KeyLog } from './key-log.ts'
@@ -148,22 +148,28 @@ describe('selectors in words', () => {
 })
 
 describe('the key log', () => {
-  it('has a line for each direction, for its owner alone', () => {
+  it('has a line for each entry, for its owner alone, and is appended to', () => {
     const directory = mkdtempSync(join(tmpdir(), 'isthmus-keys-'))
     const path = join(directory, 'keys.jsonl')
-    const log = new KeyLog(path)
-    const keys = (spi: number) => ({ spi, key: new Uint8Array(16).fill(spi & 255), salt: Uint8Array.of(1, 2, 3, 4) })
-    const sa = { suite: 'aes-128-gcm', esn: false, inbound: keys(0x11), outbound: keys(0xffffffee) } as ChildSaSpec
-    log.writeChild(sa)
-    log.close()
+    writeFileSync(path, '', { mode: 0o644 })
+    const entry = (spi: number): KeyLogEntry => ({
+      kind: 'esp',
+      spi: formatSpi(spi),
+      encryption: 'aes128gcm16',
+      key: '11'.repeat(16),
+      salt: '01020304',
+      esn: false,
+    })
+    for (const spi of [0x11, -1]) {
+      const log = new KeyLog(path)
+      log.write(entry(spi))
+      log.close()
+    }
     const lines = readFileSync(path, 'utf8').trim().split('\n')
-    expect(lines.map((line) => JSON.parse(line))).toEqual([
-      { kind: 'esp', spi: '0x00000011', encryption: 'aes128gcm16', key: '11'.repeat(16), salt: '01020304', esn: false },
-      { kind: 'esp', spi: '0xffffffee', encryption: 'aes128gcm16', key: 'ee'.repeat(16), salt: '01020304', esn: false },
-    ])
+    expect(lines.map((line) => JSON.parse(line))).toEqual([entry(0x11), entry(-1)])
+    expect(JSON.parse(lines[1]!)).toMatchObject({ spi: '0xffffffff' })
     expect(statSync(path).mode & 0o777).toBe(0o600)
     rmSync(directory, { recursive: true })
     expect(() => new KeyLog(join(directory, 'gone', 'keys'))).toThrow('cannot be written')
-    expect(formatSpi(-1)).toBe('0xffffffff')
   })
 })

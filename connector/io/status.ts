@@ -67,7 +67,7 @@ function tunnelStatus(parts: StatusParts, planned: PlannedConnection, time: (ins
     ikeRekeys: ike?.ikeRekeys ?? 0,
     children: (ike?.children ?? []).map((child) => childStatus(child, parts.children.get(child.id), now)),
     traffic: traffic(parts.children.total(name)),
-    ...defined('rtt', ike?.rtt),
+    ...defined('rtt', ike?.rtt && { ...ike.rtt, lastMs: micros(ike.rtt.lastMs), medianMs: micros(ike.rtt.medianMs) }),
     ...defined('loss', ike === undefined || ike.requestsSent === 0 ? undefined : lossOf(ike)),
     mtu: mtuStatus(planned, ike?.remote?.address ?? planned.ike.remoteAddress, installed.at(-1)),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
@@ -97,6 +97,11 @@ function childStatus(child: ChildStatus, installed: InstalledChild | undefined, 
     remote: child.remote.map(formatSelector),
     traffic: installed === undefined ? NO_TRAFFIC : traffic(installed.counters),
   }
+}
+
+/** To the microsecond. */
+function micros(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
 
 function lossOf({ requestsSent: sent, requestsRetransmitted: lost }: ConnectionStatus): TunnelStatus['loss'] & {} {

@@ -1,9 +1,10 @@
 /**
- * One end with fixed keys, for tests of the packet path:
+ * One end of a tunnel, for tests of the packet path with fixed keys, or of the whole connector:
  *
- *     static-end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS]
+ *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS]
  *
- * SUITE `none` makes no Child SA. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
+ * SUITE `none` makes no Child SA; `ike` leaves it to IKE, which rekeys children every REKEY_MS and itself every
+ * three times that. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
  * ends well at SIGTERM.
  */
 
@@ -17,7 +18,7 @@ const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyMs] =
 const side = Number(sideText) as 0 | 1
 const options: StaticOptions = {
   side,
-  suite: suite === 'none' ? undefined : (suite as StaticOptions['suite']),
+  suite: suite === 'none' || suite === 'ike' ? undefined : (suite as StaticOptions['suite']),
   encapsulation: encapsulation as StaticOptions['encapsulation'],
   ...(rekeyMs === undefined ? {} : { rekeyMs: Number(rekeyMs) }),
 }
@@ -25,12 +26,12 @@ const options: StaticOptions = {
 try {
   const connector = await startConnector(plan(), {
     engine: engine as 'node' | 'wasm',
-    makeIke: (made, now) => staticMachine(made, options, now),
+    ...(suite === 'ike' ? {} : { makeIke: (made, now) => staticMachine(made, options, now) }),
     onEvent: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
   })
   // The worker installs Child SAs in its own time.
   const installed = (): boolean => connector.status().tunnels[0]?.encapsulation !== undefined
-  while (options.suite !== undefined && !installed()) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (suite !== 'none' && !installed()) await new Promise((resolve) => setTimeout(resolve, 10))
   process.stdout.write('ready\n')
   process.on('SIGTERM', () => void connector.stop())
   process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))
@@ -41,6 +42,11 @@ try {
   const failure = error instanceof StartFailure ? error : new StartFailure('unknown', String(error), '', 1)
   process.stdout.write(`${JSON.stringify({ code: failure.code, cause: failure.message, remedy: failure.remedy })}\n`)
   process.exit(failure.exitCode)
+}
+
+function lifetime(factor: number) {
+  const softMs = factor * (options.rekeyMs ?? 3_600_000)
+  return { softMs, hardMs: 2 * softMs, jitterMs: softMs / 10 }
 }
 
 /** Both ends of one tunnel: inner networks 10.8.1.0/24 and 10.8.2.0/24, fd00:8:1::/64 and fd00:8:2::/64. */
@@ -77,6 +83,7 @@ function plan(): ConnectorPlan {
     },
     stateDirectory: stateDirectory!,
     controlSocket: `${stateDirectory}/socket`,
+    keyLog: `${stateDirectory}.keys`,
     connections: [
       {
         ike: {
@@ -87,21 +94,21 @@ function plan(): ConnectorPlan {
           remoteNatPort: 4500,
           localId: { type: 'fqdn', value: `end${side}` },
           remoteId: { type: 'fqdn', value: `end${other}` },
-          psk: new Uint8Array(16),
+          psk: new Uint8Array(16).fill(5),
           initiate: side === 0,
-          proposals: [],
+          proposals: [{ encryption: 'aes128gcm16', prf: 'prfsha256', group: 'x25519' }],
           children: [
             {
               name: 'net',
               local: selectors(side),
               remote: selectors(other),
-              proposals: [],
-              lifetime: { softMs: 1e9, hardMs: 1e9, jitterMs: 0 },
+              proposals: [{ encryption: 'aes256gcm16', group: 'x25519', esn: true }],
+              lifetime: lifetime(1),
               replayWindow: 1024,
             },
           ],
-          lifetime: { softMs: 1e9, hardMs: 1e9, jitterMs: 0 },
-          dpdIntervalMs: 0,
+          lifetime: lifetime(3),
+          dpdIntervalMs: 1000,
           encapsulation: options.encapsulation === 'esp' ? 'auto' : 'udp',
           natKeepaliveMs: 20_000,
           fragmentSize: 1280,

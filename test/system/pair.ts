@@ -1,0 +1,105 @@
+/** Two namespaces joined by a link, with an end of one tunnel in each. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ConnectorStatus } from '../../protocol/status.ts'
+import { createWorld, type Spawned, type World } from './netns.ts'
+
+const END = join(import.meta.dirname, 'end.ts')
+const STATUS_TRIES = 200
+const STATUS_PAUSE_MS = 20
+
+/** The arguments of `end.ts`. */
+export interface Shape {
+  readonly suite: string
+  readonly encapsulation: 'udp' | 'esp'
+  readonly engine: string
+  readonly outer: '4' | '6'
+  readonly rekeyMs?: number
+}
+
+/**
+ * Namespace `a` has 192.0.2.1 and 2001:db8::1 on `to-b`, and 10.8.1.1 and fd00:8:1::1 in the tunnel; `b` likewise
+ * with 2 for 1.
+ */
+export class Pair {
+  readonly world: World
+  readonly directory: string
+
+  constructor(world: World, directory: string) {
+    this.world = world
+    this.directory = directory
+  }
+
+  /** The command that runs one end. */
+  vector(side: 0 | 1, shape: Shape): string[] {
+    const state = join(this.directory, side === 0 ? 'a' : 'b')
+    const words = [String(side), shape.suite, shape.encapsulation, shape.engine, state, shape.outer]
+    if (shape.rekeyMs !== undefined) words.push(String(shape.rekeyMs))
+    return [process.execPath, END, ...words]
+  }
+
+  /** Both ends, their Child SA in place. */
+  async start(shape: Shape): Promise<[Spawned, Spawned]> {
+    const ends: [Spawned, Spawned] = [
+      this.world.spawn('a', this.vector(0, shape)),
+      this.world.spawn('b', this.vector(1, shape)),
+    ]
+    await Promise.all(ends.map((end) => end.waitFor(/^ready$/m)))
+    return ends
+  }
+
+  /** Fetches so many megabytes of known bytes from b to a; throws unless every one is right. */
+  async transfer(megabytes: number): Promise<void> {
+    const body = `
+      const { createHash } = require('node:crypto')
+      const body = Buffer.alloc(${megabytes} << 20)
+      for (let i = 0; i < body.length; i += 4) body.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i)
+      const hash = (data) => createHash('sha256').update(data).digest('hex')`
+    const serve = `${body}
+      require('node:http').createServer((_, answer) => answer.end(body))
+        .listen(8080, '10.8.2.1', () => console.log('sha256 ' + hash(body)))`
+    const fetch = `${body}
+      fetch('http://10.8.2.1:8080/').then((answer) => answer.bytes()).then((got) => console.log(hash(got)))`
+    const server = this.world.spawn('b', [process.execPath, '-e', serve])
+    const [, expected] = await server.waitFor(/sha256 (\w+)/)
+    const { stdout } = await this.world.exec('a', [process.execPath, '-e', fetch])
+    await server.stop()
+    if (stdout.trim() !== expected) throw new Error(`sent ${expected}, received ${stdout}`)
+  }
+
+  async close(): Promise<void> {
+    await this.world.close()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+export async function createPair(): Promise<Pair> {
+  const directory = mkdtempSync(join(tmpdir(), 'isthmus-pair-'))
+  const world = await createWorld()
+  await world.ns('a')
+  await world.ns('b')
+  await world.link('a', 'b', {
+    names: ['to-b', 'to-a'],
+    addresses: [
+      ['192.0.2.1/24', '2001:db8::1/64'],
+      ['192.0.2.2/24', '2001:db8::2/64'],
+    ],
+  })
+  return new Pair(world, directory)
+}
+
+/** What an end says of itself when asked. */
+export async function statusOf(end: Spawned): Promise<ConnectorStatus> {
+  const before = end.output().length
+  process.kill(end.pid, 'SIGUSR2')
+  for (let i = 0; i < STATUS_TRIES; i++) {
+    const text = end
+      .output()
+      .slice(before)
+      .match(/^status (.+)\n/m)?.[1]
+    if (text !== undefined) return JSON.parse(text) as ConnectorStatus
+    await new Promise((resolve) => setTimeout(resolve, STATUS_PAUSE_MS))
+  }
+  throw new Error(`no status:\n${end.output()}`)
+}
