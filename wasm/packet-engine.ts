@@ -92,7 +92,10 @@ export interface Endpoint {
 export interface Tunnel {
   /** MTU in bytes of the path that the outer packets take, outer headers included; 576 to 9216. */
   readonly pathMtu: number
-  /** Clamp the MSS option of SYN and SYN-ACK, both directions, to what fits the path. */
+  /**
+   * Clamp the MSS option of SYN and SYN-ACK to what fits the path: outbound that of the SA that carries the packet,
+   * inbound that of the first SA in `sas`, by which the answers go.
+   */
   readonly clampMss: boolean
   /** Outbound SAs in order of preference: the first whose selectors take the packet carries it. */
   readonly sas: readonly SaHandle[]
@@ -145,7 +148,7 @@ export interface WireReceiveArea extends ReceiveArea {
   readonly verdict: Uint8Array
 }
 
-/** Packets for the TUN device. */
+/** Packets for the TUN device; a reassembled IPv4 datagram may have up to REASSEMBLY_MAX_BYTES. */
 export interface LanOutbox {
   /** Entries in use after a batch call. */
   readonly count: number
@@ -185,7 +188,7 @@ export interface PacketEngine {
   removeRoute(prefix: Prefix): void
   /** Longest prefix match, for `doctor` and tests. */
   lookupRoute(destination: Address): GroupHandle | undefined
-  /** Largest inner packet, in bytes, that this outbound SA carries unfragmented. */
+  /** Largest inner packet, in bytes, that this outbound SA carries unfragmented; 0 while tunnel or endpoint is not set. */
   innerMtu(sa: SaHandle): number
 
   /**

@@ -62,6 +62,8 @@ export class Reassembly {
   // Then REASSEMBLY_MAX_FRAGMENTS pairs of u32: first data byte, and the one behind the last.
 }
 
+if (offsetof<Reassembly>() + REASSEMBLY_MAX_FRAGMENTS * 8 > REASSEMBLY_RECORD_STRIDE) ERROR('record too long')
+
 // @ts-ignore: decorator
 @inline
 function recordAt(index: u32): Reassembly {

@@ -71,6 +71,8 @@ export class Sa {
   aadLow: u32
 }
 
+if (offsetof<Sa>() > SA_RECORD_BYTES) ERROR('SA record too long')
+
 // @ts-ignore: decorator
 @inline
 export function saAt(index: u32): Sa {

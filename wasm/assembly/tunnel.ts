@@ -19,6 +19,8 @@ export class Tunnel {
   // Then MAX_TUNNEL_SAS SA indices of 4 bytes.
 }
 
+if (offsetof<Tunnel>() + MAX_TUNNEL_SAS * 4 > TUNNEL_STRIDE) ERROR('tunnel record too long')
+
 // @ts-ignore: decorator
 @inline
 export function tunnelAt(index: u32): Tunnel {
