@@ -3,11 +3,11 @@ import type { Instant } from '../../../protocol/machine.ts'
 import { fraction } from './context.ts'
 import type { DirectionKeys } from './keymat.ts'
 import { type Expiry, expiryOf } from './lifetime.ts'
-import { hex, spiBytes } from './messages.ts'
+import { compareBytes, hex, spiBytes } from './messages.ts'
 import { espSuite, suiteName } from './names.ts'
 import type { SelectorPair } from './selectors.ts'
 import type { Session } from './session.ts'
-import { PROMOTE_MS } from './timing.ts'
+import { PROMOTE_MS, SURPLUS_MS, SURPLUS_PEER_MS } from './timing.ts'
 import type { ChildConfig, ChildSaSpec, ChildStatus, EspProposal } from './types.ts'
 
 /**
@@ -138,9 +138,25 @@ export function promoteWhenSafe(session: Session, child: ChildSa, now: Instant):
   else child.promoteAt = now + PROMOTE_MS
 }
 
-export function reportEstablished(session: Session, child: ChildSa): void {
+/** A new Child SA, not one of a rekey, is there on this end. */
+export function childEstablished(session: Session, child: ChildSa, now: Instant): void {
+  settleDoubles(session, child, now)
   const suite = suiteName(child.suite)
   session.connection.report({ type: 'child-established', child: child.name, id: child.id, suite })
+}
+
+/**
+ * Both ends may make a missing child at the same time. Of two with the same selectors, the one made with the lowest of
+ * the four nonces is surplus, as in RFC 7296 section 2.8.1: its creator deletes it, or else the other end does.
+ */
+function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
+  const selectors = JSON.stringify(child.selectors)
+  for (const other of session.children) {
+    if (other === child || other.state !== 'installed' || other.name !== child.name) continue
+    if (JSON.stringify(other.selectors) !== selectors) continue
+    const surplus = compareBytes(child.low, other.low) < 0 ? child : other
+    surplus.expireAt = now + (surplus.byUs ? SURPLUS_MS : SURPLUS_PEER_MS)
+  }
 }
 
 export function reportRekeyed(session: Session, child: ChildSa, old: ChildSa): void {

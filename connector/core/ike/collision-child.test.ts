@@ -126,7 +126,7 @@ describe('without collision', () => {
     const response = pair.take('b')
     // Nothing gets through for so long that b deletes the old SA, which still carries a's traffic.
     pair.mustCarry = undefined
-    pair.advance(61_000, false)
+    pair.advance(121_000, false)
     pair.inFlight = pair.inFlight.filter((datagram) => datagram.from === 'b')
     pair.flush()
     pair.deliver(response)

@@ -89,7 +89,7 @@ function receiveRequest(sa: IkeSa, received: Received, now: Instant): void {
   const { header } = received.message
   const { counters } = sa.context
   if (sa.answered !== undefined && header.messageId === sa.answered.id) {
-    repeatAnswer(sa, received)
+    repeatAnswer(sa, received, now)
     return
   }
   if (header.messageId !== sa.expectedId || sa.state === 'closed') {
@@ -142,7 +142,7 @@ function respond(sa: IkeSa, received: Received, answer: Answer, now: Instant): v
 }
 
 /** A request that comes again gets the same bytes; of a fragmented one, only the first fragment asks (RFC 7383 section 2.6.1). */
-function repeatAnswer(sa: IkeSa, received: Received): void {
+function repeatAnswer(sa: IkeSa, received: Received, now: Instant): void {
   const last = received.message.payloads.at(-1)
   if (sa.secrets === undefined || (last?.type === 'SKF' && last.fragmentNumber !== 1)) return
   const result = openMessage(sa.context.crypto, { ...openInput(sa, received), fragments: undefined })
@@ -153,6 +153,7 @@ function repeatAnswer(sa: IkeSa, received: Received): void {
     return
   }
   counters.replayed++
+  sa.session?.answerMissed(now)
   send(sa, sa.answered!.datagrams, received.local, received.remote)
 }
 

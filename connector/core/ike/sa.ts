@@ -85,6 +85,8 @@ export class IkeSa {
   successor: IkeSa | undefined
   /** The peer's rekey of this SA, answered by us; `low` is the lower nonce of that exchange. */
   incoming: { readonly sa: IkeSa; readonly low: Uint8Array } | undefined
+  /** Lost against another SA of crossing rekeys; its creator, the peer, closes it. */
+  surplus = false
   /** No request of ours before this instant, unless the peer uses the SA first: it may not have our answer yet. */
   usableAt: Instant
   /** End of `half-open`, `replaced` and `closed`. */

@@ -15,7 +15,7 @@ import type { Failure } from './report.ts'
 import type { IkeSa } from './sa.ts'
 import { concernsChild, type Task, type TaskKind } from './task.ts'
 import { DeleteIkeTask } from './tasks/delete.ts'
-import { CLOSE_MS, LINGER_MS, MAX_QUEUE, REPLACED_MS } from './timing.ts'
+import { CLOSE_MS, LINGER_MS, MAX_QUEUE, PROMOTE_MS, REPLACED_MS } from './timing.ts'
 
 export type SessionState = 'connecting' | 'established' | 'closing' | 'ended'
 
@@ -100,6 +100,12 @@ export class Session {
   /** As responder: the peer is expected to make this child, and we only if it does not. */
   expectChild(name: string, now: Instant): void {
     planReplacement(this, name, now)
+  }
+
+  /** The peer asked again: it cannot use yet what our answer made. */
+  answerMissed(now: Instant): void {
+    for (const child of this.children) if (child.promoteAt !== undefined) child.promoteAt = now + PROMOTE_MS
+    for (const sa of this.sas) if (sa.usableAt > now) sa.usableAt = now + PROMOTE_MS
   }
 
   /** Queues a task unless the queue is full, which bounds what a peer can make us remember. */
@@ -193,6 +199,10 @@ export class Session {
     this.sas.splice(at, 1)
     const reasonInWords = sa.closeReason ?? reason
     for (const other of this.sas) if (other.incoming?.sa === sa) other.incoming = undefined
+    // The end of the old SA shows that the peer has the new one; a surplus one it may never have heard of.
+    if (sa.successor !== undefined) sa.successor.usableAt = Math.min(sa.successor.usableAt, now)
+    const surplus = sa.incoming?.sa
+    if (surplus?.surplus) surplus.expireAt = now + LINGER_MS
     const heir = this.current === sa ? this.#heirOf(sa) : this.current
     this.#discard(sa, now, linger)
     if (heir === undefined || this.state === 'closing') this.end(now, reasonInWords)

@@ -6,15 +6,15 @@ export const GRACE_MS = 5_000
 /**
  * How long the responder of a rekey sends on the old SA when neither traffic on the new one nor the DELETE of the old
  * one shows that the initiator has the answer. Both ends can still receive on the old one, so waiting loses nothing,
- * while sending too early would; the initiator may need several tries to get the answer.
+ * while sending too early would. Each repetition of the request shows that the answer is missing and starts the wait anew.
  */
-export const PROMOTE_MS = 15_000
+export const PROMOTE_MS = 30_000
 
 /** Least wait after TEMPORARY_FAILURE (RFC 7296 section 2.25); a random part of the same length comes on top. */
 export const TEMPORARY_MS = 2_000
 
 /** The peer has this long to delete an SA that is its to delete, before we do it. */
-export const REPLACED_MS = 60_000
+export const REPLACED_MS = 120_000
 
 /** From IKE_SA_INIT to the end of IKE_AUTH, as responder. */
 export const HALF_OPEN_MS = 30_000
@@ -25,7 +25,7 @@ export const LINGER_MS = 10_000
 /** The answer to our DELETE of an IKE SA is not worth waiting for much longer. */
 export const CLOSE_MS = 5_000
 
-/** Of two IKE SAs that came up at once, the creator of the surplus one closes it after this wait, */
+/** Of two SAs that came up at once, the creator of the surplus one closes it after this wait, */
 export const SURPLUS_MS = 1_000
 /** and the other end after this one, if it is still there. */
 export const SURPLUS_PEER_MS = 10_000

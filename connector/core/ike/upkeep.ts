@@ -102,7 +102,11 @@ function addSaTimers(session: Session, sa: IkeSa, add: Add): void {
     if (sa.outstanding === undefined || sa.outstanding.ladder.deadline > now) return
     if (!retransmit(sa, now)) giveUp(session, sa, now)
   })
-  if (sa.state === 'replaced') add(sa.expireAt, () => session.closeSa(sa, 'the peer did not delete it'))
+  if (sa.state !== 'replaced') return
+  add(sa.expireAt, (now) => {
+    if (sa.surplus) session.endSa(sa, now, 'surplus', false)
+    else session.closeSa(sa, 'the peer did not delete it')
+  })
 }
 
 function addChildTimers(session: Session, child: ChildSa, add: Add): void {

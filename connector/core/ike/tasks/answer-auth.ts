@@ -1,7 +1,7 @@
 /** IKE_AUTH as responder: who the peer is, whether it proves it, and the first Child SA (RFC 7296 section 1.2). */
 import type { Instant } from '../../../../protocol/machine.ts'
 import { AUTH_METHOD_PSK, pskAuth, verifyPskAuth } from '../auth.ts'
-import { promoteWhenSafe, reportEstablished } from '../child.ts'
+import { childEstablished, promoteWhenSafe } from '../child.ts'
 import { answerChild } from '../child-exchange.ts'
 import type { Connection } from '../connection.ts'
 import type { Answer } from '../exchange.ts'
@@ -63,7 +63,7 @@ function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: 
       answer.push(...outcome.payloads)
       after = () => {
         promoteWhenSafe(session, outcome.child, now)
-        reportEstablished(session, outcome.child)
+        childEstablished(session, outcome.child, now)
       }
     } else {
       answer.push(outcome.notify)

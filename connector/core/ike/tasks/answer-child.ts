@@ -1,6 +1,6 @@
 /** CREATE_CHILD_SA as responder, for a new Child SA or to rekey one (RFC 7296 sections 1.3.1, 1.3.3 and 2.25.1). */
 import type { Instant } from '../../../../protocol/machine.ts'
-import { promoteWhenSafe, reportEstablished, reportRekeyed } from '../child.ts'
+import { childEstablished, promoteWhenSafe, reportRekeyed } from '../child.ts'
 import { answerChild } from '../child-exchange.ts'
 import { childByOutboundSpi, replaceChild } from '../children.ts'
 import type { Answer } from '../exchange.ts'
@@ -22,7 +22,7 @@ export function answerNewChild(sa: IkeSa, payloads: readonly Payload[], now: Ins
   const { child } = outcome
   const after = () => {
     promoteWhenSafe(session, child, now)
-    reportEstablished(session, child)
+    childEstablished(session, child, now)
   }
   return { payloads: outcome.payloads, after }
 }

@@ -1,7 +1,7 @@
 /** IKE_AUTH as initiator, with the first Child SA (RFC 7296 section 1.2). */
 import type { Instant } from '../../../../protocol/machine.ts'
 import { AUTH_METHOD_PSK, pskAuth, verifyPskAuth } from '../auth.ts'
-import { promoteChild, reportEstablished } from '../child.ts'
+import { childEstablished, promoteChild } from '../child.ts'
 import { completeChild } from '../child-exchange.ts'
 import { identityFromPayload, identityPayload, sameIdentity } from '../identity.ts'
 import { errorNotify, find, notify, spiBytes } from '../messages.ts'
@@ -135,6 +135,6 @@ export class AuthTask implements Task {
       return
     }
     promoteChild(session, child)
-    reportEstablished(session, child)
+    childEstablished(session, child, now)
   }
 }

@@ -1,6 +1,6 @@
 /** CREATE_CHILD_SA as initiator, for a new Child SA or to rekey one (RFC 7296 sections 1.3.1, 1.3.3 and 2.8). */
 import type { Instant } from '../../../../protocol/machine.ts'
-import { type ChildSa, promoteChild, reportEstablished, reportRekeyed } from '../child.ts'
+import { type ChildSa, childEstablished, promoteChild, reportRekeyed } from '../child.ts'
 import { completeChild } from '../child-exchange.ts'
 import { carrier, closeChild, replaceChild } from '../children.ts'
 import { fraction, NONCE_LENGTH } from '../context.ts'
@@ -27,7 +27,7 @@ const MAX_RESTARTS = 3
 /** Nothing stands against a rekey: none is under way, and the peer is known to have the SA. */
 export function mayRekey(child: ChildSa): boolean {
   if (child.state !== 'installed' || child.rekeying !== 'no') return false
-  return child.incoming === undefined && child.promoteAt === undefined
+  return child.incoming === undefined && child.promoteAt === undefined && child.predecessor?.incoming !== child
 }
 
 /** Queues a rekey where one may begin. */
@@ -140,7 +140,7 @@ export class ChildTask implements Task {
     if (old !== undefined) concludeRekey(session, old, child, now)
     else {
       promoteChild(session, child)
-      reportEstablished(session, child)
+      childEstablished(session, child, now)
     }
     const early = session.deletedEarly.splice(0)
     if (early.includes(child.outboundSpi)) closeChild(session, child, now, 'the peer deleted it at once')

@@ -137,6 +137,7 @@ function conclude(old: IkeSa, mine: IkeSa, low: Uint8Array, now: Instant): void 
   }
   if (theirs !== undefined) {
     theirs.sa.state = 'replaced'
+    theirs.sa.surplus = true
     theirs.sa.expireAt = now + REPLACED_MS
     theirs.sa.successor = mine
   }

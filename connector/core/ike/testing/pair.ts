@@ -104,7 +104,7 @@ export class Pair {
   }
 
   /** Delivers all that is on its way and lets every delayed clean-up happen. */
-  settle(ms = 180_000): void {
+  settle(ms = 300_000): void {
     this.flush()
     this.advance(ms)
   }
@@ -219,7 +219,7 @@ export class Pair {
     const child = this.mustCarry
     if (child === undefined) return
     for (const name of ['a', 'b'] as const) {
-      if (!this.carries(name, child)) this.losses.push(`at ${this.now}: ${name} cannot reach the other end`)
+      if (!this.carries(name, child)) this.#lose(`at ${this.now}: ${name} cannot reach the other end`)
       const sealed = this[name].engine.sender(child)
       if (sealed !== undefined) this.#lastSealed.set(sealed.outbound.spi, this.now)
     }
@@ -229,8 +229,11 @@ export class Pair {
     const sa = side.engine.installed.get(id)
     const sealed = sa === undefined ? undefined : this.#lastSealed.get(sa.inbound.spi)
     if (this.mustCarry === undefined || sealed === undefined) return
-    if (this.now - sealed < 1000)
-      this.losses.push(`at ${this.now}: ${side.name} removed ${id} under packets on their way`)
+    if (this.now - sealed < 1000) this.#lose(`at ${this.now}: ${side.name} removed ${id} under packets on their way`)
+  }
+
+  #lose(what: string): void {
+    if (this.losses.length < 10) this.losses.push(what)
   }
 }
 
