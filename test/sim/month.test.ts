@@ -16,6 +16,7 @@ const MONTH: Omit<WorldOptions, 'seed'> = {
 describe('a month over a rough link', () => {
   test.each(SEEDS)('seed %i: every delivered packet found its SA', (seed) => {
     const world = new World({ ...MONTH, seed })
+    world.establish()
     world.timeline.runUntil(30 * DAY)
     expectHealthy(world)
     expect(rekeys(world, 'child-rekeyed')).toBeGreaterThan(30 * 24)
@@ -43,6 +44,7 @@ describe('two days over a harsh link, keys of five minutes', () => {
       childRekeyMs: 5 * MINUTE,
       ikeRekeyMs: 17 * MINUTE,
     })
+    world.establish()
     world.timeline.runUntil(2 * DAY)
     expectConverged(world)
     expect(world.left.undeliverable).toEqual([])
@@ -81,7 +83,7 @@ describe('a NAT that rebinds', () => {
 describe('simultaneous rekeys by hand', () => {
   test.each(SEEDS)('seed %i: both ends rekey everything at once, a hundred times', (seed) => {
     const world = new World({ ...MONTH, seed, packetEveryMs: 50, quality: HARSH })
-    world.timeline.runUntil(30 * SECOND)
+    world.establish()
     for (let round = 0; round < 100; round++) {
       for (const gateway of [world.left, world.right]) {
         gateway.rekey(CONNECTION, CHILD)

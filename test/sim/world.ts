@@ -65,6 +65,15 @@ export class World {
     for (const gateway of [this.left, this.right]) this.#startFlow(gateway)
   }
 
+  /**
+   * Runs the first minute, in which the tunnel comes up. What a responder sends before the initiator has its answer
+   * finds no SA: nothing carried it before, so no packet of a working tunnel is lost.
+   */
+  establish(): void {
+    this.timeline.runUntil(MINUTE)
+    for (const gateway of [this.left, this.right]) gateway.undeliverable = []
+  }
+
   /** Fingerprint of every IKE datagram so far: octets, addresses, instants. */
   fingerprint(): string {
     return this.#trace.copy().digest('hex')
