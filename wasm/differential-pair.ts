@@ -34,6 +34,8 @@ export class EnginePair {
   readonly #engines: readonly [PacketEngine, PacketEngine]
   readonly #handles = new Map<SaName, readonly [number, number]>()
   readonly events: EngineEvent[] = []
+  /** False leaves the events with the engines. */
+  takesEvents = true
   #names = 0
 
   constructor(left: PacketEngine, right: PacketEngine) {
@@ -129,7 +131,7 @@ export class EnginePair {
   compareState(): void {
     this.#both((engine) => engine.drops())
     for (const handles of this.#handles.values()) this.#both((engine, i) => engine.counters(handles[i]!))
-    for (;;) {
+    while (this.takesEvents) {
       const event = this.#both((engine, i) => this.#named(engine.pollEvent(), i))
       if (event === undefined) return
       this.events.push(event)
