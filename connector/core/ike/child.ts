@@ -159,7 +159,9 @@ function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
   }
 }
 
-export function reportRekeyed(session: Session, child: ChildSa, old: ChildSa): void {
+/** The child goes on with this SA. */
+export function childRekeyed(session: Session, child: ChildSa, old: ChildSa, now: Instant): void {
+  settleDoubles(session, child, now)
   session.connection.report({ type: 'child-rekeyed', child: child.name, id: child.id, replaces: old.id })
 }
 

@@ -1,6 +1,6 @@
 /** CREATE_CHILD_SA as responder, for a new Child SA or to rekey one (RFC 7296 sections 1.3.1, 1.3.3 and 2.25.1). */
 import type { Instant } from '../../../../protocol/machine.ts'
-import { childEstablished, promoteWhenSafe, reportRekeyed } from '../child.ts'
+import { childEstablished, childRekeyed, promoteWhenSafe } from '../child.ts'
 import { answerChild } from '../child-exchange.ts'
 import { childByOutboundSpi, replaceChild } from '../children.ts'
 import type { Answer } from '../exchange.ts'
@@ -45,5 +45,5 @@ export function answerRekeyChild(sa: IkeSa, payloads: readonly Payload[], rekey:
   if (old.rekeying === 'sent') return { payloads: outcome.payloads }
   replaceChild(old, child, now)
   child.promoteAt = now + PROMOTE_MS
-  return { payloads: outcome.payloads, after: () => reportRekeyed(session, child, old) }
+  return { payloads: outcome.payloads, after: () => childRekeyed(session, child, old, now) }
 }

@@ -1,6 +1,6 @@
 /** CREATE_CHILD_SA as initiator, for a new Child SA or to rekey one (RFC 7296 sections 1.3.1, 1.3.3 and 2.8). */
 import type { Instant } from '../../../../protocol/machine.ts'
-import { type ChildSa, childEstablished, promoteChild, reportRekeyed } from '../child.ts'
+import { type ChildSa, childEstablished, childRekeyed, promoteChild } from '../child.ts'
 import { completeChild } from '../child-exchange.ts'
 import { carrier, closeChild, replaceChild } from '../children.ts'
 import { fraction, NONCE_LENGTH } from '../context.ts'
@@ -26,7 +26,7 @@ const MAX_RESTARTS = 3
 
 /** Nothing stands against a rekey: none is under way, and the peer is known to have the SA. */
 export function mayRekey(child: ChildSa): boolean {
-  if (child.state !== 'installed' || child.rekeying !== 'no') return false
+  if (child.state !== 'installed' || child.rekeying !== 'no' || child.expireAt !== undefined) return false
   return child.incoming === undefined && child.promoteAt === undefined && child.predecessor?.incoming !== child
 }
 
@@ -219,7 +219,7 @@ function concludeRekey(session: Session, old: ChildSa, mine: ChildSa, now: Insta
   old.incoming = undefined
   replaceChild(old, mine, now)
   promoteChild(session, mine)
-  reportRekeyed(session, mine, old)
+  childRekeyed(session, mine, old, now)
   deleteChild(session, old, 'rekeyed')
 }
 
@@ -227,6 +227,6 @@ function concludeRekey(session: Session, old: ChildSa, mine: ChildSa, now: Insta
 function settleIncoming(session: Session, old: ChildSa, theirs: ChildSa, now: Instant): void {
   old.incoming = undefined
   replaceChild(old, theirs, now)
-  reportRekeyed(session, theirs, old)
+  childRekeyed(session, theirs, old, now)
   if (session.connection.active.get(old.name) === old) theirs.promoteAt = now + PROMOTE_MS
 }
