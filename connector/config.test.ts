@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { address } from '../protocol/net.ts'
 import type { SecretSource } from './config/secret.ts'
@@ -342,6 +343,58 @@ test('no fault shows a secret, wherever it was put by mistake', () => {
     expect(texts).toContain('peers.branch.secret')
     expect(texts).not.toContain('hunter2')
   }
+})
+
+test('whatever is typed, the answer is a plan or faults with places in the text', () => {
+  const pieces = [
+    '',
+    ' ',
+    ':',
+    '- ',
+    '{',
+    ']',
+    '"',
+    '#',
+    '&a ',
+    '*a',
+    '!!map ',
+    '? ',
+    '~',
+    '0',
+    '-1',
+    '1e999',
+    '.nan',
+    '|',
+    '\n',
+    '\t',
+    '\u0000',
+    'peers:',
+    '<<: ',
+    '__proto__',
+    '[[[]]]',
+    '2001:db8::/129',
+    '5s',
+    'é',
+  ]
+  const edit = fc.record({ at: fc.nat(), cut: fc.nat(12), piece: fc.constantFrom(...pieces) })
+  fc.assert(
+    fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
+      let text = SIMPLE
+      for (const { at, cut, piece } of edits) {
+        const place = at % (text.length + 1)
+        text = text.slice(0, place) + piece + text.slice(place + cut)
+      }
+      const lines = text.split('\n').length
+      for (const fault of faultsOf(load(text))) {
+        expect(fault.line).toBeGreaterThanOrEqual(1)
+        expect(fault.line).toBeLessThanOrEqual(lines)
+        expect(fault.column).toBeGreaterThanOrEqual(1)
+        expect(fault.message).not.toContain('undefined')
+        expect(fault.remedy).not.toBe('')
+      }
+    }),
+    { numRuns: 1500 },
+  )
 })
 
 test('the control socket is found also in a faulty configuration', () => {

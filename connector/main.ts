@@ -29,7 +29,7 @@ function terminal(): CliIo {
     env,
     isTty,
     get columns() {
-      return stdout.columns ?? 100
+      return stdout.columns || 100
     },
     color: !refused && env.TERM !== 'dumb' && (isTty || forced),
   }

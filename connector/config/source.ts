@@ -24,7 +24,7 @@ export function readSource(file: string, text: string): ConfigSource {
     const message = `the file has ${text.length} characters, far more than a configuration`
     return brokenSource(file, [fault(0, message, 'name the right file with --config')])
   }
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false, uniqueKeys: true })
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' })
   const faults = document.errors.map((error) => fault(error.pos[0], plain(error.message), remedyFor(error.code)))
   if (faults.length > 0) return brokenSource(file, faults)
   let value: unknown

@@ -81,6 +81,11 @@ test('a plain file in its place is not taken for a socket of ours and stays', as
   expect(statSync(socket).size).toBe(8)
 })
 
+test('a path that is too long for a socket is refused in words', async () => {
+  socket = join(directory, 'x'.repeat(120))
+  await expect(start()).rejects.toMatchObject({ exitCode: EXIT.badConfig, remedy: expect.stringContaining('shorter') })
+})
+
 test('what does not fit is answered as a problem with a remedy', async () => {
   await start()
   const problem = async (head: string, body = '') => {

@@ -12,6 +12,9 @@ import { createHttpServer, json, type Routes } from './http.ts'
 import type { Metrics } from './metrics.ts'
 import { ApiError } from './problem.ts'
 
+/** `sun_path` of unix(7), with its closing zero. */
+const MAX_PATH_BYTES = 107
+
 export interface ControlApi {
   /** Stops listening, ends open connections and removes the socket. Idempotent. */
   close(): Promise<void>
@@ -27,6 +30,11 @@ export interface ControlApiOptions {
 
 /** Throws StartFailure: another connector answers on the socket, or its directory may not be written. */
 export async function startControlApi(socketPath: string, options: ControlApiOptions): Promise<ControlApi> {
+  const bytes = Buffer.byteLength(socketPath)
+  if (bytes > MAX_PATH_BYTES) {
+    const cause = `the path of the control socket has ${bytes} bytes, ${MAX_PATH_BYTES} at most are possible`
+    throw new StartFailure('control-socket', cause, 'set control_socket to a shorter absolute path', EXIT.badConfig)
+  }
   const server = createHttpServer(routesOf(options), options.onError)
   try {
     mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 })
