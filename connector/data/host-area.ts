@@ -15,14 +15,17 @@ export const MAX_POLL = 64
 /** The IPv4 header without options that a raw socket puts before its payload. */
 export const RAW4_HEADER = 20
 const RAW4_STRIDE = 32
-/** A control message with one int. */
-const CMSG_INT_LENGTH = 20
-const CMSG_INT_SPACE = 24
+const CMSG_HEADER = 16
+/** A control message with an int or less, aligned; and room for two of them. */
+const CMSG_SPACE = 24
+const TX_CONTROL = 64
 
 const IPPROTO_IP = 0
 const IP_TOS = 1
 const IPPROTO_IPV6 = 41
 const IPV6_TCLASS = 67
+const IPPROTO_UDP = 17
+const UDP_SEGMENT = 103
 
 interface Layout {
   readonly rx: number
@@ -54,7 +57,7 @@ function layout(): Layout {
     raw4Headers: take(BATCH * RAW4_STRIDE),
     tx: take(OUTBOX * MMSGHDR),
     txIov: take(OUTBOX * IOVEC),
-    txControl: take(OUTBOX * CMSG_STRIDE),
+    txControl: take(OUTBOX * TX_CONTROL),
     endpoints: take(MAX_ENDPOINTS * NAME_STRIDE),
     poll: take(MAX_POLL * POLLFD),
     scratch: take(64),
@@ -86,11 +89,7 @@ export class HostArea {
     this.memory = addressOf(memory)
     for (let i = 0; i < BATCH; i++) this.#buildReceive(i, wireRx)
     for (let i = 0; i < OUTBOX; i++) {
-      const header = this.at.tx + i * MMSGHDR
-      this.#pointer(header + 16, this.base + this.at.txIov + i * IOVEC)
-      this.#pointer(header + 24, 1)
-      this.#pointer(header + 32, this.base + this.at.txControl + i * CMSG_STRIDE)
-      this.#pointer(this.at.txControl + i * CMSG_STRIDE, CMSG_INT_LENGTH)
+      this.#pointer(this.at.tx + i * MMSGHDR + 32, this.base + this.at.txControl + i * TX_CONTROL)
     }
   }
 
@@ -123,21 +122,48 @@ export class HostArea {
     return ((this.#bytes[this.at.raw4Headers + index * RAW4_STRIDE]! & 15) << 2) - RAW4_HEADER
   }
 
-  /** Fills transmit header `index`. `offset` is that of the packet in the engine's memory. */
-  transmit(index: number, offset: number, length: number, endpoint: number, nameLength: number, tos: number): void {
+  /** Fills transmit vector `index`: a packet in the engine's memory. */
+  segment(index: number, offset: number, length: number): void {
+    this.#pointer(this.at.txIov + index * IOVEC, this.memory + offset)
+    this.#words[(this.at.txIov + index * IOVEC + 8) >> 2] = length
+  }
+
+  /**
+   * Fills transmit header `index` for `count` transmit vectors from `first` on. With more than one, the kernel is
+   * told to cut the message every `size` bytes.
+   */
+  message(
+    index: number,
+    first: number,
+    count: number,
+    endpoint: number,
+    nameLength: number,
+    tos: number,
+    size: number,
+  ): void {
     const header = this.at.tx + index * MMSGHDR
     const words = this.#words
     this.#pointer(header, this.base + this.at.endpoints + endpoint * NAME_STRIDE)
     words[(header + 8) >> 2] = nameLength
-    this.#pointer(this.at.txIov + index * IOVEC, this.memory + offset)
-    words[(this.at.txIov + index * IOVEC + 8) >> 2] = length
-    words[(header + 40) >> 2] = tos === 0 ? 0 : CMSG_INT_SPACE
-    if (tos === 0) return
-    const control = (this.at.txControl + index * CMSG_STRIDE) >> 2
-    const six = nameLength > IOVEC
-    words[control + 2] = six ? IPPROTO_IPV6 : IPPROTO_IP
-    words[control + 3] = six ? IPV6_TCLASS : IP_TOS
-    words[control + 4] = tos
+    this.#pointer(header + 16, this.base + this.at.txIov + first * IOVEC)
+    words[(header + 24) >> 2] = count
+    let control = this.at.txControl + index * TX_CONTROL
+    if (tos !== 0) {
+      const six = nameLength > IOVEC
+      control = this.#control(control, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TCLASS : IP_TOS, 4, tos)
+    }
+    if (count > 1) control = this.#control(control, IPPROTO_UDP, UDP_SEGMENT, 2, size)
+    words[(header + 40) >> 2] = control - this.at.txControl - index * TX_CONTROL
+  }
+
+  /** Writes a control message with `bytes` bytes of `value` and returns where the next one goes. */
+  #control(at: number, level: number, type: number, bytes: number, value: number): number {
+    const words = this.#words
+    words[at >> 2] = CMSG_HEADER + bytes
+    words[(at >> 2) + 2] = level
+    words[(at >> 2) + 3] = type
+    words[(at >> 2) + 4] = value
+    return at + CMSG_SPACE
   }
 
   #buildReceive(i: number, wireRx: { offset: number; names: number }): void {

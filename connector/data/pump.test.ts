@@ -124,8 +124,9 @@ describe('the pump', () => {
     bench.tunnel(3, 2, { address: PEER.address, port: 4500 }, 'esp')
     for (const net of [1, 1, 2, 3, 3, 1]) bench.kernel.lanIn.push(packet(`10.${net}.0.1`, 100, 0x20))
     bench.turn()
+    // Two packets of one length for UDP are one message; raw sockets have no such thing.
     expect(bench.kernel.sendCalls).toEqual([
-      { fd: NAT, count: 2 },
+      { fd: NAT, count: 1 },
       { fd: NAT6, count: 1 },
       { fd: RAW4, count: 2 },
       { fd: NAT, count: 1 },
@@ -172,7 +173,7 @@ describe('the pump', () => {
 
   it('waits a little for a full send buffer, then drops and counts', () => {
     bench.tunnel(1, 1, PEER, 'udp')
-    for (let i = 0; i < 5; i++) bench.kernel.lanIn.push(packet('10.1.0.1'))
+    for (let i = 0; i < 5; i++) bench.kernel.lanIn.push(packet('10.1.0.1', 100 + 4 * i))
     bench.kernel.sendScript.push({ take: 2 }, { errno: EAGAIN }, { take: 1 })
     for (let i = 0; i < 8; i++) bench.kernel.sendScript.push({ errno: EAGAIN })
     bench.turn()
@@ -188,11 +189,38 @@ describe('the pump', () => {
   it('passes over a packet that the kernel refuses', () => {
     const EMSGSIZE = 90
     bench.tunnel(1, 1, PEER, 'udp')
-    for (let i = 0; i < 3; i++) bench.kernel.lanIn.push(packet('10.1.0.1', 100 + i))
+    for (let i = 0; i < 3; i++) bench.kernel.lanIn.push(packet('10.1.0.1', 100 + 4 * i))
     bench.kernel.sendScript.push({ take: 1 }, { errno: EMSGSIZE })
     bench.turn()
     expect(bench.kernel.sent).toHaveLength(2)
     expect(bench.pump.drops.send_refused).toBe(1)
+  })
+
+  it('lets the kernel cut runs of one length, which a shorter packet ends', () => {
+    bench.tunnel(1, 1, PEER, 'udp')
+    const lengths = [1400, 1400, 1400, 200, 1400, 1400, 300, 300, 1200]
+    bench.kernel.lanIn.push(...lengths.map((length) => packet('10.1.0.1', length)))
+    bench.kernel.lanIn.push(packet('10.1.0.1', 1200, 0x20))
+    bench.turn()
+    expect(bench.kernel.sendCalls).toEqual([{ fd: NAT, count: 5 }])
+    bench.kernel.push(NAT, ...bench.kernel.sent.map(({ bytes }) => ({ from: PEER, bytes })))
+    bench.turn()
+    expect(bench.kernel.lanOut.map(({ length }) => length)).toEqual([...lengths, 1200])
+    expect(bench.kernel.sent.map(({ tos }) => tos)).toEqual([...lengths.map(() => 0), 0x20])
+  })
+
+  it('sends one by one, losing none, where the kernel does not cut', () => {
+    const EIO = 5
+    bench.tunnel(1, 1, PEER, 'udp')
+    for (let i = 0; i < 6; i++) bench.kernel.lanIn.push(packet('10.1.0.1', i === 0 ? 200 : 1400))
+    bench.kernel.sendScript.push({ take: 1 }, { errno: EIO })
+    bench.turn()
+    expect(bench.kernel.sendCalls.map(({ count }) => count)).toEqual([2, 1, 5])
+    expect(bench.kernel.sent.map(({ bytes }) => bytes.length > 1400)).toEqual([false, true, true, true, true, true])
+    expect(bench.pump.drops.send_refused).toBe(0)
+    for (let i = 0; i < 3; i++) bench.kernel.lanIn.push(packet('10.1.0.1', 1400))
+    bench.turn()
+    expect(bench.kernel.sendCalls.at(-1)).toEqual({ fd: NAT, count: 3 })
   })
 
   it('counts packets that the device does not take', () => {

@@ -3,26 +3,14 @@
  * copied and nothing allocated per packet here.
  */
 import type { SocketAddress } from '../../protocol/net.ts'
-import { BATCH, MAX_ENDPOINTS, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE } from '../../wasm/abi.ts'
+import { BATCH, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE } from '../../wasm/abi.ts'
 import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket } from './commands.ts'
-import { HostArea, MAX_POLL, MMSGHDR, POLLFD } from './host-area.ts'
-import { readSockaddr, writeSockaddr } from './sockaddr.ts'
-import {
-  EAGAIN,
-  EINTR,
-  ENOBUFS,
-  MSG_DONTWAIT,
-  type PacketSyscalls,
-  POLLERR,
-  POLLIN,
-  POLLNVAL,
-  POLLOUT,
-} from './syscalls.ts'
+import { HostArea, MAX_POLL, POLLFD } from './host-area.ts'
+import { WireSender } from './sender.ts'
+import { readSockaddr } from './sockaddr.ts'
+import { MSG_DONTWAIT, type PacketSyscalls, POLLERR, POLLIN, POLLNVAL } from './syscalls.ts'
 
-/** How often and how long, in milliseconds, a full send buffer is waited for before packets are dropped. */
-const SEND_TRIES = 3
-const SEND_WAIT_MS = 5
 const EBADF = 9
 const EBADFD = 77
 const ENOTSOCK = 88
@@ -48,8 +36,7 @@ export class Pump {
   readonly #parts: PumpParts
   readonly #area: HostArea
   readonly #memoryView: DataView
-  readonly #endpointFd = new Int32Array(MAX_ENDPOINTS).fill(-1)
-  readonly #endpointNameLength = new Uint8Array(MAX_ENDPOINTS)
+  readonly #sender: WireSender
   readonly #raw4: readonly boolean[]
 
   constructor(parts: PumpParts) {
@@ -57,6 +44,13 @@ export class Pump {
     this.#parts = parts
     this.#area = new HostArea(parts.engine.memory, parts.engine.wireRx, parts.addressOf)
     this.#memoryView = new DataView(parts.engine.memory)
+    this.#sender = new WireSender({
+      area: this.#area,
+      syscalls: parts.syscalls,
+      sockets: parts.sockets,
+      drops: this.drops,
+      checkAlive: (errno) => checkAlive(errno, 'a socket is gone'),
+    })
     this.#raw4 = parts.sockets.map((socket) => socket.kind === 'esp' && !socket.local.address.includes(':'))
     const fds = [parts.tunFd, parts.eventFd, ...parts.sockets.map((socket) => socket.fd)]
     for (const [i, fd] of fds.entries()) {
@@ -69,11 +63,7 @@ export class Pump {
 
   /** Where packets for the engine's endpoint `handle` go. */
   setEndpoint(handle: number, socket: number, remote: SocketAddress): void {
-    const { kind, fd } = this.#parts.sockets[socket]!
-    const at = this.#area.at.endpoints + handle * NAME_STRIDE
-    const to = kind === 'esp' ? { address: remote.address, port: 0 } : remote
-    this.#endpointNameLength[handle] = writeSockaddr(this.#area.view, at, to)
-    this.#endpointFd[handle] = fd
+    this.#sender.setEndpoint(handle, socket, remote)
   }
 
   /**
@@ -104,7 +94,7 @@ export class Pump {
     while (count < BATCH) {
       const length = syscalls.read(tunFd, first + count * SLOT_BYTES, SLOT_BYTES)
       if (length <= 0) {
-        if (length < 0) this.#checkAlive(syscalls.errno(), 'the TUN device is gone')
+        if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
         break
       }
       engine.lanRx.length[count++] = length
@@ -112,7 +102,7 @@ export class Pump {
     let done = 0
     while (done < count) {
       const consumed = engine.sealBatch(done, count - done, now)
-      this.#flushWire()
+      this.#sender.flush(engine.wireTx)
       this.#flushLan()
       if (consumed <= 0) break
       done += consumed
@@ -127,7 +117,7 @@ export class Pump {
     const headers = this.#area.base + (raw4 ? this.#area.at.rxRaw4 : this.#area.at.rx)
     const count = syscalls.recvmmsg(socket.fd, headers, BATCH, MSG_DONTWAIT, 0)
     if (count <= 0) {
-      if (count < 0) this.#checkAlive(syscalls.errno(), 'a socket is gone')
+      if (count < 0) checkAlive(syscalls.errno(), 'a socket is gone')
       return 0
     }
     const { length, tos, verdict } = engine.wireRx
@@ -167,56 +157,6 @@ export class Pump {
     onIke(socket, remote, engine.wireRx.slot(slot, length).slice(skip))
   }
 
-  #flushWire(): void {
-    const { wireTx } = this.#parts.engine
-    const { count, offset, length, endpoint, tos } = wireTx
-    let start = 0
-    while (start < count) {
-      const fd = this.#endpointFd[endpoint[start]!]!
-      let end = start
-      for (; end < count && this.#endpointFd[endpoint[end]!] === fd; end++) {
-        const to = endpoint[end]!
-        this.#area.transmit(end, offset[end]!, length[end]!, to, this.#endpointNameLength[to]!, tos[end]!)
-      }
-      if (fd < 0) this.drops.send_refused += end - start
-      else this.#send(fd, start, end)
-      start = end
-    }
-  }
-
-  #send(fd: number, start: number, end: number): void {
-    const { syscalls } = this.#parts
-    const headers = this.#area.base + this.#area.at.tx
-    let at = start
-    let waits = 0
-    while (at < end) {
-      const sent = syscalls.sendmmsg(fd, headers + at * MMSGHDR, end - at, MSG_DONTWAIT)
-      if (sent > 0) {
-        at += sent
-        continue
-      }
-      const errno = syscalls.errno()
-      if (errno === EAGAIN || errno === ENOBUFS || errno === EINTR) {
-        if (waits++ < SEND_TRIES) {
-          if (errno !== EINTR) this.#waitWritable(fd)
-          continue
-        }
-        this.drops.send_full += end - at
-        return
-      }
-      this.#checkAlive(errno, 'a socket is gone')
-      this.drops.send_refused++
-      at++
-    }
-  }
-
-  #waitWritable(fd: number): void {
-    const { view, base, at } = this.#area
-    view.setInt32(at.scratch + 16, fd, true)
-    view.setInt32(at.scratch + 20, POLLOUT, true)
-    this.#parts.syscalls.poll(base + at.scratch + 16, 1, SEND_WAIT_MS)
-  }
-
   #flushLan(): void {
     const { engine, syscalls, tunFd } = this.#parts
     const { count, offset, length } = engine.lanTx
@@ -224,8 +164,8 @@ export class Pump {
       if (syscalls.write(tunFd, this.#area.memory + offset[i]!, length[i]!) < 0) this.drops.lan_write++
     }
   }
+}
 
-  #checkAlive(errno: number, what: string): void {
-    if (errno === EBADF || errno === EBADFD || errno === ENOTSOCK) throw new PumpFailure(`${what} (errno ${errno})`)
-  }
+function checkAlive(errno: number, what: string): void {
+  if (errno === EBADF || errno === EBADFD || errno === ENOTSOCK) throw new PumpFailure(`${what} (errno ${errno})`)
 }

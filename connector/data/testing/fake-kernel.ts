@@ -101,7 +101,7 @@ export class FakeKernel implements PacketSyscalls {
     const step = this.sendScript.shift()
     if (step !== undefined && 'errno' in step) return this.#fail(step.errno)
     const take = Math.min(count, step?.take ?? count)
-    for (let i = 0; i < take; i++) this.sent.push(this.#transmit(fd, headers + i * MMSGHDR))
+    for (let i = 0; i < take; i++) this.sent.push(...this.#transmit(fd, headers + i * MMSGHDR))
     return take
   }
 
@@ -132,15 +132,33 @@ export class FakeKernel implements PacketSyscalls {
     view.setBigUint64(40, 24n, true)
   }
 
-  #transmit(fd: number, header: number): Sent {
+  /** The packets of one message, cut where a control message says so. */
+  #transmit(fd: number, header: number): Sent[] {
     const view = this.#view(header, MMSGHDR)
     const to = readSockaddr(this.#view(pointer(view, 0), view.getUint32(8, true)), 0)!
-    const iov = this.#view(pointer(view, 16), 16)
-    const bytes = this.#bytes(pointer(iov, 0), pointer(iov, 8)).slice()
-    const hasControl = pointer(view, 40) > 0
-    const control = hasControl ? this.#view(pointer(view, 32), 24) : undefined
-    if (control !== undefined && control.getBigUint64(0, true) !== 20n) throw new Error('cmsg length')
-    return { fd, to, bytes, tos: control?.getInt32(16, true) ?? 0 }
+    const parts: number[] = []
+    for (let i = 0; i < pointer(view, 24); i++) {
+      const iov = this.#view(pointer(view, 16) + i * 16, 16)
+      parts.push(...this.#bytes(pointer(iov, 0), pointer(iov, 8)))
+    }
+    const { tos, size } = this.#controls(pointer(view, 32), pointer(view, 40))
+    const all = Uint8Array.from(parts)
+    const out: Sent[] = []
+    for (let at = 0; at < all.length; at += size) out.push({ fd, to, bytes: all.slice(at, at + size), tos })
+    return out
+  }
+
+  #controls(address: number, length: number): { tos: number; size: number } {
+    let tos = 0
+    let size = 0xffff
+    for (let at = 0; at < length; at += 24) {
+      const control = this.#view(address + at, 24)
+      const kind = `${control.getBigUint64(0, true)} ${control.getInt32(8, true)} ${control.getInt32(12, true)}`
+      if (kind === '20 0 1' || kind === '20 41 67') tos = control.getInt32(16, true)
+      else if (kind === '18 17 103') size = control.getUint16(16, true)
+      else throw new Error(`control message ${kind}`)
+    }
+    return { tos, size }
   }
 
   #fail(errno: number): number {
