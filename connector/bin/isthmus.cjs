@@ -56,9 +56,10 @@ function runWith(node) {
   }
   // A variable that names this Node.js must not start the search again in the child.
   const { ISTHMUS_NODE: _, ...env } = process.env
-  const child = spawn(node, [MAIN, ...process.argv.slice(2)], { stdio: 'inherit', env })
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']
+  // Before the child exists: a signal in between must not end us and leave it behind.
   for (const signal of signals) process.on(signal, () => child.kill(signal))
+  const child = spawn(node, [MAIN, ...process.argv.slice(2)], { stdio: 'inherit', env })
   child.on('error', (error) => {
     console.error(`isthmus: ${node} does not start: ${error.message}.`)
     console.error('  What to do: run npm ci again on this machine, or install Node.js 22.18 or later.')

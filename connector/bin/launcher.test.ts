@@ -89,7 +89,7 @@ test('ISTHMUS_NODE names another; one that does not start is told', () => {
 
 test('signals reach the program, and its end by a signal is ours', async () => {
   const root = strangeFolder('signals')
-  fakeNode(root, 'trap "echo got; trap - TERM; kill -TERM $$" TERM; echo ready; while :; do sleep 0.05; done')
+  fakeNode(root, 'trap "echo got; trap - TERM; kill -TERM $$" TERM; echo ready; for i in $(seq 200); do sleep 0.05; done')
   const launcher = join(root, 'connector/bin/isthmus.cjs')
   const child = spawn(process.execPath, [...pretendOld(root), launcher, 'up'], { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
@@ -97,7 +97,7 @@ test('signals reach the program, and its end by a signal is ours', async () => {
     out += chunk.toString()
     if (out === 'ready\n') child.kill('SIGTERM')
   })
-  const ended = await new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })))
+  const ended = await new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })))
   expect(out).toBe('ready\ngot\n')
   expect(ended).toEqual({ code: null, signal: 'SIGTERM' })
 })
