@@ -45,6 +45,19 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
     expect(left0.stdout).not.toContain('isthmus0')
   })
 
+  it.each(['udp', 'esp'] as const)(
+    'goes on, in outer fragments, where the path is narrower than configured: %s',
+    async (encapsulation) => {
+      const ends = await pair.start({ ...PLAIN, encapsulation })
+      await world.exec('a', 'ip link set to-b mtu 1300')
+      await world.exec('b', 'ip link set to-a mtu 1300')
+      await pair.transfer(4)
+      expect((await world.exec('a', 'ping -c 10 -i 0.02 -W 2 -q -s 1372 10.8.2.1')).stdout).toContain('10 received')
+      await new Promise((resolve) => setTimeout(resolve, 1100))
+      expect((await statusOf(ends[1])).drops).toEqual({})
+    },
+  )
+
   it('loses nothing when Child SAs are replaced under traffic', async () => {
     const ends = await pair.start({ ...PLAIN, rekeyMs: 400 })
     const ping = 'ping -c 2000 -i 0.002 -W 2 -q'
