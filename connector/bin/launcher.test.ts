@@ -89,7 +89,10 @@ test('ISTHMUS_NODE names another; one that does not start is told', () => {
 
 test('signals reach the program, and its end by a signal is ours', async () => {
   const root = strangeFolder('signals')
-  fakeNode(root, 'trap "echo got; trap - TERM; kill -TERM $$" TERM; echo ready; for i in $(seq 200); do sleep 0.05; done')
+  fakeNode(
+    root,
+    'trap "echo got; trap - TERM; kill -TERM $$" TERM; echo ready; for i in $(seq 200); do sleep 0.05; done',
+  )
   const launcher = join(root, 'connector/bin/isthmus.cjs')
   const child = spawn(process.execPath, [...pretendOld(root), launcher, 'up'], { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''

@@ -30,7 +30,11 @@ export const ping: Command = {
     const target = await resolveTarget(input, io)
     const { pingHost } = await import('../io/ping.ts')
     const isJson = input.options.json === true
+    // Ctrl-C ends it early; what was measured until then is still told.
+    const interrupted = new AbortController()
+    process.once('SIGINT', () => interrupted.abort())
     const result = await pingHost(target.address, {
+      signal: interrupted.signal,
       count: Math.floor(numberOption(input, 'count', { min: 1, max: 1_000_000, fallback: 5 })),
       intervalMs: numberOption(input, 'interval', { min: 1, max: 3_600_000, fallback: 1000 }),
       timeoutMs: numberOption(input, 'timeout', { min: 1, max: 60_000, fallback: 2000 }),
