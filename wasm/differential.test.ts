@@ -4,7 +4,7 @@ import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
 
-const SEEDS = 60
+const SEEDS = 40
 const STEPS = 60
 
 /** One world by hand: ISTHMUS_SEED=17 vitest run wasm/differential.test.ts */
