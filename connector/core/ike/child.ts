@@ -150,6 +150,7 @@ export function childEstablished(session: Session, child: ChildSa, now: Instant)
  * the four nonces is surplus, as in RFC 7296 section 2.8.1: its creator deletes it, or else the other end does.
  */
 function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
+  if (child.state !== 'installed') return
   const selectors = JSON.stringify(child.selectors)
   for (const other of session.children) {
     if (other === child || other.state !== 'installed' || other.name !== child.name) continue

@@ -1,6 +1,6 @@
 /** The Child SAs of one session: finding, closing and replacing them. */
 import type { Instant } from '../../../protocol/machine.ts'
-import { type ChildSa, promoteChild } from './child.ts'
+import { type ChildSa, childRekeyed, promoteChild } from './child.ts'
 import type { Session } from './session.ts'
 import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS } from './timing.ts'
 
@@ -41,8 +41,11 @@ export function closeChild(session: Session, child: ChildSa, now: Instant, reaso
   child.promoteAt = undefined
   child.expireAt = undefined
   revive(child)
-  if (child.successor === undefined && child.incoming?.state === 'installed') child.successor = child.incoming
   const { connection } = session
+  if (child.successor === undefined && child.incoming?.state === 'installed') {
+    child.successor = child.incoming
+    childRekeyed(session, child.incoming, child, now)
+  }
   const heir = heirOf(session, child)
   if (connection.active.get(child.name) === child) {
     connection.active.delete(child.name)

@@ -226,6 +226,8 @@ function concludeRekey(session: Session, old: ChildSa, mine: ChildSa, now: Insta
 /** The peer's SA takes over; the peer deletes `old`. */
 function settleIncoming(session: Session, old: ChildSa, theirs: ChildSa, now: Instant): void {
   old.incoming = undefined
+  // The peer's DELETE of the old SA has settled it before our answer came.
+  if (old.successor === theirs) return
   replaceChild(old, theirs, now)
   childRekeyed(session, theirs, old, now)
   if (session.connection.active.get(old.name) === old) theirs.promoteAt = now + PROMOTE_MS
