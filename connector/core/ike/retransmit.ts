@@ -8,7 +8,7 @@ export const DEFAULT_LIMITS: EndpointLimits = {
   maxHalfOpen: 256,
   retransmitMs: 500,
   retransmitFactor: 1.5,
-  retransmitTries: 10,
+  retransmitTries: 9,
   retryMs: 2_000,
   retryMaxMs: 60_000,
 }

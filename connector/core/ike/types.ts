@@ -102,7 +102,7 @@ export interface EndpointLimits {
   /** Half-open responder SAs before cookies are demanded, and before new ones are refused. */
   readonly cookieThreshold: number
   readonly maxHalfOpen: number
-  /** Ladder of request retransmission: first wait, growth factor, tries. */
+  /** Ladder of request retransmission: first wait, growth factor, tries after the first. */
   readonly retransmitMs: number
   readonly retransmitFactor: number
   readonly retransmitTries: number

@@ -72,6 +72,8 @@ export class Pair {
   now = 1000
   readonly a: Side
   readonly b: Side
+  /** A NAT in front of a: b sees this address, and a's ports moved up by `firstPort`. A rebinding changes it. */
+  nat: { address: Address; firstPort: number } | undefined
   /** Messages on their way, oldest first. */
   inFlight: Datagram[] = []
   /**
@@ -137,7 +139,24 @@ export class Pair {
   deliver(datagram: Datagram): void {
     const to: Name = datagram.from === 'a' ? 'b' : 'a'
     const { local, remote, bytes } = datagram
-    this.input(to, { type: 'datagram', local: remote, remote: local, bytes: bytes.slice() })
+    const ends = { local: remote, remote: local }
+    if (this.nat !== undefined && datagram.from === 'a') ends.remote = this.#outside(local)
+    if (this.nat !== undefined && datagram.from === 'b') {
+      const inside = this.#inside(remote)
+      if (inside === undefined) return
+      ends.local = inside
+    }
+    this.input(to, { type: 'datagram', ...ends, bytes: bytes.slice() })
+  }
+
+  #outside({ port }: SocketAddress): SocketAddress {
+    return { address: this.nat!.address, port: this.nat!.firstPort + port }
+  }
+
+  #inside({ address: to, port }: SocketAddress): SocketAddress | undefined {
+    const original = port - this.nat!.firstPort
+    if (to !== this.nat!.address || (original !== 500 && original !== 4500)) return undefined
+    return { address: ADDRESSES.a, port: original }
   }
 
   /** Delivers the oldest message of `name` and takes the answer, if any, into the test's hand. */
