@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Address, address, formatSocketAddress, prefix, type SocketAddress } from '../../protocol/net.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
@@ -221,6 +222,29 @@ describe('the pump', () => {
     for (let i = 0; i < 3; i++) bench.kernel.lanIn.push(packet('10.1.0.1', 1400))
     bench.turn()
     expect(bench.kernel.sendCalls.at(-1)).toEqual({ fd: NAT, count: 3 })
+  })
+
+  it('takes whatever comes, on every socket and from the device, and goes on', () => {
+    bench.tunnel(1, 1, PEER, 'udp')
+    const bytes = fc.uint8Array({ maxLength: 200 })
+    const header = fc.uint8Array({ minLength: 20, maxLength: 20 })
+    fc.assert(
+      fc.property(fc.array(bytes, { maxLength: 70 }), header, fc.nat(255), (datagrams, ipHeader, tos) => {
+        for (const datagram of datagrams) {
+          for (const fd of [IKE, NAT, NAT6]) bench.kernel.push(fd, { from: PEER, bytes: datagram, tos })
+          bench.kernel.push(RAW4, { from: PEER, bytes: datagram, ipHeader })
+          bench.kernel.lanIn.push(datagram)
+        }
+        for (let i = 0; i < 4; i++) bench.turn()
+      }),
+      { numRuns: 100 },
+    )
+    expect(bench.kernel.lanOut).toEqual([])
+    bench.kernel.lanIn.push(packet('10.1.0.1'))
+    bench.turn()
+    bench.kernel.push(NAT, { from: PEER, bytes: bench.kernel.sent.at(-1)!.bytes })
+    bench.turn()
+    expect(bench.kernel.lanOut).toEqual([packet('10.1.0.1')])
   })
 
   it('counts packets that the device does not take', () => {

@@ -176,6 +176,7 @@ class Connector implements ConnectorHandle {
     const driver = drive<IkeInput, IkeEffect>(machine, {
       perform: (effect) => this.#perform(effect),
       onError: (error, effect) => this.#warn(effect.type, error),
+      onFault: (error) => this.#warn('ike-fault', error),
     })
     this.#machine = machine
     this.#driver = driver

@@ -50,6 +50,7 @@ describe('the driver', () => {
         })
       },
       onError: fail,
+      onFault: fail,
     })
     driver.post({ type: 'emit', effects: ['a', 'install', 'send'] })
     driver.post({ type: 'emit', effects: ['later'] })
@@ -69,6 +70,7 @@ describe('the driver', () => {
         return effect === 'install' ? new Promise<void>(() => {}) : undefined
       },
       onError: fail,
+      onFault: fail,
       clock: () => Date.now() - epoch,
     })
     const epoch = Date.now()
@@ -91,6 +93,7 @@ describe('the driver', () => {
         return undefined
       },
       onError: fail,
+      onFault: fail,
     })
     driver.post({ type: 'emit', effects: ['a', 'b'] })
     expect(done).toEqual(['a', 'b', 'c'])
@@ -107,6 +110,7 @@ describe('the driver', () => {
         return undefined
       },
       onError: (error, effect) => errors.push(`${effect}: ${(error as Error).message}`),
+      onFault: fail,
     })
     driver.post({ type: 'emit', effects: ['throws', 'a', 'rejects', 'b'] })
     await driver.idle()
@@ -122,6 +126,7 @@ describe('the driver', () => {
         return undefined
       },
       onError: fail,
+      onFault: fail,
       budget: 3,
     })
     const effects = Array.from({ length: 8 }, (_, i) => String(i))
@@ -131,6 +136,27 @@ describe('the driver', () => {
     expect(done).toHaveLength(3)
     await driver.idle()
     expect(done).toEqual([...effects, 'last'])
+  })
+
+  it('survives a machine that throws, and does not spin on a deadline that stays', () => {
+    vi.useFakeTimers()
+    const faults: string[] = []
+    const handle = vi.fn((input: Input) => {
+      if (input.type === 'time') throw new Error('fault')
+    })
+    const machine: Machine<Input, string> = { handle, poll: () => undefined, deadline: () => 0 }
+    const driver = drive<Input, string>(machine, {
+      perform: () => undefined,
+      onError: fail,
+      onFault: (error) => faults.push((error as Error).message),
+      clock: () => 10,
+    })
+    driver.post({ type: 'emit', effects: [] })
+    vi.advanceTimersByTime(3500)
+    expect(faults).toEqual(Array(4).fill('fault'))
+    driver.post({ type: 'emit', effects: [] })
+    expect(handle).toHaveBeenCalledTimes(6)
+    driver.stop()
   })
 
   it('does nothing more once stopped', async () => {
@@ -145,6 +171,7 @@ describe('the driver', () => {
         })
       },
       onError: fail,
+      onFault: fail,
       clock: () => 0,
     })
     driver.post({ type: 'emit', effects: ['a', 'b'] })

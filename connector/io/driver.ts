@@ -9,6 +9,8 @@ export interface DriverOptions<Effect> {
   readonly perform: (effect: Effect) => Promise<void> | undefined
   /** An effect that failed, thrown or rejected; the queue goes on behind it. */
   readonly onError: (error: unknown, effect: Effect) => void
+  /** The machine threw, which it never should: whatever came from outside must not end the process. */
+  readonly onFault: (error: unknown) => void
   readonly clock?: () => Instant
   /** Effects carried out in one turn of the event loop before others get theirs. */
   readonly budget?: number
@@ -25,6 +27,8 @@ export interface Driver<Input> {
 const BUDGET = 1000
 /** Longest timer; also what bounds the error after a suspend, which the monotonic clock does not count. */
 const MAX_SLEEP_MS = 30_000
+/** After a fault: a deadline that stays in the past must not become a busy loop. */
+const FAULT_REST_MS = 1000
 
 export function drive<Input, Effect>(
   machine: Machine<Input | { readonly type: 'time' }, Effect>,
@@ -54,10 +58,16 @@ class MachineDriver<Input, Effect> implements Driver<Input> {
 
   post(input: Input | { readonly type: 'time' }): void {
     if (this.#stopped) return
-    this.#machine.handle(input, this.#clock())
+    let restMs = 0
+    try {
+      this.#machine.handle(input, this.#clock())
+    } catch (error) {
+      restMs = FAULT_REST_MS
+      this.#options.onFault(error)
+    }
     for (let effect = this.#machine.poll(); effect !== undefined; effect = this.#machine.poll())
       this.#queue.push(effect)
-    this.#arm()
+    this.#arm(restMs)
     this.#run()
   }
 
@@ -73,12 +83,12 @@ class MachineDriver<Input, Effect> implements Driver<Input> {
     this.#settle()
   }
 
-  #arm(): void {
+  #arm(atLeastMs: number): void {
     clearTimeout(this.#timer)
     const deadline = this.#machine.deadline()
     if (deadline === undefined || this.#stopped) return
     // Rounded up: a timer that fires before its instant would only have to be armed again.
-    const sleep = Math.min(MAX_SLEEP_MS, Math.max(0, Math.ceil(deadline - this.#clock())))
+    const sleep = Math.min(MAX_SLEEP_MS, Math.max(atLeastMs, Math.ceil(deadline - this.#clock())))
     this.#timer = setTimeout(() => this.post({ type: 'time' }), sleep)
   }
 
