@@ -2,7 +2,7 @@
 import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, childRekeyed, promoteChild } from './child.ts'
 import type { Session } from './session.ts'
-import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS } from './timing.ts'
+import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS, SETTLED_MS } from './timing.ts'
 
 /** Those that the peer may still name. */
 export function openChildren(session: Session): ChildSa[] {
@@ -53,7 +53,7 @@ export function closeChild(session: Session, child: ChildSa, now: Instant, reaso
   }
   if (child.successor === undefined) {
     connection.report({ type: 'child-closed', child: child.name, id: child.id, reason })
-    if (heir === undefined) planReplacement(session, child.name, now)
+    if (heir === undefined) planReplacement(session, child.name, now, now - child.establishedAt >= SETTLED_MS)
   }
   if (heir === undefined) removeChild(session, child)
   else child.removeAt = now + GRACE_MS

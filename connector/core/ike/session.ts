@@ -45,6 +45,8 @@ export class Session {
   /** When the session is closed for being surplus, or is done with waiting for the answer to our DELETE. */
   closeAt: Instant | undefined
   readonly childRetries = new Map<string, { at: Instant; pause: number }>()
+  /** The peer refused a rekey with NO_ADDITIONAL_SAS: only a new IKE SA brings a new Child SA. */
+  noAdditionalSas = false
   /** SPIs that the peer deleted before our exchange that makes them was answered. */
   readonly deletedEarly: number[] = []
 

@@ -30,6 +30,9 @@ export const SURPLUS_MS = 1_000
 /** and the other end after this one, if it is still there. */
 export const SURPLUS_PEER_MS = 10_000
 
+/** A Child SA that lived so long is made anew at once when it ends; a shorter life calls for a pause. */
+export const SETTLED_MS = 10_000
+
 /** The responder of the IKE SA makes a missing Child SA only when the initiator did not for so long. */
 export const MISSING_CHILD_MS = 5_000
 

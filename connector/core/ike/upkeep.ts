@@ -50,8 +50,8 @@ export function trafficSeen(session: Session, inboundSpi: number, now: Instant):
 export function limitReached(session: Session, outboundSpi: number, hard: boolean, now: Instant): void {
   const child = openChildren(session).find((it) => it.outboundSpi === outboundSpi)
   if (child === undefined) return
-  if (!hard) rekeyChild(session, child)
-  else expire(session, child, now)
+  if (hard) expire(session, child, now)
+  else child.expiry.rekeyAt = Math.min(child.expiry.rekeyAt, now)
   session.pump(now)
 }
 
@@ -143,6 +143,10 @@ function expire(session: Session, child: ChildSa, now: Instant): void {
     return
   }
   if (child.state !== 'installed') return
+  if (session.noAdditionalSas) {
+    session.close(now, 'the peer makes no second Child SA in an IKE SA')
+    return
+  }
   deleteChild(session, child, 'its lifetime is over')
   planReplacement(session, child.name, now, true)
 }

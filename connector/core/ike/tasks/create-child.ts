@@ -176,6 +176,7 @@ export class ChildTask implements Task {
       if (carrier(session, this.config.name) === undefined) session.enqueue(new ChildTask(this.config))
       return
     }
+    if (error === NOTIFY.NO_ADDITIONAL_SAS && old !== undefined) session.noAdditionalSas = true
     const failure =
       error === NOTIFY.INVALID_KE_PAYLOAD
         ? invalidKe(this.config.proposals.map((proposal) => proposal.group ?? 'none').join(', '))
