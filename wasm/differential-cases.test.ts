@@ -8,7 +8,7 @@ import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
 import type { OutboundSa, TrafficSelector } from './packet-engine.ts'
 import { concat } from './reference/bytes.ts'
-import { sealEsp } from './reference/esp.ts'
+import { sealEsp, sealText } from './reference/esp.ts'
 import { fragmentHeader, fragmentOf, ipv4, ipv6, udp } from './reference/test-packets.ts'
 
 const PEER = { address: address('192.0.2.1'), port: 4500 }
@@ -28,7 +28,9 @@ function selectors(startPort = 0, endPort = 65535): TrafficSelector[] {
 }
 
 /** One tunnel, its far end in the same engines; all selectors on ports 1 to 65535, so that fragments are reassembled. */
-function setUp(options: { pathMtu?: number; ports?: boolean; sa?: Partial<OutboundSa>; ipv6?: boolean } = {}) {
+function setUp(
+  options: { pathMtu?: number; ports?: boolean; sa?: Partial<OutboundSa>; ipv6?: boolean; replayWindow?: number } = {},
+) {
   const pair = new EnginePair(createEngine(), createNodeEngine())
   const own = options.ports ? selectors(1) : selectors()
   const sa: OutboundSa = {
@@ -43,7 +45,7 @@ function setUp(options: { pathMtu?: number; ports?: boolean; sa?: Partial<Outbou
     remote: own,
     ...options.sa,
   }
-  const inbound = { ...sa, replayWindow: 64, initialHighest: sa.initialSequence ?? 0n }
+  const inbound = { ...sa, replayWindow: options.replayWindow ?? 64, initialHighest: sa.initialSequence ?? 0n }
   const remote = options.ipv6 ? { address: address('2001:db8::1'), port: 4500 } : PEER
   pair.setEndpoint(0, { remote, encapsulation: 'udp' })
   const out = pair.installOutbound(sa)
@@ -172,6 +174,72 @@ describe('numbers that end', () => {
     expect(pair.drops().hard_limit).toBe(2)
     expect(pair.events.map(({ type }) => type)).toEqual(['soft-limit', 'hard-limit'])
   })
+})
+
+describe('the replay window', () => {
+  it.each([64, 128, 192, 1024, 4096])('of %i ends at the same packet, also after long jumps', (replayWindow) => {
+    const { pair, sa, back } = setUp({ replayWindow })
+    const inner = ipv4(udp(1))
+    const size = BigInt(replayWindow)
+    let top = 10_000n
+    for (const jump of [0n, 1n, 63n, 64n, 65n, size - 1n, size, size + 1n, 2n * size, 100_000n]) {
+      top += jump
+      const edges = [top, top - size - 1n, top - size, top - size + 1n, top - size + 1n, top - size + 2n, top - 1n]
+      pair.open(arrivals(edges.map((sequence) => sealEsp(sa, sequence, 4, inner))), 'udp', 0)
+    }
+    expect(pair.counters(back).drops).toMatchObject({ too_old: 20 })
+  })
+})
+
+describe('ESN at the edges of its subspaces (RFC 4303 appendix A2)', () => {
+  const TWO_32 = 0x1_0000_0000n
+
+  it.each([0, 64, 128, 4096])('with a window of %i', (replayWindow) => {
+    const size = BigInt(replayWindow === 0 ? 0x8000_0000 : replayWindow)
+    for (const low of [0n, 1n, size - 2n, size - 1n, size, 0x8000_0000n, TWO_32 - size, TWO_32 - 1n]) {
+      for (const high of [0n, 3n]) {
+        const highest = high * TWO_32 + low
+        const { pair, sa } = setUp({ replayWindow, sa: { esn: true, initialSequence: highest } })
+        const offsets = [
+          -size - 1n,
+          -size,
+          1n - size,
+          2n - size,
+          -1n,
+          1n,
+          TWO_32 - size - 1n,
+          TWO_32 - size,
+          TWO_32 - size + 1n,
+        ]
+        for (const offset of offsets.filter((each) => highest + each >= 0n)) {
+          const bytes = sealEsp(sa, highest + offset, 4, ipv4(udp(1)))
+          pair.open(arrivals([bytes]), 'udp', 0)
+        }
+      }
+    }
+  })
+})
+
+describe('the trailer', () => {
+  it('ends where the text does, and not before it', () => {
+    const { pair, sa } = setUp()
+    let sequence = 1n
+    const verdicts = [2, 3, 4, 5, 100, 257, 258, 300].flatMap((length) => {
+      const texts = [length - 3, length - 2, length - 1, length, 255].map((pad) => trailed(length, pad & 0xff))
+      return pair.open(arrivals(texts.map((text) => sealText(sa, sequence++, text))), 'udp', 0).verdicts
+    })
+    // Pad lengths that reach before the text are dropped, one that takes all of it leaves a dummy without payload.
+    expect(verdicts.filter((verdict) => verdict === VERDICT_CONSUMED).length).toBe(24)
+    expect(pair.drops().bad_padding).toBe(16)
+  })
+
+  /** Pad bytes that are right for `pad`, as far as they reach, in a dummy packet. */
+  function trailed(length: number, pad: number): Uint8Array {
+    const text = Uint8Array.from({ length }, (_, i) => i - (length - 2 - pad) + 1)
+    text[length - 2] = pad
+    text[length - 1] = 59
+    return text
+  }
 })
 
 describe('rates and queues', () => {

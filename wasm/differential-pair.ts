@@ -1,5 +1,4 @@
 /** Two engines driven as one: every call goes to both, and whatever can be seen of them must be the same. */
-import { deepStrictEqual } from 'node:assert/strict'
 import { type Address, addressBytes, type Prefix, type SocketAddress } from '../protocol/net.ts'
 import { BATCH, NAME_STRIDE, SLOT_BYTES } from './abi.ts'
 import type {
@@ -161,7 +160,8 @@ export class EnginePair {
   #both<Result>(ask: (engine: PacketEngine, side: 0 | 1) => Result): Result {
     const left = ask(this.#engines[0], 0)
     const right = ask(this.#engines[1], 1)
-    deepStrictEqual(left, right)
+    const difference = differenceOf(left, right, '')
+    if (difference !== undefined) throw new Error(`the engines differ: ${difference}`)
     return left
   }
 
@@ -202,4 +202,27 @@ function contents(outbox: LanOutbox): Uint8Array[] {
 
 function wireContents({ wireTx }: PacketEngine): WirePacket[] {
   return contents(wireTx).map((bytes, i) => ({ bytes, endpoint: wireTx.endpoint[i]!, tos: wireTx.tos[i]! }))
+}
+
+/** Where two plain values first differ, and how; undefined where they don't. */
+export function differenceOf(left: unknown, right: unknown, path: string): string | undefined {
+  if (Object.is(left, right)) return undefined
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) {
+    return `${path} is ${String(left)} (${typeof left}) and ${String(right)} (${typeof right})`
+  }
+  if (left instanceof Uint8Array && right instanceof Uint8Array && left.length === right.length) {
+    const at = left.findIndex((byte, i) => byte !== right[i])
+    return at < 0 ? undefined : `${path} at byte ${at} of ${left.length}: ${hexOf(left)} and ${hexOf(right)}`
+  }
+  const one = left as Record<string, unknown>
+  const other = right as Record<string, unknown>
+  for (const key of new Set(['length', ...Object.keys(one), ...Object.keys(other)])) {
+    const difference = differenceOf(one[key], other[key], `${path}.${key}`)
+    if (difference !== undefined) return difference
+  }
+  return undefined
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes.subarray(0, 80), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -12,6 +12,7 @@ import { sealEsp, sealText } from './reference/esp.ts'
 
 const SUITES: readonly AeadSuite[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305']
 const TUNNELS = 3
+const WINDOWS = [0, 64, 128, 1024, 4096]
 const REMOTES: readonly SocketAddress[] = [
   { address: address('192.0.2.1'), port: 4500 },
   { address: address('192.0.2.1'), port: 61000 },
@@ -157,7 +158,8 @@ export class DifferentialWorld {
     const kind = this.random.below(100)
     let sequence = top + 1n
     if (kind < 15) sequence = top - BigInt(this.random.below(200))
-    else if (kind < 20) sequence = top - BigInt(this.random.below(6000))
+    else if (kind < 18) sequence = top - BigInt(this.random.below(6000))
+    else if (kind < 20) sequence = top - BigInt(this.random.pick(WINDOWS) + this.random.between(-1, 1))
     else if (kind < 25) sequence = top + BigInt(this.random.below(100))
     else if (kind < 27) sequence = top + BigInt(this.random.below(0x7fff_ffff))
     if (sequence < 0n) sequence = 0n
@@ -230,7 +232,7 @@ export class DifferentialWorld {
       ...sa,
       local: remote,
       remote: local,
-      replayWindow: random.pick([0, 64, 128, 1024, 4096]),
+      replayWindow: random.pick(WINDOWS),
       initialHighest: initialSequence,
     })
     this.#pipes.set(sa.spi, { sa, outbound, inbound })

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { differenceOf } from './differential-pair.ts'
 import { DifferentialWorld } from './differential-world.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { createNodeEngine } from './engine-node.ts'
@@ -25,6 +26,25 @@ it('both engines agree on random worlds, byte for byte', () => {
   if (only !== undefined) return
   expect(DROP_NAMES.filter((name) => !RARE.includes(name) && dropped.get(name) === 0)).toEqual([])
   expect([...events].sort()).toEqual(['hard-limit', 'no-sa', 'peer-moved', 'soft-limit', 'unknown-spi'])
+})
+
+it('the comparison sees every kind of difference', () => {
+  const same = () => ({ list: [Uint8Array.of(1, 2), undefined, 'text'], count: 3 })
+  expect(differenceOf(same(), same(), '')).toBeUndefined()
+  const others = [
+    { ...same(), count: 4 },
+    { ...same(), more: 0 },
+    { count: 3 },
+    { ...same(), list: [Uint8Array.of(1, 3), undefined, 'text'] },
+    { ...same(), list: [Uint8Array.of(1, 2, 0), undefined, 'text'] },
+    { ...same(), list: [Uint8Array.of(1, 2), null, 'text'] },
+    { ...same(), list: [Uint8Array.of(1, 2), undefined, 'text', undefined] },
+    undefined,
+  ]
+  for (const other of others) {
+    expect(differenceOf(same(), other, '')).toBeDefined()
+    expect(differenceOf(other, same(), '')).toBeDefined()
+  }
 })
 
 function runWorld(seed: number): DifferentialWorld {
