@@ -1,0 +1,42 @@
+/** Messages that no honest endpoint sends, sealed with an endpoint's own keys. */
+import type { IkeCrypto } from '../crypto.ts'
+import { openMessage, sealMessage } from '../protect.ts'
+import { isDecodeError } from '../wire/decode-error.ts'
+import { decodeMessage, IKE_MAJOR_VERSION } from '../wire/message.ts'
+import type { Payload } from '../wire/types.ts'
+import type { Datagram, Name, Pair } from './pair.ts'
+
+/** The next request of `name` on its current IKE SA, with these payloads. The endpoint itself does not know of it. */
+export function forgeRequest(
+  pair: Pair,
+  name: Name,
+  crypto: IkeCrypto,
+  exchangeType: number,
+  payloads: readonly Payload[],
+): Datagram {
+  const { session } = pair[name].endpoint.connection('peer')!
+  const sa = session!.current!
+  const { cipher, outbound, ivs } = sa.secrets!
+  const header = {
+    initiatorSpi: sa.initiatorSpi,
+    responderSpi: sa.responderSpi,
+    majorVersion: IKE_MAJOR_VERSION,
+    minorVersion: 0,
+    exchangeType,
+    flags: { initiator: sa.role === 'initiator', response: false, version: false },
+    messageId: sa.nextRequestId++,
+  }
+  const maxSize = Number.POSITIVE_INFINITY
+  const [bytes] = sealMessage(crypto, { cipher, keys: outbound, ivs, header, payloads, maxSize })
+  return { from: name, local: session!.path.local, remote: session!.path.remote, bytes: bytes! }
+}
+
+/** The payloads of a message that is on its way to `name` on its current IKE SA. */
+export function reveal(pair: Pair, name: Name, crypto: IkeCrypto, { bytes }: Datagram): readonly Payload[] {
+  const { cipher, inbound } = pair[name].endpoint.connection('peer')!.session!.current!.secrets!
+  const message = decodeMessage(bytes)
+  if (isDecodeError(message)) throw new Error(message.reason)
+  const result = openMessage(crypto, { cipher, keys: inbound, bytes, message, fragments: undefined })
+  if (result.type !== 'opened') throw new Error('the message does not open')
+  return result.payloads
+}
