@@ -2,7 +2,7 @@
 import type { IkeCrypto } from '../crypto.ts'
 import { openMessage, sealMessage } from '../protect.ts'
 import { isDecodeError } from '../wire/decode-error.ts'
-import { decodeMessage, IKE_MAJOR_VERSION } from '../wire/message.ts'
+import { decodeMessage, encodeMessage, IKE_MAJOR_VERSION } from '../wire/message.ts'
 import type { Payload } from '../wire/types.ts'
 import type { Datagram, Name, Pair } from './pair.ts'
 
@@ -29,6 +29,36 @@ export function forgeRequest(
   const maxSize = Number.POSITIVE_INFINITY
   const [bytes] = sealMessage(crypto, { cipher, keys: outbound, ivs, header, payloads, maxSize })
   return { from: name, local: session!.path.local, remote: session!.path.remote, bytes: bytes! }
+}
+
+/** As `forgeRequest`, with any bytes in the place of the payload chain. Only for suites with an AEAD. */
+export function forgeBytes(
+  pair: Pair,
+  name: Name,
+  crypto: IkeCrypto,
+  exchangeType: number,
+  firstPayload: number,
+  content: Uint8Array,
+): Datagram {
+  const { session } = pair[name].endpoint.connection('peer')!
+  const sa = session!.current!
+  const { cipher, outbound, ivs } = sa.secrets!
+  const header = {
+    initiatorSpi: sa.initiatorSpi,
+    responderSpi: sa.responderSpi,
+    majorVersion: IKE_MAJOR_VERSION,
+    minorVersion: 0,
+    exchangeType,
+    flags: { initiator: sa.role === 'initiator', response: false, version: false },
+    messageId: sa.nextRequestId++,
+  }
+  const iv = ivs.next()
+  const padded = Uint8Array.of(...content, 0)
+  const body = new Uint8Array(iv.length + padded.length + 16)
+  const bytes = encodeMessage({ header, payloads: [{ type: 'SK', firstPayload, body }] })
+  const aad = bytes.subarray(0, bytes.length - body.length)
+  bytes.set(crypto.seal(cipher, outbound.skE, outbound.skA, iv, aad, padded), aad.length)
+  return { from: name, local: session!.path.local, remote: session!.path.remote, bytes }
 }
 
 /** The payloads of a message that is on its way to `name` on its current IKE SA. */
