@@ -54,6 +54,12 @@ export async function createLab(): Promise<Lab> {
   }
 }
 
+/** Name of the veth device in a namespace that has one. */
+export async function vethOf(lab: Lab, ns: string): Promise<string> {
+  const { stdout } = await lab.world.exec(ns, 'ip -o link show type veth')
+  return stdout.match(/\d+: ([^@:]+)/)![1]!
+}
+
 export interface PairOptions {
   readonly initiator: 'us' | 'them'
   readonly outer?: Addresses

@@ -13,6 +13,7 @@ import {
   type PairOptions,
   startPair,
   strongSwanOptions,
+  vethOf,
 } from './pair.ts'
 import { skipWithoutPeers } from './peers.ts'
 import { startStrongSwan, until } from './strongswan.ts'
@@ -64,7 +65,7 @@ describe.skipIf(skip)('restarts', () => {
   })
 })
 
-describe.skipIf(skip).each(['us', 'them'] as const)('20 %% of IKE datagrams lost, %s initiating', (initiator) => {
+describe.skipIf(skip).each(['us', 'them'] as const)('a fifth of the IKE datagrams lost, %s initiating', (initiator) => {
   test('the tunnel comes up all the same', async () => {
     for (const ns of ['us', 'them']) await loseDatagrams(lab, ns, 20)
     const { us } = await startPair(lab, {
@@ -78,19 +79,20 @@ describe.skipIf(skip).each(['us', 'them'] as const)('20 %% of IKE datagrams lost
 })
 
 describe.skipIf(skip)('fragments of IKE messages', () => {
-  test.each(['us', 'them'] as const)('%s initiating, both directions fragmented', async (initiator) => {
+  test.each(['us', 'them'] as const)('%s initiating with long identities', async (initiator) => {
     const long = (letter: string) =>
       `${letter.repeat(60)}.${letter.repeat(60)}.${letter.repeat(60)}.${letter.repeat(50)}.example`
     const { us, them } = await startPair(lab, {
       initiator,
       ...SUITES,
       connection: { localId: long('b'), remoteId: long('a') },
-      daemon: 'fragment_size = 600',
+      daemon: 'fragment_size = 400',
       peerKeys: ['fragment_size: 576', `id: ${long('b')}`, `local_id: ${long('a')}`],
     })
     await us.up()
-    expect(them.log()).toMatch(/received fragment #1 of \d/)
-    expect(them.log()).toMatch(/splitting IKE message|into \d+ fragments/)
+    // Our answer holds one identity and fits; our request holds two.
+    if (initiator === 'us') expect(/received fragment #1 of \d/.test(them.log())).toBe(true)
+    expect(/splitting IKE message/.test(them.log())).toBe(true)
     await expectLossless()
   })
 })
@@ -170,7 +172,7 @@ async function expectFlowFromThem(): Promise<void> {
 }
 
 async function loseDatagrams(lab: Lab, ns: string, percent: number): Promise<void> {
-  const device = (await lab.world.exec(ns, 'ip -o link show type veth')).stdout.match(/\d+: ([^@:]+)/)![1]
+  const device = await vethOf(lab, ns)
   const rules = `table netdev faults {
     chain e {
       type filter hook ingress device "${device}" priority 0; policy accept;
@@ -185,7 +187,7 @@ async function putNatBetween(lab: Lab): Promise<void> {
   const { world } = lab
   await world.ns('nat')
   await world.ns('inside')
-  const outside = (await world.exec('them', 'ip -o link show type veth')).stdout.match(/\d+: ([^@:]+)/)![1]
+  const outside = await vethOf(lab, 'them')
   // The former link now ends in nothing: `us` keeps its address towards a new neighbour.
   await world.exec('them', `ip link del ${outside}`)
   await world.link('us', 'nat', {
@@ -197,19 +199,15 @@ async function putNatBetween(lab: Lab): Promise<void> {
   await world.exec(
     'nat',
     `echo 1 > /proc/sys/net/ipv4/ip_forward
-     printf 'table ip nat { chain post { type nat hook postrouting priority 100; oifname "wan" masquerade random; } }' | nft -f -`,
+     for kind in timeout timeout_stream; do echo 2 > /proc/sys/net/netfilter/nf_conntrack_udp_$kind; done
+     printf 'table ip nat { chain post {\ntype nat hook postrouting priority 100\noifname "wan" masquerade random\n}\n}\n' | nft -f -`,
   )
 }
 
-/** Makes the NAT forget its mappings, so that the next datagram through it is mapped anew. */
+/** Waits until the NAT has forgotten its mappings, so that the next datagram through it is mapped anew. */
 async function rebind(lab: Lab): Promise<void> {
-  const { world } = lab
-  const timeouts = '/proc/sys/net/netfilter/nf_conntrack_udp_timeout'
-  await world.exec('nat', `echo 1 > ${timeouts}; echo 1 > ${timeouts}_stream`)
-  // A mapping takes over a new timeout with its next packet.
-  await world.exec('them', `ping -c 1 -W 2 -I ${INNER4.them} ${INNER4.us}`)
   await until('the NAT to forget', async () => {
-    const count = await world.exec('nat', 'cat /proc/sys/net/netfilter/nf_conntrack_count')
+    const count = await lab.world.exec('nat', 'cat /proc/sys/net/netfilter/nf_conntrack_count')
     return count.stdout.trim() === '0'
   })
 }

@@ -55,6 +55,9 @@ describe.skipIf(skip).each(['us', 'them'] as const)('%s initiating', (initiator)
 
 describe.skipIf(skip)('several Child SAs', () => {
   test.each(['us', 'them'] as const)('%s initiating three', async (initiator) => {
+    // charon installs a policy only where it has an address of its own in the network.
+    await lab.world.exec('us', 'ip addr add 10.8.11.1/32 dev lo')
+    await lab.world.exec('them', 'ip addr add 10.8.12.1/32 dev lo')
     const child = (name: string, local: string, remote: string) => ({ name, local, remote, proposals: 'aes128gcm16' })
     const { us, them } = await startPair(lab, {
       initiator,
