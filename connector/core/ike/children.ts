@@ -79,6 +79,17 @@ export function planReplacement(session: Session, name: string, now: Instant, at
   session.childRetries.set(name, { at: now + pause, pause: retryMs })
 }
 
+/** The session is about to end: what another session can carry goes over to it first, so that nothing is lost. */
+export function handOver(session: Session): void {
+  for (const other of session.connection.sessions) {
+    if (other === session || other.state !== 'established') continue
+    for (const [name, child] of session.connection.active) {
+      const heir = session.children.includes(child) ? carrier(other, name) : undefined
+      if (heir !== undefined) promoteChild(other, heir)
+    }
+  }
+}
+
 /** A successor that is gone before its predecessor leaves that one in its place. */
 function revive(child: ChildSa): void {
   const old = child.predecessor

@@ -5,7 +5,7 @@
 import type { Instant } from '../../../protocol/machine.ts'
 import { type SocketAddress, sameSocketAddress } from '../../../protocol/net.ts'
 import type { ChildSa } from './child.ts'
-import { closeChild, openChildren, planReplacement, removeChild } from './children.ts'
+import { closeChild, handOver, openChildren, planReplacement, removeChild } from './children.ts'
 import type { Connection } from './connection.ts'
 import { type Context, fraction } from './context.ts'
 import { startTask } from './exchange.ts'
@@ -175,6 +175,7 @@ export class Session {
     this.state = 'closing'
     this.closeAt = now + CLOSE_MS
     for (const task of this.queue.splice(0)) task.abandon?.()
+    handOver(this)
     this.closeSa(this.current, reason)
     this.pump(now)
   }
@@ -224,7 +225,7 @@ export class Session {
     this.current = undefined
     this.connection.sessionEnded(this, now)
     for (const child of openChildren(this)) closeChild(this, child, now, reason)
-    for (const child of [...this.children]) removeChild(this, child)
+    this.#leaveChildren()
     if (wasEstablished) this.connection.report({ type: 'ike-closed', reason })
   }
 
@@ -236,6 +237,16 @@ export class Session {
     this.path.local = { address: this.path.local.address, port: localPort }
     for (const child of this.children) this.context.emit({ type: 'move-child', id: child.id, remoteAddress: remote })
     this.connection.report({ type: 'peer-moved', from, to: remote })
+  }
+
+  /** Closed Child SAs whose traffic another session carries see their grace out there; the others go at once. */
+  #leaveChildren(): void {
+    const heir = this.connection.sessions.find((session) => session.state === 'established')
+    for (const child of [...this.children]) {
+      if (heir === undefined || child.removeAt === undefined) removeChild(this, child)
+      else heir.children.unshift(child)
+    }
+    this.children.length = 0
   }
 
   #heirOf(sa: IkeSa): IkeSa | undefined {
