@@ -33,6 +33,16 @@ describe('without collision', () => {
     expect(pair.a.event('child-rekeyed')).toMatchObject({ child: 'net', replaces: before })
   })
 
+  test('the responder of one rekey may begin the next as soon as the old SA is closed', () => {
+    const pair = established()
+    pair.rekeyChild('a')
+    pair.flush()
+    pair.rekeyChild('b')
+    pair.settle()
+    expectOneChild(pair)
+    expect(pair.a.children[0]!.rekeys).toBe(2)
+  })
+
   test('the initiator installs, then promotes, and removes the old SA only after a while', () => {
     const pair = established()
     pair.rekeyChild('a')

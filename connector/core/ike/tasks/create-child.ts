@@ -27,7 +27,9 @@ const MAX_RESTARTS = 3
 /** Nothing stands against a rekey: none is under way, and the peer is known to have the SA. */
 export function mayRekey(child: ChildSa): boolean {
   if (child.state !== 'installed' || child.rekeying !== 'no' || child.expireAt !== undefined) return false
-  return child.incoming === undefined && child.promoteAt === undefined && child.predecessor?.incoming !== child
+  if (child.incoming !== undefined || child.promoteAt !== undefined) return false
+  const { predecessor } = child
+  return predecessor?.incoming !== child || predecessor.state === 'closed'
 }
 
 /** Queues a rekey where one may begin. */
