@@ -79,7 +79,8 @@ function receiveResponse(sa: IkeSa, received: Received, now: Instant): void {
     sa.outstanding = outstanding
     return
   }
-  if (outstanding.ladder.resent === 0) sa.session?.connection.traffic.roundTrip(now - outstanding.sentAt)
+  if (outstanding.exchange === EXCHANGE.INFORMATIONAL && outstanding.ladder.resent === 0)
+    sa.session?.connection.traffic.roundTrip(now - outstanding.sentAt)
   if (!plain) heard(sa, received, now)
   if (outcome === 'again' && sa.state !== 'closed') startTask(sa, outstanding.task, now)
   sa.session?.pump(now)

@@ -72,7 +72,9 @@ describe('NAT', () => {
 
 describe('liveness', () => {
   test('silence leads to a check, traffic makes it needless', () => {
-    const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 } }))
+    const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 }, b: { dpdIntervalMs: 0 } }))
+    // The first measurement of the round trip.
+    pair.advance(2_000)
     const sentBefore = pair.a.endpoint.status(0)[0]!.requestsSent
     pair.advance(35_000)
     expect(pair.a.endpoint.status(0)[0]!.requestsSent).toBe(sentBefore + 3)
@@ -82,6 +84,17 @@ describe('liveness', () => {
       pair.advance(5_000)
     }
     expect(pair.a.endpoint.status(0)[0]!.requestsSent).toBe(sentBefore + 3)
+  })
+
+  test('under traffic the round trip is measured once a minute', () => {
+    const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 }, b: { dpdIntervalMs: 0 } }))
+    expect(pair.a.endpoint.status(0)[0]!.rtt).toBeUndefined()
+    const [sa] = [...pair.a.engine.installed.values()]
+    for (let seconds = 0; seconds < 125; seconds += 5) {
+      pair.input('a', { type: 'child-traffic', connection: 'peer', inboundSpi: sa!.inbound.spi })
+      pair.advance(5_000)
+    }
+    expect(pair.a.endpoint.status(0)[0]!.rtt?.samples).toBe(3)
   })
 
   test('a dead peer: said in words, all SAs removed, and tried again', () => {
@@ -264,8 +277,8 @@ describe('garbage', () => {
   })
 
   test('a request that comes twice is answered twice and done once; an old one is not answered', () => {
-    const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 } }))
-    pair.advance(10_000, false)
+    const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 }, b: { dpdIntervalMs: 0 } }))
+    pair.advance(1_000, false)
     const first = pair.take('a')
     pair.deliver(first)
     pair.pass('b')

@@ -15,7 +15,7 @@ import type { Failure } from './report.ts'
 import type { IkeSa } from './sa.ts'
 import { concernsChild, type Task, type TaskKind } from './task.ts'
 import { DeleteIkeTask } from './tasks/delete.ts'
-import { CLOSE_MS, LINGER_MS, MAX_QUEUE, PROMOTE_MS, REPLACED_MS } from './timing.ts'
+import { CLOSE_MS, FIRST_MEASURE_MS, LINGER_MS, MAX_QUEUE, PROMOTE_MS, REPLACED_MS } from './timing.ts'
 
 export type SessionState = 'connecting' | 'established' | 'closing' | 'ended'
 
@@ -41,6 +41,8 @@ export class Session {
   rekeyAt: Instant = Number.POSITIVE_INFINITY
   hardAt: Instant = Number.POSITIVE_INFINITY
   lastHeard: Instant
+  /** When the round trip is to be measured again. */
+  measureAt: Instant = Number.POSITIVE_INFINITY
   keepaliveAt: Instant = Number.POSITIVE_INFINITY
   /** When the session is closed for being surplus, or is done with waiting for the answer to our DELETE. */
   closeAt: Instant | undefined
@@ -75,6 +77,7 @@ export class Session {
     this.state = 'established'
     this.establishedAt = now
     this.lastHeard = now
+    this.measureAt = now + FIRST_MEASURE_MS
     this.startLifetime(now)
     if (this.path.encapsulation === 'udp' && (this.path.nat.localBehindNat || this.path.forced)) this.armKeepalive(now)
   }

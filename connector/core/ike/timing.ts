@@ -1,5 +1,12 @@
 /** Waits that no configuration changes, in milliseconds, each with its reason. */
 
+/**
+ * Under traffic no liveness check is due, and nothing would measure the way to the peer: an exchange soon after the SA
+ * is there, and then one in a while, do.
+ */
+export const FIRST_MEASURE_MS = 1_000
+export const MEASURE_MS = 60_000
+
 /** An SA that is replaced or deleted still opens packets that were on their way. */
 export const GRACE_MS = 5_000
 

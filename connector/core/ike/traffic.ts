@@ -17,7 +17,10 @@ export class Traffic {
     this.resent++
   }
 
-  /** Only for requests that went out once: with a second try nobody knows which one was answered. */
+  /**
+   * Only for INFORMATIONAL requests that went out once: other exchanges contain the peer's arithmetic, and with a second
+   * try nobody knows which one was answered.
+   */
   roundTrip(ms: number): void {
     this.#ring[this.#count++ % RING] = ms
   }

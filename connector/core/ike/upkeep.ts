@@ -78,7 +78,7 @@ function timersOf(session: Session): Timer[] {
     add(current.usableAt, () => {})
   const { dpdIntervalMs } = session.connection.config
   if (dpdIntervalMs > 0 && current !== undefined && current.outstanding === undefined && !session.has('liveness'))
-    add(session.lastHeard + dpdIntervalMs, () => session.enqueue(new LivenessTask()))
+    add(Math.min(session.lastHeard + dpdIntervalMs, session.measureAt), () => session.enqueue(new LivenessTask()))
   if (!session.has('rekey-ike')) {
     add(session.rekeyAt, () => {
       session.rekeyAt = Number.POSITIVE_INFINITY

@@ -6,6 +6,7 @@ import { spiBytes } from '../messages.ts'
 import type { IkeSa } from '../sa.ts'
 import type { Session } from '../session.ts'
 import type { Task, TaskRequest } from '../task.ts'
+import { MEASURE_MS } from '../timing.ts'
 import { EXCHANGE, PROTOCOL } from '../wire/constants.ts'
 import type { Payload } from '../wire/types.ts'
 
@@ -79,11 +80,12 @@ export class DeleteIkeTask implements Task {
   }
 }
 
-/** An empty request: any authentic answer shows that the peer is alive. */
+/** An empty request: any authentic answer shows that the peer is alive, and how long the way is. */
 export class LivenessTask implements Task {
   readonly kind = 'liveness'
 
-  build(): TaskRequest {
+  build(sa: IkeSa, now: Instant): TaskRequest {
+    sa.session!.measureAt = now + MEASURE_MS
     return { exchange: EXCHANGE.INFORMATIONAL, payloads: [] }
   }
 
