@@ -175,7 +175,7 @@ class Connector implements ConnectorHandle {
     const machine = await (this.#options.makeIke ?? makeIke)(this.#plan, performance.now())
     const driver = drive<IkeInput, IkeEffect>(machine, {
       perform: (effect) => this.#perform(effect),
-      onError: (error, effect) => this.#warn(effect.type, error),
+      onError: (error, effect) => this.#effectFailed(error, effect),
       onFault: (error) => this.#warn('ike-fault', error),
     })
     this.#machine = machine
@@ -269,6 +269,14 @@ class Connector implements ConnectorHandle {
   #fail(failure: StartFailure): void {
     this.#failure ??= failure
     if (this.#driver !== undefined) void this.stop()
+  }
+
+  #effectFailed(error: unknown, effect: IkeEffect): void {
+    this.#warn(effect.type, error)
+    if (effect.type !== 'install-child') return
+    const { connection, id } = effect.sa
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#driver?.post({ type: 'child-refused', connection, id, reason })
   }
 
   #emit(event: ConnectorEvent): void {

@@ -125,7 +125,7 @@ describe('coming up', () => {
   })
 
   test('initiate in the configuration starts by itself; the round trip is measured', () => {
-    const pair = new Pair({ crypto: nodeCrypto, a: { initiate: true } })
+    const pair = new Pair({ crypto: nodeCrypto, a: { initiate: true, dpdIntervalMs: 10_000 } })
     pair.advance(10)
     expectUp(pair)
     const [status] = pair.a.endpoint.status(0)

@@ -27,7 +27,7 @@ import type {
   IkeInput,
   LocalPorts,
 } from './types.ts'
-import { deadlineOf, limitReached, requestIkeRekey, tick, trafficSeen } from './upkeep.ts'
+import { deadlineOf, limitReached, refusedByEngine, requestIkeRekey, tick, trafficSeen } from './upkeep.ts'
 import { EXCHANGE } from './wire/constants.ts'
 import { isDecodeError } from './wire/decode-error.ts'
 import { decodeHeader } from './wire/header.ts'
@@ -99,6 +99,7 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
       case 'rekey-ike':
       case 'rekey-child':
       case 'child-limit':
+      case 'child-refused':
       case 'child-traffic':
       case 'peer-moved': {
         const connection = this.#connections.get(input.connection)
@@ -345,6 +346,9 @@ function command(connection: Connection, input: Command, now: Instant): void {
       return
     case 'child-limit':
       for (const session of [...connection.sessions]) limitReached(session, input.spi, input.hard, now)
+      return
+    case 'child-refused':
+      for (const session of [...connection.sessions]) refusedByEngine(session, input.id, input.reason, now)
       return
     case 'child-traffic': {
       const session = sessionOf(connection, input.inboundSpi)

@@ -70,6 +70,24 @@ describe('NAT', () => {
   })
 })
 
+describe('an engine without room', () => {
+  test('the Child SA is deleted at both ends, told, and made anew after a pause', () => {
+    const pair = up(new Pair({ crypto: nodeCrypto, a: { initiate: true } }))
+    const [refused] = [...pair.a.engine.installed.values()]
+    pair.input('a', { type: 'child-refused', connection: 'peer', id: refused!.id, reason: 'the SA table is full' })
+    pair.flush()
+    expect(pair.a.engine.installed.size).toBe(0)
+    expect(pair.b.engine.installed.size).toBe(0)
+    expect(pair.a.event('failed')).toMatchObject({
+      code: 'engine-refused',
+      cause: expect.stringContaining('table is full'),
+    })
+    pair.advance(60_000)
+    expect([...pair.a.engine.installed.values()].map(({ child }) => child)).toEqual([refused!.child])
+    expect(pair.b.engine.installed.size).toBe(1)
+  })
+})
+
 describe('liveness', () => {
   test('silence leads to a check, traffic makes it needless', () => {
     const pair = up(new Pair({ crypto: nodeCrypto, a: { dpdIntervalMs: 10_000 }, b: { dpdIntervalMs: 0 } }))

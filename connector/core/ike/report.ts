@@ -32,6 +32,14 @@ export function noResponse(remote: SocketAddress, hint: Failure | undefined): Fa
   }
 }
 
+export function engineRefused(config: ChildConfig, reason: string): Failure {
+  return {
+    code: 'engine-refused',
+    cause: `The packet engine did not take the keys of child ${config.name}: ${reason}.`,
+    remedy: 'Lower the number of tunnels and children of this connector, or spread them over several.',
+  }
+}
+
 export function peerDead(remote: SocketAddress): Failure {
   return {
     code: 'peer-dead',

@@ -126,6 +126,8 @@ export type IkeInput =
   | { readonly type: 'rekey-child'; readonly connection: string; readonly child: string }
   /** The engine crossed a soft or hard limit of an outbound SA. `spi` is the outbound SPI. */
   | { readonly type: 'child-limit'; readonly connection: string; readonly spi: number; readonly hard: boolean }
+  /** The engine could not install this Child SA: it is deleted at the peer too, told, and made anew after a pause. */
+  | { readonly type: 'child-refused'; readonly connection: string; readonly id: number; readonly reason: string }
   /** ESP traffic passed on an inbound SA since the last report: liveness, and proof that the peer uses it. */
   | { readonly type: 'child-traffic'; readonly connection: string; readonly inboundSpi: number }
   /** Authentic ESP came from a new address or port (RFC 7296 section 2.23). */
@@ -216,6 +218,7 @@ export type FailureCode =
   | 'invalid-ke'
   | 'peer-refused'
   | 'protocol-error'
+  | 'engine-refused'
 
 /** A snapshot for `status`; taking it changes nothing. */
 export interface ConnectionStatus {

@@ -6,10 +6,10 @@ import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, promoteChild } from './child.ts'
 import { carrier, childByInboundSpi, openChildren, planReplacement, removeChild } from './children.ts'
 import { retransmit } from './exchange.ts'
-import { noResponse, peerDead } from './report.ts'
+import { engineRefused, noResponse, peerDead } from './report.ts'
 import type { IkeSa } from './sa.ts'
 import type { Session } from './session.ts'
-import { ChildTask, mayRekey, rekeyChild } from './tasks/create-child.ts'
+import { ChildTask, childFailed, mayRekey, rekeyChild } from './tasks/create-child.ts'
 import { deleteChild, LivenessTask } from './tasks/delete.ts'
 import { RekeyIkeTask } from './tasks/rekey-ike.ts'
 
@@ -52,6 +52,15 @@ export function limitReached(session: Session, outboundSpi: number, hard: boolea
   if (child === undefined) return
   if (hard) expire(session, child, now)
   else child.expiry.rekeyAt = Math.min(child.expiry.rekeyAt, now)
+  session.pump(now)
+}
+
+/** The engine has no room for this SA: nothing may count on it, here or at the peer. */
+export function refusedByEngine(session: Session, id: number, reason: string, now: Instant): void {
+  const child = openChildren(session).find((it) => it.id === id)
+  if (child === undefined) return
+  deleteChild(session, child, reason)
+  childFailed(session, child.config, engineRefused(child.config, reason), now)
   session.pump(now)
 }
 
