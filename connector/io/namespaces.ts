@@ -3,12 +3,15 @@
  *
  * A namespace lives as long as its holder process, and the holder lives as long as the pipe from this process, so a
  * killed owner leaves no namespace. Each namespace has its own mount namespace with an empty, writable `/run`.
- * Processes started here carry ISTHMUS_WORLD in their environment: the next world ends those whose owner is gone.
+ * The kernel ends a process started here when its owner ends. What that process started in turn carries
+ * ISTHMUS_WORLD in its environment: the next world ends those whose owner is gone.
  */
 import { type ChildProcess, execFile, execFileSync, spawn as spawnChild } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 const MARKER = 'ISTHMUS_WORLD'
+/** Behind nsenter: entering a user namespace changes credentials, and that forgets the parent-death signal. */
+const DIES_WITH_OWNER = ['setpriv', '--pdeathsig', 'KILL', '--']
 
 /** An argument vector, or a line for `sh -c`. */
 export type Command = readonly string[] | string
@@ -117,7 +120,8 @@ class NamespaceWorld implements World {
       'mount -t tmpfs tmpfs /run && mkdir -p /run/lock && ip link set lo up && echo ready && exec cat >/dev/null'
     const start = root === undefined ? unshareArguments() : [...enter(root), 'unshare', '-nm']
     const [program, ...args] = [...start, 'sh', '-c', script]
-    const holder = spawnChild(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env: environment() })
+    // Detached: an interrupt from the terminal must not take the namespace away under those who say goodbye in it.
+    const holder = spawnChild(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env: environment(), detached: true })
     this.#holders.set(name, holder)
     await holderReady(name, holder)
   }
@@ -179,7 +183,7 @@ class NamespaceWorld implements World {
     await Promise.all([...this.#spawned].map((spawned) => spawned.stop()))
     process.removeListener('exit', this.#onExit)
     for (const holder of this.#holders.values()) {
-      if (holder.exitCode !== null) continue
+      if (holder.exitCode !== null || holder.signalCode !== null) continue
       const gone = new Promise((resolve) => holder.once('exit', resolve))
       holder.kill('SIGKILL')
       await gone
@@ -194,7 +198,7 @@ class NamespaceWorld implements World {
 
   #vector(ns: string, command: Command): [string, ...string[]] {
     const vector = typeof command === 'string' ? ['sh', '-c', command] : command
-    return [...enter(this.#holder(ns)), ...vector] as [string, ...string[]]
+    return [...enter(this.#holder(ns)), ...DIES_WITH_OWNER, ...vector] as [string, ...string[]]
   }
 
   #killAll(): void {
