@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { controlClient } from '../../connector/ops/client.ts'
 import type { ConnectorStatus, TunnelStatus } from '../../protocol/status.ts'
 import type { Spawned, World } from '../system/netns.ts'
-import { until } from './strongswan.ts'
+import { until } from '../system/until.ts'
 
 const MAIN = join(import.meta.dirname, '../../connector/main.ts')
 

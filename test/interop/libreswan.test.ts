@@ -4,11 +4,11 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { skipWithoutNamespaces } from '../system/netns.ts'
+import { until } from '../system/until.ts'
 import { type Isthmus, startIsthmus } from './isthmus.ts'
 import { CONNECTION, type Libreswan, startLibreswan } from './libreswan.ts'
 import { createLab, isthmusOptions, type Lab, OUTER4, SECRET } from './pair.ts'
 import { skipWithoutPeers } from './peers.ts'
-import { until } from './strongswan.ts'
 
 const what = 'interop with libreswan'
 const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'libreswan')

@@ -5,8 +5,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { World } from '../system/netns.ts'
+import { until } from '../system/until.ts'
 import { findPeer } from './peers.ts'
-import { until } from './strongswan.ts'
 
 export interface LibreswanOptions {
   readonly local: string

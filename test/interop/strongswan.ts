@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Spawned, World } from '../system/netns.ts'
+import { until } from '../system/until.ts'
 
 export interface StrongSwanChild {
   readonly name: string
@@ -137,14 +138,4 @@ function childSection(child: StrongSwanChild): string {
         life_time = ${rekey * 2 + 10}s
         rand_time = 0
       }`
-}
-
-/** Polls a condition every 50 ms, for at most `limitMs`. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, limitMs = 20_000): Promise<void> {
-  const deadline = performance.now() + limitMs
-  for (;;) {
-    if (await holds()) return
-    if (performance.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { KeyLogEntry } from '../../connector/core/ike/types.ts'
 import { skipWithoutNamespaces } from '../system/netns.ts'
+import { until } from '../system/until.ts'
 import { type Isthmus, readKeyLog, startIsthmus } from './isthmus.ts'
 import { createLab, flowBetween, INNER4, isthmusOptions, type Lab, mirrored, type PairOptions, vethOf } from './pair.ts'
 import { skipWithoutPeers } from './peers.ts'
-import { until } from './strongswan.ts'
 
 const what = 'decryption by tshark'
 const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'tshark', 'tcpdump')

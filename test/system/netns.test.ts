@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createWorld, skipWithoutNamespaces, type World } from './netns.ts'
+import { ping } from './ping.ts'
+import { until } from './until.ts'
 
 describe.skipIf(skipWithoutNamespaces('the namespace helper'))('worlds of namespaces', () => {
   let world: World | undefined
@@ -17,8 +19,9 @@ describe.skipIf(skipWithoutNamespaces('the namespace helper'))('worlds of namesp
         ['192.0.2.2/24', '2001:db8::2/64'],
       ],
     })
-    expect((await world.exec('a', ['ping', '-c1', '-W2', '192.0.2.2'])).stdout).toContain('1 received')
-    expect((await world.exec('b', ['ping', '-c1', '-W2', '2001:db8::1'])).stdout).toContain('1 received')
+    const once = { count: 1, intervalMs: 100 }
+    expect(await ping(world, 'a', '192.0.2.2', once)).toMatchObject({ sent: 1, received: 1 })
+    expect(await ping(world, 'b', '2001:db8::1', once)).toMatchObject({ sent: 1, received: 1 })
     const failed = await world.exec('a', 'echo out; exit 3', { check: false })
     expect(failed).toMatchObject({ code: 3, stdout: 'out\n' })
     await expect(world.exec('a', ['false'])).rejects.toThrow('in a: false')
@@ -38,18 +41,22 @@ describe.skipIf(skipWithoutNamespaces('the namespace helper'))('worlds of namesp
       const { createWorld } = await import(${JSON.stringify(new URL('./netns.ts', import.meta.url).href)})
       const world = await createWorld()
       await world.ns('a')
-      console.log('pid ' + world.spawn('a', ['sleep', '100']).pid)`
+      const child = world.spawn('a', ['sleep', '100'])
+      const grandchild = world.spawn('a', 'sleep 100 & echo pid $!; wait')
+      const [, pid] = await grandchild.waitFor(/pid (\\d+)/)
+      console.log('pids ' + child.pid + ' ' + pid)`
     const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const [line] = (await once(owner.stdout, 'data')) as [Buffer]
-    const left = Number(line.toString().match(/pid (\d+)/)?.[1])
-    expect(() => process.kill(left, 0)).not.toThrow()
+    const [child, grandchild] = line.toString().match(/\d+/g)!.map(Number) as [number, number]
+    expect([alive(child), alive(grandchild)]).toEqual([true, true])
     owner.kill('SIGKILL')
     await once(owner, 'exit')
+    await until('its process to end with it', () => !alive(child))
+    expect(alive(grandchild)).toBe(true)
     world = await createWorld()
-    for (let tries = 0; tries < 100 && alive(left); tries++) await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(alive(left)).toBe(false)
+    await until('the next world to end the rest', () => !alive(grandchild))
   })
 })
 

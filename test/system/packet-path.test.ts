@@ -1,8 +1,11 @@
 /** The packet path in real namespaces, with fixed keys in place of IKE: device, sockets, routes, engine, clean-up. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT } from '../../connector/handle.ts'
-import { skipWithoutNamespaces, type World } from './netns.ts'
-import { createPair, type Pair, type Shape, statusOf } from './pair.ts'
+import type { ConnectorStatus, Traffic } from '../../protocol/status.ts'
+import { type Spawned, skipWithoutNamespaces, type World } from './netns.ts'
+import { createPair, type Pair, type Shape, statusOf, statusWhen } from './pair.ts'
+import { ping } from './ping.ts'
+import { until } from './until.ts'
 
 const PLAIN: Shape = { suite: 'aes-128-gcm', encapsulation: 'udp', engine: 'wasm', outer: '4' }
 
@@ -24,19 +27,17 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
   ]
   it.each(shapes)('carries IPv4 and IPv6: $suite in $encapsulation over IPv$outer, engine $engine', async (shape) => {
     const ends = await pair.start(shape)
-    const ping = ['ping', '-c', '20', '-i', '0.02', '-W', '2', '-q']
-    expect((await world.exec('a', [...ping, '10.8.2.1'])).stdout).toContain('20 received')
-    expect((await world.exec('b', [...ping, 'fd00:8:1::1'])).stdout).toContain('20 received')
-    expect((await world.exec('a', [...ping, '-s', '3000', '10.8.2.1'])).stdout).toContain('20 received')
+    const options = { count: 20, intervalMs: 20 }
+    const all = { sent: 20, received: 20 }
+    expect(await ping(world, 'a', '10.8.2.1', options)).toMatchObject(all)
+    expect(await ping(world, 'b', 'fd00:8:1::1', options)).toMatchObject(all)
+    expect(await ping(world, 'a', '10.8.2.1', { ...options, payloadBytes: 3000 })).toMatchObject(all)
     await pair.transfer(8)
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    const [left, right] = [await statusOf(ends[0]), await statusOf(ends[1])]
+    const [left, right] = await settled(ends, 8 << 20)
     expect(left.engine.kind).toBe(shape.engine === 'node' ? 'node' : 'wasm')
     expect(left.drops).toEqual({})
     expect(right.drops).toEqual({})
     expect(left.tunnels[0]!.encapsulation).toBe(shape.encapsulation)
-    expect(right.tunnels[0]!.traffic.outBytes).toBeGreaterThan(8 << 20)
-    expect(left.tunnels[0]!.traffic.inPackets).toBe(right.tunnels[0]!.traffic.outPackets)
     for (const end of ends) {
       await end.stop()
       expect(await end.exited).toBe(0)
@@ -52,33 +53,36 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
       await world.exec('a', 'ip link set to-b mtu 1300')
       await world.exec('b', 'ip link set to-a mtu 1300')
       await pair.transfer(4)
-      expect((await world.exec('a', 'ping -c 10 -i 0.02 -W 2 -q -s 1372 10.8.2.1')).stdout).toContain('10 received')
-      await new Promise((resolve) => setTimeout(resolve, 1100))
-      expect((await statusOf(ends[1])).drops).toEqual({})
+      const wide = await ping(world, 'a', '10.8.2.1', { count: 10, intervalMs: 20, payloadBytes: 1372 })
+      expect(wide).toMatchObject({ sent: 10, received: 10 })
+      const [left, right] = await settled(ends, 4 << 20)
+      expect(left.drops).toEqual({})
+      expect(right.drops).toEqual({})
     },
   )
 
   it('loses nothing when Child SAs are replaced under traffic', async () => {
     const ends = await pair.start({ ...PLAIN, rekeyMs: 400 })
-    const ping = 'ping -c 2000 -i 0.002 -W 2 -q'
+    const options = { count: 2000, intervalMs: 2 }
     const [forth, back] = await Promise.all([
-      world.exec('a', `${ping} 10.8.2.1`),
-      world.exec('b', `${ping} fd00:8:1::1`),
+      ping(world, 'a', '10.8.2.1', options),
+      ping(world, 'b', 'fd00:8:1::1', options),
     ])
-    expect(forth.stdout).toContain('2000 received')
-    expect(back.stdout).toContain('2000 received')
-    expect((await statusOf(ends[0])).drops).toEqual({})
+    expect(forth).toMatchObject({ sent: 2000, received: 2000 })
+    expect(back).toMatchObject({ sent: 2000, received: 2000 })
+    const [left, right] = await settled(ends, 2 * 2000 * 84)
+    expect(left.drops).toEqual({})
+    expect(right.drops).toEqual({})
   })
 
   it('sends nothing in the clear while there is no Child SA', async () => {
     const [end] = await pair.start({ ...PLAIN, suite: 'none' })
     // A way out that a leak would find, and somebody there to answer.
     await world.exec('a', 'ip route add default via 192.0.2.2')
-    await world.exec('b', 'ip addr add 10.8.2.9/32 dev lo; sysctl -qw net.ipv4.ip_forward=1')
-    const ping = await world.exec('a', 'ping -c 3 -i 0.1 -W 1 10.8.2.9', { check: false })
-    expect(ping.stdout).toContain('0 received')
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    expect((await statusOf(end)).drops.no_sa).toBeGreaterThanOrEqual(3)
+    await world.exec('b', 'ip addr add 10.8.2.9/32 dev lo; echo 1 > /proc/sys/net/ipv4/ip_forward')
+    const leaked = await ping(world, 'a', '10.8.2.9', { count: 3, intervalMs: 100, timeoutMs: 1000 })
+    expect(leaked).toMatchObject({ sent: 3, received: 0 })
+    await statusWhen(end, ({ drops }) => (drops.no_sa ?? 0) >= 3)
   })
 
   it('leaves nothing after SIGKILL that the next start does not clean', async () => {
@@ -92,7 +96,9 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
     const [, count] = await again.waitFor(/"routes-cleaned","count":(\d+)/)
     expect(Number(count)).toBe(2)
     await again.waitFor(/^ready$/m)
-    expect((await world.exec('a', 'ping -c 3 -i 0.1 -W 2 10.8.2.1')).stdout).toContain('received')
+    const routes = await world.exec('a', 'ip route show proto 151')
+    expect(routes.stdout.trim().split('\n')).toHaveLength(1)
+    expect(routes.stdout).toContain('10.8.2.0/24 dev isthmus0')
     await again.stop()
     const third = world.spawn('a', pair.vector(0, PLAIN))
     await third.waitFor(/^ready$/m)
@@ -138,8 +144,20 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
   it('ends with a clear failure when its device is taken away', async () => {
     const [end] = await pair.start(PLAIN)
     await world.exec('a', 'ip link del isthmus0')
-    await world.exec('a', 'ping -c 1 -W 1 10.8.2.1', { check: false })
+    await ping(world, 'a', '10.8.2.1', { count: 1, intervalMs: 100, timeoutMs: 100 })
     expect(await end.exited).toBe(EXIT.failed)
     expect(end.output()).toContain('the TUN device is gone')
   })
 })
+
+/** Both ends' status once it holds all traffic: at least so many bytes from right to left, and equal counts. */
+async function settled(ends: readonly [Spawned, Spawned], bytes: number): Promise<[ConnectorStatus, ConnectorStatus]> {
+  let both: [ConnectorStatus, ConnectorStatus] | undefined
+  await until('both ends to have counted all traffic', async () => {
+    both = [await statusOf(ends[0]), await statusOf(ends[1])]
+    const [left, right] = both.map((status) => status.tunnels[0]!.traffic) as [Traffic, Traffic]
+    const isEqual = left.inPackets === right.outPackets && right.inPackets === left.outPackets
+    return right.outBytes >= bytes && isEqual
+  })
+  return both!
+}

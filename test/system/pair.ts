@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { createWorld, type Spawned, type World } from './netns.ts'
+import { until } from './until.ts'
 
 const END = join(import.meta.dirname, 'end.ts')
-const STATUS_TRIES = 200
-const STATUS_PAUSE_MS = 20
 
 /** The arguments of `end.ts`. */
 export interface Shape {
@@ -93,13 +92,31 @@ export async function createPair(): Promise<Pair> {
 export async function statusOf(end: Spawned): Promise<ConnectorStatus> {
   const before = end.output().length
   process.kill(end.pid, 'SIGUSR2')
-  for (let i = 0; i < STATUS_TRIES; i++) {
-    const text = end
+  let text: string | undefined
+  await until(`a status of\n${end.output()}`, () => {
+    text = end
       .output()
       .slice(before)
       .match(/^status (.+)\n/m)?.[1]
-    if (text !== undefined) return JSON.parse(text) as ConnectorStatus
-    await new Promise((resolve) => setTimeout(resolve, STATUS_PAUSE_MS))
-  }
-  throw new Error(`no status:\n${end.output()}`)
+    return text !== undefined
+  })
+  return JSON.parse(text!) as ConnectorStatus
+}
+
+/** Its status as soon as that holds; counters follow the traffic by up to a second. */
+export async function statusWhen(
+  end: Spawned,
+  holds: (status: ConnectorStatus) => boolean,
+  limitMs?: number,
+): Promise<ConnectorStatus> {
+  let status: ConnectorStatus | undefined
+  await until(
+    'a status that holds what is expected',
+    async () => {
+      status = await statusOf(end)
+      return holds(status)
+    },
+    limitMs,
+  )
+  return status!
 }
