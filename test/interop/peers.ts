@@ -4,16 +4,15 @@ import { delimiter, join } from 'node:path'
 
 const UNPACKED = process.env.ISTHMUS_PEERS ?? '/opt/isthmus-peers'
 
-export type PeerName = 'strongswan' | 'libreswan' | 'tshark' | 'nftables' | 'wireguard-go' | 'iperf3' | 'tcpdump'
+export type PeerName = 'strongswan' | 'libreswan' | 'tshark' | 'nftables' | 'wireguard-go' | 'iperf3'
 
 const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   strongswan: () => program('charon-systemd', 'swanctl'),
   libreswan: () => file(join(UNPACKED, 'libreswan/usr/libexec/ipsec/pluto')),
-  tshark: () => program('tshark'),
+  tshark: () => program('tshark', 'dumpcap'),
   nftables: () => program('nft'),
   'wireguard-go': () => file(join(UNPACKED, 'wireguard-go/usr/bin/wireguard-go')),
   iperf3: () => program('iperf3'),
-  tcpdump: () => program('tcpdump'),
 }
 
 /** Path of the peer's main program, or undefined when it is not installed. */

@@ -10,7 +10,7 @@ import { createLab, flowBetween, INNER4, isthmusOptions, type Lab, mirrored, typ
 import { skipWithoutPeers } from './peers.ts'
 
 const what = 'decryption by tshark'
-const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'tshark', 'tcpdump')
+const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'tshark')
 
 /** Two flows of a second with 100 packets each way, each in a frame with its record header. */
 const PACKETS = 400
@@ -56,18 +56,10 @@ async function captureTunnel(options: PairOptions): Promise<{ us: Isthmus; captu
   for (const ns of ['us', 'them']) {
     await lab.world.exec(ns, ['ethtool', '-K', await vethOf(lab, ns), 'tx-udp-segmentation', 'off'])
   }
-  const recorder = lab.world.spawn('us', [
-    'tcpdump',
-    '-i',
-    await vethOf(lab, 'us'),
-    '-U',
-    '-Z',
-    'root',
-    '-w',
-    capture,
-    'udp',
-  ])
-  await recorder.waitFor(/listening on/)
+  // Not tcpdump: it changes its groups, which a user namespace of an ordinary user forbids.
+  const device = await vethOf(lab, 'us')
+  const recorder = lab.world.spawn('us', ['dumpcap', '-i', device, '-f', 'udp', '-P', '-w', capture])
+  await recorder.waitFor(/^File: /m)
   const ours = isthmusOptions(options)
   await startIsthmus(lab.world, 'them', lab.directory, mirrored(ours))
   const us = await startIsthmus(lab.world, 'us', lab.directory, ours)
