@@ -62,7 +62,7 @@ describe.skipIf(skipWithoutNamespaces('the packet path'))('the packet path', () 
   )
 
   it('loses nothing when Child SAs are replaced under traffic', async () => {
-    const ends = await pair.start({ ...PLAIN, rekeyMs: 400 })
+    const ends = await pair.start({ ...PLAIN, rekeyMs: 800 })
     const options = { count: 2000, intervalMs: 2 }
     const [forth, back] = await Promise.all([
       ping(world, 'a', '10.8.2.1', options),

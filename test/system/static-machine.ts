@@ -11,24 +11,32 @@ export interface StaticOptions {
   /** Absent: no Child SA at all. */
   readonly suite: ChildSaSpec['suite'] | undefined
   readonly encapsulation: 'udp' | 'esp'
-  /** Makes the children again with new keys, and moves over, every so many milliseconds. */
+  /**
+   * Makes the children again with new keys, and moves over, every so many milliseconds. Both ends do so by the time
+   * of day, so that a slow start of one does not put them out of step.
+   */
   readonly rekeyMs?: number
 }
 
+/** Generations go round here, so that SPIs and identifiers stay small. */
+const GENERATIONS = 1 << 20
 const KEY_BYTES = { 'aes-128-gcm': 16, 'aes-256-gcm': 32, 'chacha20-poly1305': 32 } as const
 
 export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start: number): IkeMachine {
   const effects: IkeEffect[] = []
   const connection = plan.connections[0]!.ike
   const inputs: IkeInput[] = []
-  let generation = 0
-  let rekeyAt: number | undefined = options.rekeyMs === undefined ? undefined : start + options.rekeyMs
+  // In the first half of a period one generation is there, in the second half also the next.
+  const half = (options.rekeyMs ?? 0) / 2
+  let slot = half === 0 ? 0 : Math.floor((performance.timeOrigin + start) / half)
+  let rekeyAt: number | undefined = half === 0 ? undefined : (slot + 1) * half - performance.timeOrigin
+  const generationAt = (instant: number): number => Math.floor(instant / 2) % GENERATIONS
   const install = (number: number): void => {
     const { suite } = options
     if (suite === undefined) return
     const keys = (side: number) => ({
       spi: 0x1000 + number * 2 + side,
-      key: new Uint8Array(KEY_BYTES[suite]).fill(1 + number * 2 + side),
+      key: new Uint8Array(KEY_BYTES[suite]).fill((1 + number * 2 + side) % 256),
       salt: new Uint8Array(4).fill(200 + side),
     })
     const child = connection.children[0]!
@@ -51,23 +59,23 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
     }
     effects.push({ type: 'install-child', sa })
   }
-  install(0)
-  if (options.suite !== undefined) effects.push({ type: 'promote-child', id: 0 })
+  install(generationAt(slot))
+  if (options.suite !== undefined) effects.push({ type: 'promote-child', id: generationAt(slot) })
+  if (slot % 2 === 1) install(generationAt(slot + 1))
   return {
     handle(input, now) {
       inputs.push(input as IkeInput)
       if (input.type === 'shutdown') effects.push({ type: 'stopped' })
       if (rekeyAt === undefined || now < rekeyAt) return
+      slot++
+      rekeyAt += half
       // Both ends have the inbound half of the next generation before either sends on it: half a period later.
-      if (generation % 2 === 0) install(generation / 2 + 1)
+      if (slot % 2 === 1) install(generationAt(slot + 1))
       else {
-        const id = (generation + 1) / 2
-        effects.push({ type: 'promote-child', id })
+        effects.push({ type: 'promote-child', id: generationAt(slot) })
         // The other end may still send on the one before.
-        if (id >= 2) effects.push({ type: 'remove-child', id: id - 2 })
+        effects.push({ type: 'remove-child', id: generationAt(slot - 4) })
       }
-      generation++
-      rekeyAt += options.rekeyMs! / 2
     },
     poll: () => effects.shift(),
     deadline: () => rekeyAt,
