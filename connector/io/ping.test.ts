@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { address } from '../../protocol/net.ts'
+import type { StartFailure } from '../handle.ts'
 import { pingHost } from './ping.ts'
 import { buildEcho, parseEcho, Tally } from './ping-echo.ts'
 
@@ -55,7 +56,22 @@ describe('the tally', () => {
   })
 })
 
-describe.runIf(process.platform === 'linux')('pingHost', () => {
+/** Without CAP_NET_RAW and outside net.ipv4.ping_group_range nobody may ping: then this tells so. */
+const refusal = await pingHost(address('127.0.0.1'), { count: 1 }).then(
+  () => undefined,
+  (error: StartFailure) => error,
+)
+
+it.skipIf(refusal === undefined)('says what is missing where nobody may ping', () => {
+  if (process.env.CI === 'true') throw refusal
+  process.stderr.write(`skipped: pingHost: ${refusal!.message} ${refusal!.remedy}\n`)
+  expect(refusal).toMatchObject({
+    code: expect.stringMatching(/^(ping-permission|platform)$/),
+    remedy: expect.stringMatching(/./),
+  })
+})
+
+describe.skipIf(refusal !== undefined)('pingHost', () => {
   it('reaches loopback at a thousand a second', async () => {
     const replies: number[] = []
     const started = performance.now()
