@@ -62,16 +62,16 @@ const refusal = await pingHost(address('127.0.0.1'), { count: 1 }).then(
   (error: StartFailure) => error,
 )
 
-it.skipIf(refusal === undefined)('says what is missing where nobody may ping', () => {
-  if (process.env.CI === 'true') throw refusal
-  process.stderr.write(`skipped: pingHost: ${refusal!.message} ${refusal!.remedy}\n`)
-  expect(refusal).toMatchObject({
-    code: expect.stringMatching(/^(ping-permission|platform)$/),
-    remedy: expect.stringMatching(/./),
+if (refusal !== undefined) {
+  it('says what is missing where nobody may ping', () => {
+    if (process.env.CI === 'true') throw refusal
+    process.stderr.write(`skipped: pingHost: ${refusal.message} ${refusal.remedy}\n`)
+    expect(refusal.code).toMatch(/^(ping-permission|platform)$/)
+    expect(refusal.remedy).not.toBe('')
   })
-})
+}
 
-describe.skipIf(refusal !== undefined)('pingHost', () => {
+describe.runIf(refusal === undefined)('pingHost', () => {
   it('reaches loopback at a thousand a second', async () => {
     const replies: number[] = []
     const started = performance.now()
