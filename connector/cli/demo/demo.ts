@@ -2,15 +2,21 @@
  * `isthmus demo`: two sites in network namespaces, joined, tried and shown. Everything it makes lives in
  * namespaces held by child processes and in one temporary folder, so that nothing is left when it ends.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { EXIT } from '../../handle.ts'
-import { createWorld, namespacesMissing, type World } from '../../io/namespaces.ts'
+import { createWorld, namespacesMissing, type Spawned, type World } from '../../io/namespaces.ts'
 import { showLive } from './live.ts'
 import { type DemoResult, emptyResult, faultsOf } from './result.ts'
 import { layOutSites, type Site, type Sites, startGateway } from './sites.ts'
-import { measureDownload, measureEstablishment, measurePing, measureRekeys, type RunningSites } from './trials.ts'
+import { makeFolder, watchLauncher } from './traces.ts'
+import {
+  measureDownload,
+  measureEstablishment,
+  measurePing,
+  measureRekeys,
+  type RunningSites,
+  untilAnswering,
+} from './trials.ts'
 
 export interface DemoArguments {
   /** Try everything once and exit, instead of showing the live view. */
@@ -18,32 +24,41 @@ export interface DemoArguments {
   readonly json: boolean
 }
 
-/** Returns the exit code: 0 only if every trial held. */
-export async function runDemo(args: DemoArguments): Promise<number> {
-  const missing = namespacesMissing()
-  if (missing !== undefined) return refuse(args, missing)
-  const directory = mkdtempSync(join(tmpdir(), 'isthmus-demo-'))
-  const interrupt = new AbortController()
-  const onSignal = (): void => interrupt.abort()
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-  let world: World | undefined
-  try {
-    world = await createWorld()
-    return await playIn(world, directory, args, interrupt.signal)
-  } catch (error) {
-    if (interrupt.signal.aborted) return 130
-    return finish(args, {
-      ...emptyResult(),
-      error: { cause: error instanceof Error ? error.message : String(error), remedy: 'Run `npx isthmus doctor`.' },
-    })
-  } finally {
-    await world?.close()
-    rmSync(directory, { recursive: true, force: true })
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-  }
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const INTERRUPTED = {
+  cause: 'The demo was interrupted before it had tried everything.',
+  remedy: 'Run it again and let it go on to the view of both ends.',
 }
 
-async function playIn(world: World, directory: string, args: DemoArguments, signal: AbortSignal): Promise<number> {
+/** Returns the exit code: 0 only if every trial held, and nothing is left. */
+export async function runDemo(args: DemoArguments): Promise<number> {
+  const missing = namespacesMissing()
+  if (missing !== undefined) return finish(args, refusal(missing))
+  const directory = makeFolder()
+  const removeFolder = (): void => rmSync(directory, { recursive: true, force: true })
+  const interrupt = new AbortController()
+  const onSignal = (): void => interrupt.abort()
+  const unwatch = watchLauncher(onSignal)
+  process.once('exit', removeFolder)
+  for (const signal of SIGNALS) process.on(signal, onSignal)
+  let world: World | undefined
+  let result: DemoResult
+  try {
+    world = await createWorld()
+    result = await playIn(world, directory, args, interrupt.signal)
+  } catch (error) {
+    result = { ...emptyResult(), error: interrupt.signal.aborted ? INTERRUPTED : unforeseen(error) }
+  } finally {
+    await world?.close()
+    removeFolder()
+    unwatch()
+    process.off('exit', removeFolder)
+    for (const signal of SIGNALS) process.off(signal, onSignal)
+  }
+  return finish(args, result)
+}
+
+async function playIn(world: World, directory: string, args: DemoArguments, signal: AbortSignal): Promise<DemoResult> {
   say('Two sites, each a gateway and a host, in network namespaces of their own:')
   say('  host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10\n')
   const sites = await layOutSites(world, directory)
@@ -51,19 +66,24 @@ async function playIn(world: World, directory: string, args: DemoArguments, sign
     world,
     sites,
     // The responder first, so that the initiator's first datagram finds it.
-    gateways: { branch: await startReady(world, sites.branch), hq: await startReady(world, sites.hq) },
+    gateways: { branch: await startReady(world, sites.branch, signal), hq: await startReady(world, sites.hq, signal) },
     signal,
   }
   const result = await tryEverything(running)
-  const code = args.once || args.json ? finish(args, result) : await showAndWait(running, result)
-  for (const gateway of Object.values(running.gateways)) gateway.child.kill('SIGTERM')
-  await Promise.all(Object.values(running.gateways).map((gateway) => gateway.exited))
-  return code
+  if (result.ok && !args.once && !args.json) await showLive(running, signal)
+  const gateways = Object.entries(running.gateways)
+  for (const [, gateway] of gateways) gateway.child.kill('SIGTERM')
+  for (const [name, gateway] of gateways) {
+    const code = await gateway.exited
+    if (code !== EXIT.ok) throw new Error(`The connector of ${name} did not stop in good order (${code}).`)
+  }
+  return result
 }
 
-async function startReady(world: World, site: Site) {
+async function startReady(world: World, site: Site, signal: AbortSignal): Promise<Spawned> {
   const gateway = startGateway(world, site)
   await gateway.waitFor(/"event":"started"/)
+  await untilAnswering(site, signal)
   return gateway
 }
 
@@ -89,29 +109,28 @@ async function tryEverything(running: RunningSites): Promise<DemoResult> {
   return result
 }
 
-async function showAndWait(running: RunningSites, result: DemoResult): Promise<number> {
-  if (!result.ok) return finish({ once: true, json: false }, result)
-  await showLive(running, running.signal)
-  say('\nDone: both connectors stopped, namespaces and files gone.')
-  return EXIT.ok
-}
-
 function finish(args: DemoArguments, result: DemoResult): number {
   if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
-  else if (result.ok) say(`All held. Next: write your own isthmus.yaml (docs/config.md) and run \`npx isthmus up\`.`)
+  else if (result.ok && args.once)
+    say('All held. Next: write your own isthmus.yaml (docs/config.md) and run `npx isthmus up`.')
+  else if (result.ok) say('Done: both connectors stopped, namespaces and files gone.')
   if (result.error !== undefined) say(`${result.error.cause}\n${result.error.remedy}`)
   return result.ok ? EXIT.ok : EXIT.failed
 }
 
-function refuse(args: DemoArguments, reason: string): number {
-  return finish(args, {
+function refusal(reason: string): DemoResult {
+  return {
     ...emptyResult(),
     error: {
       cause: `The demo cannot make network namespaces: ${reason}.`,
       remedy:
         'Run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0), with /dev/net/tun present.',
     },
-  })
+  }
+}
+
+function unforeseen(error: unknown): NonNullable<DemoResult['error']> {
+  return { cause: error instanceof Error ? error.message : String(error), remedy: 'Run `npx isthmus doctor`.' }
 }
 
 /** People read stderr; stdout carries only what programs read. */

@@ -14,11 +14,27 @@ export interface RunningSites {
 }
 
 const ESTABLISH_DEADLINE_MS = 20_000
+const ANSWER_DEADLINE_MS = 5000
+const LOG_DEADLINE_MS = 2000
 const DOWNLOAD_BYTES = 32 << 20
 const HTTP_PORT = 8080
 
 export function statusOf(site: Site): Promise<ConnectorStatus> {
   return controlClient(site.controlSocket).status()
+}
+
+/** Resolves when the connector answers on its control socket, which opens shortly after it says `started`. */
+export async function untilAnswering(site: Site, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + ANSWER_DEADLINE_MS
+  for (;;) {
+    try {
+      await statusOf(site)
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+    }
+    await pause(20, signal)
+  }
 }
 
 /** Waits until both ends say `up`; the time is the initiator's own, from its log. */
@@ -30,6 +46,8 @@ export async function measureEstablishment(running: RunningSites): Promise<{ est
     const tunnel = left.tunnels[0]
     if (tunnel?.state === 'up' && right.tunnels[0]?.state === 'up') {
       const child = tunnel.children[0]?.suite ?? 'unknown'
+      // The status may be faster than the log. Without the line, the sentence below says so better than a timeout.
+      await running.gateways.hq.waitFor(/"event":"child-established"/, LOG_DEADLINE_MS).catch(() => undefined)
       return { establishMs: establishedAfter(running.gateways.hq.output()), suite: `${tunnel.suite} / ESP ${child}` }
     }
     if (performance.now() > deadline) {
@@ -44,20 +62,37 @@ function problemOf(status: ConnectorStatus): string {
   return error === undefined ? `state ${status.tunnels[0]?.state}` : `${error.cause} ${error.remedy}`
 }
 
-/** Milliseconds between the log lines of `initiating` and `child-established`. */
-function establishedAfter(log: string): number {
-  const times = new Map<string, number>()
+/**
+ * Milliseconds from the first log line `initiating` to the first `child-established`, to a tenth. Throws with a
+ * sentence for people when the log has no such pair.
+ */
+export function establishedAfter(log: string): number {
+  const times = new Map<unknown, number>()
   for (const line of log.split('\n')) {
-    const match = line.match(/"time":(?:"([^"]+)"|(\d+(?:\.\d+)?)).*"event":"(initiating|child-established)"/)
-    if (match === null || times.has(match[3]!)) continue
-    times.set(match[3]!, match[1] === undefined ? Number(match[2]) : Date.parse(match[1]))
+    const entry = parseLine(line)
+    if (entry === undefined || times.has(entry.event)) continue
+    times.set(entry.event, typeof entry.time === 'string' ? Date.parse(entry.time) : Number(entry.time))
   }
-  return (times.get('child-established') ?? Number.NaN) - (times.get('initiating') ?? Number.NaN)
+  const [begin, end] = [times.get('initiating'), times.get('child-established')]
+  const elapsed = begin === undefined || end === undefined ? Number.NaN : end - begin
+  if (elapsed >= 0) return round(elapsed, 1)
+  throw new Error(
+    'The tunnel is up, but the log of hq does not tell how long that took: it lacks a line "initiating" followed by "child-established".',
+  )
+}
+
+function parseLine(line: string): { event?: unknown; time?: unknown } | undefined {
+  if (!line.startsWith('{')) return undefined
+  try {
+    return JSON.parse(line) as { event?: unknown; time?: unknown }
+  } catch {
+    return undefined
+  }
 }
 
 export async function measurePing(running: RunningSites): Promise<NonNullable<DemoResult['ping']>> {
   const { sent, received, rttMs } = await ping(running, 100, 10)
-  return { sent, received, rttMs: rttMs === undefined ? null : { p50: rttMs.p50, p99: rttMs.p99 } }
+  return { sent, received, rttMs: rttMs === undefined ? null : { p50: round(rttMs.p50, 3), p99: round(rttMs.p99, 3) } }
 }
 
 async function ping(running: RunningSites, count: number, intervalMs: number): Promise<PingSummary> {
@@ -74,7 +109,7 @@ export async function measureDownload(running: RunningSites): Promise<NonNullabl
     const got = await lastLine<{ bytes: number; sha256: string; seconds: number }>(
       startProbe(running.world, hq, 'download', url),
     )
-    return { bytes: got.bytes, sha256Match: got.sha256 === sha256, mbps: (got.bytes * 8) / got.seconds / 1e6 }
+    return { bytes: got.bytes, sha256Match: got.sha256 === sha256, mbps: round((got.bytes * 8) / got.seconds / 1e6, 1) }
   } finally {
     await server.stop()
   }
@@ -85,6 +120,8 @@ export async function measureRekeys(running: RunningSites): Promise<NonNullable<
   const { hq, branch } = running.sites
   const before = await rekeyCount(hq)
   const pings = ping(running, 400, 10)
+  // Should a rekey fail or the demo be interrupted, that is the reason to tell, not the end of the pings.
+  pings.catch(() => undefined)
   for (const [site, peer, ike] of [
     [hq, branch, false],
     [branch, hq, true],
@@ -102,6 +139,10 @@ async function rekeyCount(site: Site): Promise<number> {
   const tunnel = (await statusOf(site)).tunnels[0]
   if (tunnel === undefined) return 0
   return tunnel.ikeRekeys + tunnel.children.reduce((sum, child) => sum + child.rekeys, 0)
+}
+
+function round(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals))
 }
 
 async function lastLine<Value>(probe: Spawned): Promise<Value> {
