@@ -35,9 +35,37 @@ export interface Isthmus {
   log(): string
   readonly process: Spawned
   readonly keyLog: string
+  readonly paths: Paths
   /** SIGKILL: nobody says goodbye. */
   kill(): Promise<void>
   stop(): Promise<void>
+}
+
+export interface Paths {
+  readonly config: string
+  readonly secret: string
+  readonly socket: string
+  readonly keyLog: string
+}
+
+/** The configuration file with its secret, in a folder of this namespace within `directory`. */
+export function writeConfiguration(ns: string, directory: string, options: IsthmusOptions): Paths {
+  const folder = join(directory, `isthmus-${ns}`)
+  mkdirSync(folder, { recursive: true })
+  const paths = {
+    config: join(folder, 'isthmus.yaml'),
+    secret: join(folder, 'psk'),
+    socket: join(folder, 's'),
+    keyLog: join(folder, 'keys.jsonl'),
+  }
+  writeFileSync(paths.secret, options.peer.secret, { mode: 0o600 })
+  writeFileSync(paths.config, configuration(ns, folder, options))
+  return paths
+}
+
+/** What runs a verb of the CLI with that configuration. */
+export function verbCommand(paths: Paths, verb: string): string[] {
+  return [process.execPath, MAIN, verb, '--config', paths.config]
 }
 
 export async function startIsthmus(
@@ -46,15 +74,8 @@ export async function startIsthmus(
   directory: string,
   options: IsthmusOptions,
 ): Promise<Isthmus> {
-  const folder = join(directory, `isthmus-${ns}`)
-  mkdirSync(folder, { recursive: true })
-  const paths = { config: join(folder, 'isthmus.yaml'), socket: join(folder, 's'), keyLog: join(folder, 'keys.jsonl') }
-  const peer = options.peer.name ?? 'peer'
-  writeFileSync(join(folder, 'psk'), options.peer.secret, { mode: 0o600 })
-  writeFileSync(paths.config, configuration(ns, folder, peer, options))
-  const process_ = world.spawn(ns, [process.execPath, MAIN, 'up', '--config', paths.config], {
-    env: { ...options.env },
-  })
+  const paths = writeConfiguration(ns, directory, options)
+  const process_ = world.spawn(ns, verbCommand(paths, 'up'), { env: { ...options.env } })
   const client = controlClient(paths.socket)
   await until(`the connector in ${ns} to answer`, async () => {
     if (process_.child.exitCode !== null) throw new Error(`the connector in ${ns} ended:\n${process_.output()}`)
@@ -65,9 +86,10 @@ export async function startIsthmus(
   })
   const tunnel = async (): Promise<TunnelStatus> => (await client.status()).tunnels[0]!
   return {
-    peer,
+    peer: peerName(options),
     process: process_,
     keyLog: paths.keyLog,
+    paths,
     status: () => client.status(),
     tunnel,
     up: async (limitMs = 30_000) => {
@@ -79,7 +101,7 @@ export async function startIsthmus(
       return tunnel()
     },
     rekey: async (what) => {
-      await client.rekey(peer, what)
+      await client.rekey(peerName(options), what)
     },
     log: () => process_.output(),
     kill: async () => {
@@ -97,13 +119,17 @@ export function readKeyLog(isthmus: Isthmus): Record<string, string>[] {
     .map((line) => JSON.parse(line) as Record<string, string>)
 }
 
-function configuration(ns: string, folder: string, peer: string, options: IsthmusOptions): string {
+function peerName(options: IsthmusOptions): string {
+  return options.peer.name ?? 'peer'
+}
+
+function configuration(ns: string, folder: string, options: IsthmusOptions): string {
   const lines = [
     `site: ${ns}`,
     `address: '${options.address}'`,
     `networks: [${options.networks.map((network) => `'${network}'`).join(', ')}]`,
     'peers:',
-    `  ${peer}:`,
+    `  ${peerName(options)}:`,
     ...(options.peer.address === undefined ? [] : [`    address: '${options.peer.address}'`]),
     `    networks: [${options.peer.networks.map((network) => `'${network}'`).join(', ')}]`,
     '    secret: { file: psk }',

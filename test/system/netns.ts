@@ -1,7 +1,13 @@
 /** Namespaces for tests, and what a test does where there are none. */
 import { namespacesMissing } from '../../connector/io/namespaces.ts'
 
-export { createWorld, namespacesMissing, type Spawned, type World } from '../../connector/io/namespaces.ts'
+export {
+  createWorld,
+  type ExecResult,
+  namespacesMissing,
+  type Spawned,
+  type World,
+} from '../../connector/io/namespaces.ts'
 
 /**
  * For `describe.skipIf(...)`: true when namespaces are not to be had, after saying so. With CI=true it throws
