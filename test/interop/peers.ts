@@ -2,6 +2,10 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
+// Where daemons and their tools are; an ordinary user's PATH often lacks it.
+const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+process.env.PATH = [...new Set(FOLDERS)].join(delimiter)
+
 const UNPACKED = process.env.ISTHMUS_PEERS ?? '/opt/isthmus-peers'
 
 export type PeerName = 'strongswan' | 'libreswan' | 'tshark' | 'nftables' | 'wireguard-go' | 'iperf3'
@@ -31,8 +35,7 @@ export function skipWithoutPeers(what: string, ...names: PeerName[]): boolean {
 }
 
 function program(...names: string[]): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  const found = names.map((name) => folders.map((folder) => join(folder, name)).find((path) => existsSync(path)))
+  const found = names.map((name) => FOLDERS.map((folder) => join(folder, name)).find((path) => existsSync(path)))
   return found.includes(undefined) ? undefined : found[0]
 }
 
