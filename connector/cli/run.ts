@@ -80,7 +80,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: 'the command line does not fit',
   badConfig: 'the configuration has faults',
   permission: 'a right is missing, mostly root',
-  portBusy: 'a port or the control socket belongs to another program',
+  portBusy: 'a port, the control socket or the state directory belongs to another program',
   noTun: 'there is no TUN device',
   unreadableFile: 'a file is missing or may not be read',
   notRunning: 'no connector is running',

@@ -67,7 +67,7 @@ function alreadyRunning(directory: string): StartFailure {
     'already-running',
     `Another connector uses the state directory ${directory}${/^\d+$/.test(pid) ? ` (pid ${pid})` : ''}.`,
     'Stop it with "isthmus down", or give this one a state directory of its own.',
-    EXIT.failed,
+    EXIT.portBusy,
   )
 }
 
