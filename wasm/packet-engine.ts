@@ -5,8 +5,9 @@
  * Control calls (install, remove, routes) throw `EngineError` on misuse or when a table is full.
  * Batch calls never throw: a packet that cannot pass is a counter.
  *
- * Buffers: every view belongs to the engine and lives as long as it does. What lies in the
- * outboxes is valid until the next batch call of either direction.
+ * Buffers: every view belongs to the engine and lives as long as it does. What the outboxes point to
+ * is valid until the next batch call of either direction, or until the host writes into the receive
+ * slots that went into the call: packets are opened where they were received.
  */
 import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
 import type { DropName } from './drop-reasons.ts'

@@ -1,0 +1,76 @@
+/**
+ * The AEAD work of one batch call. ESP queues a job for each packet; when all packets of the batch are queued, they are
+ * sealed or opened together, so that packets of any size fill the vectors. A queued job's text, and the 16 bytes in
+ * front of it, must stay where they are until then.
+ */
+import { OUTBOX } from '../abi'
+
+@unmanaged
+export class AeadJob {
+  /** The additional data, 8 or 12 bytes, with zeros behind it. */
+  aadFirst: u64
+  aadSecond: u64
+  aadLength: u32
+  /** The 12-byte nonce: salt and IV, as they are in memory. */
+  salt: u32
+  ivHigh: u32
+  ivLow: u32
+  /** SUITE_ number, and the key context made for it. */
+  suite: u32
+  context: usize
+  /** The text; `src` and `dst` are the same or do not overlap. */
+  src: usize
+  dst: usize
+  length: u32
+  /** What opening found. */
+  verified: bool
+  /** For whoever queued the job. */
+  handle: u32
+  sequence: u64
+}
+
+/** Bytes of a job with its working memory; see chacha20-batch.ts and gcm-batch.ts. */
+export const JOB_BYTES: u32 = 256
+/** Where a job's working memory starts. */
+export const JOB_WORK: usize = 128
+const JOBS: usize = memory.data(OUTBOX * 256, 64)
+
+if (offsetof<AeadJob>() > JOB_WORK) ERROR('AEAD job too long')
+
+let queued: u32 = 0
+
+export function clearJobs(): void {
+  queued = 0
+}
+
+export function jobCount(): u32 {
+  return queued
+}
+
+// @ts-ignore: decorator
+@inline
+export function jobAt(index: u32): AeadJob {
+  return changetype<AeadJob>(JOBS + index * JOB_BYTES)
+}
+
+/** The next job, for the caller to fill in; at most OUTBOX of them. */
+export function queueJob(): AeadJob {
+  return jobAt(queued++)
+}
+
+/** Erases what the jobs of the last batch left in their working memory. */
+export function wipeJobs(): void {
+  memory.fill(JOBS, 0, OUTBOX * JOB_BYTES)
+}
+
+// @ts-ignore: decorator
+@inline
+export function aadOf(job: AeadJob): usize {
+  return changetype<usize>(job)
+}
+
+// @ts-ignore: decorator
+@inline
+export function jobNonce(job: AeadJob): usize {
+  return changetype<usize>(job) + offsetof<AeadJob>('salt')
+}
