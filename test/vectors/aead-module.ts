@@ -15,7 +15,7 @@ export const SLACK_BYTES = 512
 const MAX_TEXT = 9216
 const MAX_AAD = 4096
 
-const SUITE_NUMBERS: Record<AeadSuite, number> = {
+export const SUITE_NUMBERS: Record<AeadSuite, number> = {
   'aes-128-gcm': SUITE_AES_128_GCM,
   'aes-256-gcm': SUITE_AES_256_GCM,
   'chacha20-poly1305': SUITE_CHACHA20_POLY1305,
@@ -64,15 +64,19 @@ interface Exports {
 /** suite, ctx, nonce, aad, aadLength, src, dst, length: as in wasm/assembly/aead.ts. */
 type AeadArguments = [number, number, number, number, number, number, number, number]
 
-/** Compiles both targets from the sources as they stand; takes a second or two. */
-export async function compileAeadModules(): Promise<Record<Target, Uint8Array>> {
+export function compileAeadModules(): Promise<Record<Target, Uint8Array>> {
+  return compileEntry(ENTRY)
+}
+
+/** Compiles both targets from the sources as they stand, with another entry; takes a second or two. */
+export async function compileEntry(entry: string): Promise<Record<Target, Uint8Array>> {
   const root = mkdtempSync(join(tmpdir(), 'isthmus-aead-'))
   try {
     const project = fileURLToPath(new URL('../..', import.meta.url))
     for (const name of ['asconfig.json', 'wasm/abi.ts', 'wasm/assembly']) {
       cpSync(join(project, name), join(root, name), { recursive: true })
     }
-    writeFileSync(join(root, 'wasm/assembly/index.ts'), ENTRY)
+    writeFileSync(join(root, 'wasm/assembly/index.ts'), entry)
     let messages = ''
     await build({ root, log: (text) => (messages += text) }).catch((error) => {
       throw new Error(messages, { cause: error })

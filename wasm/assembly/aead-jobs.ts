@@ -53,7 +53,7 @@ export function jobAt(index: u32): AeadJob {
   return changetype<AeadJob>(JOBS + index * JOB_BYTES)
 }
 
-/** The next job, for the caller to fill in; at most OUTBOX of them. */
+/** The next job, for the caller to fill in; at most two for each of OUTBOX packets. */
 export function queueJob(): AeadJob {
   return jobAt(queued++)
 }

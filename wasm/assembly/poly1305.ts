@@ -7,7 +7,8 @@
  */
 
 /** r0 to r3, then h0 to h4, as u64; then the 16 bytes that are added at the end. */
-const STATE: usize = memory.data(88, 16)
+export const POLY1305_STATE: usize = memory.data(88, 16)
+const STATE: usize = POLY1305_STATE
 const R0: usize = STATE
 const R1: usize = STATE + 8
 const R2: usize = STATE + 16

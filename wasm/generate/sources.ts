@@ -5,7 +5,7 @@ import { chacha20Kernel } from './chacha20-kernel.ts'
 export function generatedSources(): Map<string, string> {
   return new Map([
     ['aes-tables.ts', aesTables()],
-    ['chacha20-x4.ts', chacha20Kernel(4)],
-    ['chacha20-x8.ts', chacha20Kernel(8)],
+    ['chacha20-lanes4.ts', chacha20Kernel(4)],
+    ['chacha20-lanes8.ts', chacha20Kernel(8)],
   ])
 }
