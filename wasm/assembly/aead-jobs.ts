@@ -33,7 +33,8 @@ export class AeadJob {
 export const JOB_BYTES: u32 = 256
 /** Where a job's working memory starts. */
 export const JOB_WORK: usize = 128
-const JOBS: usize = memory.data(OUTBOX * 256, 64)
+/** Two for each packet: one that moves the window may have another looked at again under another number. */
+const JOBS: usize = memory.data(OUTBOX * 2 * 256, 64)
 
 if (offsetof<AeadJob>() > JOB_WORK) ERROR('AEAD job too long')
 
@@ -60,7 +61,7 @@ export function queueJob(): AeadJob {
 
 /** Erases what the jobs of the last batch left in their working memory. */
 export function wipeJobs(): void {
-  memory.fill(JOBS, 0, OUTBOX * JOB_BYTES)
+  memory.fill(JOBS, 0, OUTBOX * 2 * JOB_BYTES)
 }
 
 // @ts-ignore: decorator

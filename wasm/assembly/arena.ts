@@ -5,7 +5,9 @@
  */
 import {
   BATCH,
+  COALESCE_BUFFERS,
   DROP_REASONS,
+  LARGE_BYTES,
   MAX_ENDPOINTS,
   MAX_GROUPS,
   MAX_SAS,
@@ -19,13 +21,13 @@ import { AEAD_CTX_BYTES } from './aead'
 
 export const LAN_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
 export const LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
-export const WIRE_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
-export const WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
-export const WIRE_RX_NAMES: usize = memory.data(BATCH * NAME_STRIDE, 64)
-export const WIRE_RX_TOS: usize = memory.data(BATCH, 64)
-export const WIRE_RX_VERDICT: usize = memory.data(BATCH, 64)
+export const WIRE_RX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
+export const WIRE_RX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
+export const WIRE_RX_NAMES: usize = memory.data(OUTBOX * NAME_STRIDE, 64)
+export const WIRE_RX_TOS: usize = memory.data(OUTBOX, 64)
+export const WIRE_RX_VERDICT: usize = memory.data(OUTBOX, 64)
 
-export const LAN_TX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
+export const LAN_TX: usize = memory.data(OUTBOX * SLOT_BYTES + 64, 64)
 export const LAN_TX_COUNT: usize = memory.data(64, 64)
 export const LAN_TX_OFFSET: usize = memory.data(OUTBOX * 4, 64)
 export const LAN_TX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
@@ -35,6 +37,17 @@ export const WIRE_TX_OFFSET: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_ENDPOINT: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_TOS: usize = memory.data(OUTBOX, 64)
+
+/** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
+export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
+export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
+export const LARGE_WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX_SEGMENT: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX_NAMES: usize = memory.data(BATCH * NAME_STRIDE, 64)
+export const LARGE_WIRE_RX_TOS: usize = memory.data(BATCH, 64)
+/** Super-packets for the LAN. */
+export const COALESCED: usize = memory.data(COALESCE_BUFFERS * LARGE_BYTES, 64)
 
 /** One inner fragment on its way into ESP. */
 export const FRAGMENT_SCRATCH: usize = memory.data(SLOT_BYTES, 64)
@@ -75,6 +88,7 @@ export const ENDPOINT_OVERHEADS: usize = memory.data(MAX_ENDPOINTS, 64)
 /** Room in front of the data of a datagram being reassembled, for its header. */
 export const REASSEMBLY_HEADROOM: u32 = 512
 export const REASSEMBLY_STRIDE: u32 = 66816
-export const REASSEMBLY_BUFFERS: usize = memory.data(REASSEMBLY_SLOTS * 66816, 64)
+/** With room in front of the first, as there is in the slack behind each, for a virtio_net_hdr. */
+export const REASSEMBLY_BUFFERS: usize = memory.data(REASSEMBLY_SLOTS * 66816 + 64, 64) + 64
 export const REASSEMBLY_RECORD_STRIDE: u32 = 640
 export const REASSEMBLY_RECORDS: usize = memory.data(REASSEMBLY_SLOTS * 640, 64)

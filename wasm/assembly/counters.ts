@@ -1,6 +1,6 @@
 /** Drop counters: one per reason for the engine, and one per reason for each SA. */
 import { DROP_REASONS } from '../abi'
-import { GLOBAL_DROPS, SA_RECORD_BYTES } from './arena'
+import { GLOBAL_DROPS, SA_DROPS_BYTES, SA_RECORD_BYTES } from './arena'
 import { Sa } from './sa'
 
 export function countDrop(reason: i32): void {
@@ -19,5 +19,5 @@ export function globalDrops(reason: u32): f64 {
 }
 
 export function dropsOf(sa: Sa, reason: u32): f64 {
-  return reason < <u32>DROP_REASONS ? <f64>load<u64>(changetype<usize>(sa) + SA_RECORD_BYTES + (reason << 3)) : 0
+  return reason < SA_DROPS_BYTES >> 3 ? <f64>load<u64>(changetype<usize>(sa) + SA_RECORD_BYTES + (reason << 3)) : 0
 }

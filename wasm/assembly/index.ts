@@ -27,11 +27,15 @@ import {
   WIRE_TX_TOS,
 } from './arena'
 import { aeadOpen, aeadSeal } from './aead'
+import { setCoalescing } from './coalesce'
 import { dropsOf } from './counters'
 import { deleteRoute, insertRoute, lookup, maskHigh, maskLow } from './fib'
 import { openSlots } from './open'
+import { openRunSlots } from './open-runs'
+import { setLanHeader } from './outbox'
 import { SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
+import { sealLargeSlots } from './seal-large'
 import { innerMtuOf, tunnelAt } from './tunnel'
 
 export {
@@ -59,6 +63,16 @@ export {
   WIRE_TX_TOS,
 }
 
+export {
+  LARGE_LAN_RX_LENGTH,
+  LARGE_WIRE_RX,
+  LARGE_WIRE_RX_LENGTH,
+  LARGE_WIRE_RX_NAMES,
+  LARGE_WIRE_RX_SEGMENT,
+  LARGE_WIRE_RX_TOS,
+} from './arena'
+export { runDatagrams } from './open-runs'
+export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
 export { nodeCount, routeCount } from './fib'
@@ -78,6 +92,20 @@ export function sealBatch(first: u32, count: u32, now: f64): u32 {
 
 export function openBatch(count: u32, udp: bool, now: f64): void {
   openSlots(count, udp, now)
+}
+
+/** How packets from and to the LAN look: `header` in front of them, `datagrams` coalesced as well as TCP. */
+export function setLanFormat(header: bool, datagrams: bool): void {
+  setLanHeader(header)
+  setCoalescing(datagrams)
+}
+
+export function sealLarge(first: u32, count: u32, now: f64): u32 {
+  return sealLargeSlots(first, count, now)
+}
+
+export function openRuns(first: u32, count: u32, now: f64): u32 {
+  return openRunSlots(first, count, now)
 }
 
 /** The address is in the control area; host bits do not matter. Returns false when the table is full. */

@@ -4,7 +4,6 @@
  * packet by packet. No plaintext leaves before its tag verified.
  */
 import {
-  BATCH,
   DROP_AUTH_FAILED,
   DROP_BAD_INNER,
   DROP_BAD_NEXT_HEADER,
@@ -17,6 +16,7 @@ import {
   EVENT_PEER_MOVED,
   MAX_OUTER,
   NAME_STRIDE,
+  OUTBOX,
   SLOT_BYTES,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
@@ -28,6 +28,7 @@ import {
 import { aeadOpenBatch } from './aead-batch'
 import { clearJobs, jobAt, jobCount } from './aead-jobs'
 import { FRAGMENT_SCRATCH, WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
+import { closeFlow, deliverLan, emptyCoalescer, finishCoalescing } from './coalesce'
 import { countDrop, countSaDrop } from './counters'
 import { decapsulateEcn } from './ecn'
 import {
@@ -67,7 +68,7 @@ const NON_ESP_MARKER: u32 = 4
 const IKE_HEADER: u32 = 28
 
 /** For each slot of the batch the number of its job plus 1, or 0. */
-const JOB_OF: usize = memory.data(BATCH, 16)
+const JOB_OF: usize = memory.data(OUTBOX, 16)
 
 let now: f64 = 0
 let udp: bool = false
@@ -76,12 +77,14 @@ export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void 
   now = time
   udp = encapsulatedInUdp
   emptyOutboxes()
+  emptyCoalescer()
   expireReassembly(time)
-  const todo = min<u32>(count, BATCH)
+  const todo = min<u32>(count, OUTBOX)
   clearJobs()
   for (let i: u32 = 0; i < todo; i++) store<u8>(JOB_OF + i, queueDatagram(i))
   aeadOpenBatch(0, jobCount())
   for (let i: u32 = 0; i < todo; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
+  finishCoalescing()
 }
 
 /**
@@ -176,8 +179,9 @@ function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
 
 /** Hands the parsed packet to the LAN; `received` are the bytes that count for the SA. */
 function deliver(sa: Sa, received: u32): u32 {
+  if (lanRoom() == 0) return dropOf(sa, DROP_OUTBOX_FULL)
   clampTowardsLan(sa)
-  pushLan(PACKET.start, PACKET.length)
+  deliverLan()
   consume(sa, received)
   return VERDICT_DELIVERED
 }
@@ -197,6 +201,7 @@ function clampTowardsLan(sa: Sa): void {
  */
 function deliverPieces(sa: Sa, received: u32): u32 {
   clampTowardsLan(sa)
+  closeFlow()
   const record = current
   const header = record.headerLength
   const data = PACKET.length - header
