@@ -33,11 +33,20 @@ export const COALESCE_DATAGRAMS = 64
 /** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
 export const NAME_STRIDE = 32
 
-export const MAX_SAS = 4096
-export const MAX_TUNNELS = 1024
-export const MAX_GROUPS = 1024
-export const MAX_ENDPOINTS = 1024
-export const MAX_ROUTES = 65536
+/** SAs of both directions, and bare AEAD keys; a power of two. */
+export const MAX_SAS = 32768
+export const MAX_TUNNELS = 16384
+export const MAX_GROUPS = 16384
+export const MAX_ENDPOINTS = 16384
+/** Prefixes, IPv4 and IPv6 together. */
+export const MAX_ROUTES = 1048576
+/** AES-GCM keys that are expanded at the same time; those that have waited long give way. */
+export const MAX_CONTEXTS = 8192
+/** Pages of 64 KB that the engine's memory has at most. */
+export const MAX_PAGES = 8192
+/** SAs, and prefixes, of an engine of capacity `small`. */
+export const SMALL_SAS = 1024
+export const SMALL_ROUTES = 16384
 /** Outbound SAs that one tunnel may choose from by selector. */
 export const MAX_TUNNEL_SAS = 32
 /** Traffic selectors on each side of an SA. */

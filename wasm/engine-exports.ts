@@ -27,6 +27,8 @@ export interface RawExports {
   readonly AEAD_SOURCE: RawGlobal
   readonly AEAD_TARGET: RawGlobal
   readonly AEAD_AAD: RawGlobal
+  /** Once, before any other call; `memory.buffer` is replaced. */
+  configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
   sealBatch(first: number, count: number, now: number): number
   openBatch(count: number, udp: number, now: number): void
   /** A handle, -1 when the table is full, -2 when the SPI is taken. */
@@ -68,6 +70,7 @@ export interface RawExports {
   lookupRoute(version: number): number
   routeCount(): number
   nodeCount(): number
+  contextCount(): number
   innerMtu(handle: number): number
   saKind(handle: number): number
   saPackets(handle: number): number

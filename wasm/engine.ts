@@ -26,6 +26,8 @@ import {
   MAX_SAS,
   MAX_TUNNEL_SAS,
   MAX_TUNNELS,
+  SMALL_ROUTES,
+  SMALL_SAS,
 } from './abi.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { lanOutbox, lanReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
@@ -72,14 +74,30 @@ const FULL = -1
 const OUTBOUND = 2
 const AEAD_KEY = 3
 
+/**
+ * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 400 MB of address space, of which memory is used as
+ * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
+ */
+export type Capacity = 'small' | 'large'
+
+const CAPACITIES: Record<Capacity, { readonly sas: number; readonly routes: number }> = {
+  small: { sas: SMALL_SAS, routes: SMALL_ROUTES },
+  large: { sas: MAX_SAS, routes: MAX_ROUTES },
+}
+
 /** An engine with empty tables on a compiled module of `wasm/build/`; `build` says which one it is. */
-export function instantiateEngine(module: WebAssembly.Module, build: 'relaxed' | 'strict' = 'relaxed'): WasmEngine {
-  return new WasmEngine(module, build)
+export function instantiateEngine(
+  module: WebAssembly.Module,
+  build: 'relaxed' | 'strict' = 'relaxed',
+  capacity: Capacity = 'large',
+): WasmEngine {
+  return new WasmEngine(module, build, capacity)
 }
 
 export class WasmEngine implements PacketEngine {
   readonly kind = 'wasm'
   readonly build: 'relaxed' | 'strict'
+  readonly capacity: Capacity
   readonly memory: ArrayBuffer
   readonly lanRx: ReceiveArea
   readonly wireRx: WireReceiveArea
@@ -90,9 +108,13 @@ export class WasmEngine implements PacketEngine {
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
 
-  constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict') {
+  constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict', capacity: Capacity = 'large') {
     const raw = new WebAssembly.Instance(module, {}).exports as unknown as RawExports
+    const { sas, routes } = CAPACITIES[capacity]
+    const [high, low] = crypto.getRandomValues(new Uint32Array(2))
+    if (raw.configure(sas, routes, high!, low!) === 0) throw new EngineError('the host has no memory for the tables')
     this.build = build
+    this.capacity = capacity
     this.memory = raw.memory.buffer
     this.lanRx = lanReceiveArea(raw)
     this.wireRx = wireReceiveArea(raw)
@@ -167,7 +189,7 @@ export class WasmEngine implements PacketEngine {
     checkHandle('group', group, MAX_GROUPS)
     const { version, address, bits } = splitPrefix(prefix)
     this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
-    if (this.#raw.setRoute(version, bits, group) === 0) throw new EngineError(`more than ${MAX_ROUTES} routes`)
+    if (this.#raw.setRoute(version, bits, group) === 0) throw this.#full('routes')
   }
 
   removeRoute(prefix: Prefix): void {
@@ -239,7 +261,7 @@ export class WasmEngine implements PacketEngine {
     this.#bytes.set(key, this.#raw.CONTROL_KEY.value)
     const handle = this.#raw.installAeadKey(code)
     this.#wipeControl()
-    if (handle < 0) throw new EngineError(`more than ${MAX_SAS} SAs`)
+    if (handle < 0) throw this.#full('sas')
     return handle
   }
 
@@ -262,7 +284,7 @@ export class WasmEngine implements PacketEngine {
    * this engine changes. Takes some tens of milliseconds.
    */
   warmUp(): void {
-    runWarmUp(new WasmEngine(this.#module, this.build))
+    runWarmUp(new WasmEngine(this.#module, this.build, 'small'))
   }
 
   #putKeys(keys: SaKeys): void {
@@ -276,7 +298,7 @@ export class WasmEngine implements PacketEngine {
   }
 
   #installed(handle: number, sa: InboundSa | OutboundSa): SaHandle {
-    if (handle === FULL) throw new EngineError(`more than ${MAX_SAS} SAs`)
+    if (handle === FULL) throw this.#full('sas')
     if (handle < 0) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
     this.#addSelectors(handle, true, sa.local)
     this.#addSelectors(handle, false, sa.remote)
@@ -291,6 +313,10 @@ export class WasmEngine implements PacketEngine {
       this.#bytes.set(addressBytes(endAddress), at + 16)
       this.#raw.addSelector(handle, +local, familyOf(startAddress), protocol, startPort, endPort)
     }
+  }
+
+  #full(table: 'sas' | 'routes'): EngineError {
+    return new EngineError(`more than ${CAPACITIES[this.capacity][table]} ${table === 'sas' ? 'SAs' : 'routes'}`)
   }
 
   #isLive(handle: SaHandle): boolean {

@@ -1,6 +1,6 @@
 /**
- * The memory map. Every region is a static reservation with slack, so that memory is fixed when the
- * module starts and nothing is ever allocated. Packet slots are SLOT_BYTES apart: the largest
+ * The memory map, but for the tables of reserve.ts. Every region is a static reservation with slack, so that memory is
+ * fixed when the engine is made and nothing is ever allocated. Packet slots are SLOT_BYTES apart: the largest
  * packet, up to 512 bytes of AEAD over-write, and guard bytes.
  */
 import {
@@ -17,7 +17,6 @@ import {
   REASSEMBLY_SLOTS,
   SLOT_BYTES,
 } from '../abi'
-import { AEAD_CTX_BYTES } from './aead'
 
 export const LAN_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
 export const LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
@@ -63,20 +62,9 @@ export const AEAD_AAD: usize = memory.data(SLOT_BYTES, 64)
 
 export const GLOBAL_DROPS: usize = memory.data(DROP_REASONS * 8, 64)
 
-/** Room of one SA: its record, drop counters, selectors of both sides, replay window. */
-export const SA_RECORD_BYTES: u32 = 256
-export const SA_DROPS_BYTES: u32 = 192
-export const SELECTOR_BYTES: u32 = 40
-export const SA_SELECTORS_BYTES: u32 = 1280
-export const SA_WINDOW_BYTES: u32 = 1024
-export const SA_STRIDE: u32 = 2752
-export const SAS: usize = memory.data(MAX_SAS * 2752, 64)
-export const SA_GENERATIONS: usize = memory.data(MAX_SAS * 4, 64)
-export const AEAD_CONTEXTS: usize = memory.data(MAX_SAS * AEAD_CTX_BYTES, 64)
-
 /** Entries of { spi, index + 1 }: twice as many as SAs, so that probing always ends. */
-export const SPI_TABLE_ENTRIES: u32 = 8192
-export const SPI_TABLE: usize = memory.data(8192 * 8, 64)
+export const SPI_TABLE_ENTRIES: u32 = MAX_SAS * 2
+export const SPI_TABLE: usize = memory.data(MAX_SAS * 2 * 8, 64)
 
 export const TUNNEL_STRIDE: u32 = 192
 export const TUNNELS: usize = memory.data(MAX_TUNNELS * 192, 64)

@@ -1,6 +1,7 @@
 /** Drop counters: one per reason for the engine, and one per reason for each SA. */
 import { DROP_REASONS } from '../abi'
-import { GLOBAL_DROPS, SA_DROPS_BYTES, SA_RECORD_BYTES } from './arena'
+import { GLOBAL_DROPS } from './arena'
+import { SA_DROPS_BYTES, SA_RECORD_BYTES } from './reserve'
 import { Sa } from './sa'
 
 export function countDrop(reason: i32): void {

@@ -6,6 +6,7 @@ import { BATCH, DROP_BAD_PADDING, SLOT_BYTES } from '../abi'
 import { aeadSealBatch } from './aead-batch'
 import { clearJobs, jobCount, queueJob } from './aead-jobs'
 import { LAN_RX } from './arena'
+import { contextOf } from './contexts'
 import { pushWire, wireSlot } from './outbox'
 import { Sa } from './sa'
 
@@ -94,7 +95,7 @@ function queueEsp(sa: Sa, packet: usize, sequence: u64, src: usize, dst: usize, 
   job.ivHigh = load<u32>(packet, 8)
   job.ivLow = load<u32>(packet, 12)
   job.suite = sa.suite
-  job.context = sa.context
+  job.context = contextOf(sa)
   job.src = src
   job.dst = dst
   job.length = length

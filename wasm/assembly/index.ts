@@ -28,11 +28,14 @@ import {
 } from './arena'
 import { aeadOpen, aeadSeal } from './aead'
 import { setCoalescing } from './coalesce'
+import { contextOf } from './contexts'
 import { dropsOf } from './counters'
-import { deleteRoute, insertRoute, lookup, maskHigh, maskLow } from './fib'
+import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
+import { seedHash } from './hash'
 import { openSlots } from './open'
 import { openRunSlots } from './open-runs'
 import { setLanHeader } from './outbox'
+import { reserve } from './reserve'
 import { SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
 import { sealLargeSlots } from './seal-large'
@@ -75,6 +78,7 @@ export { runDatagrams } from './open-runs'
 export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
 export {
   addSelector,
@@ -85,6 +89,17 @@ export {
   setLimits,
 } from './sa'
 export { dropTunnel as removeTunnel, putEndpoint as setEndpoint, putGroup as setGroup, putTunnel as setTunnel } from './tunnel'
+
+/**
+ * Once, before any other call: the size of the tables, and 64 random bits that nobody else knows. Returns false when the
+ * host does not have the memory.
+ */
+export function configure(sas: u32, routes: u32, seedHigh: u32, seedLow: u32): bool {
+  if (!reserve(sas, routes)) return false
+  seedHash(seedHigh, seedLow)
+  initFib()
+  return true
+}
 
 export function sealBatch(first: u32, count: u32, now: f64): u32 {
   return sealSlots(first, count, now)
@@ -167,7 +182,7 @@ export function sealText(handle: u32, aadLength: u32, length: u32): void {
   const sa = saByHandle(handle)
   if (sa == null) return
   takeNonce(nonceOf(sa))
-  aeadSeal(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+  aeadSeal(sa.suite, contextOf(sa), nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
 }
 
 /** `length` is that of the plaintext. */
@@ -175,7 +190,7 @@ export function openText(handle: u32, aadLength: u32, length: u32): bool {
   const sa = saByHandle(handle)
   if (sa == null) return false
   takeNonce(nonceOf(sa))
-  return aeadOpen(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+  return aeadOpen(sa.suite, contextOf(sa), nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
 }
 
 /** Erases what the last bare AEAD call left in memory. */
