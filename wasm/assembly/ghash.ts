@@ -9,7 +9,8 @@
  * Blocks go in fours. A table group serves the four consecutive powers of one four: for each j, eight tables of 16 bytes
  * (high and low nibble of the first block, with the highest power, to the last).
  */
-import { loadPartial, lookup } from './bytes.ts'
+import { loadPartial } from './bytes.ts'
+import { addFour, setFour } from './ghash-kernel.ts'
 
 const COLUMNS: usize = 17
 const COLUMN_TABLES: usize = 8 * 16
@@ -31,6 +32,9 @@ const NIBBLE_BITS: usize = memory.data<u8>([
   0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255,
   0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255,
 ], 16)
+
+/** The first four blocks, when there are zeros among them. */
+const HEAD_FOUR: usize = memory.data(64, 16)
 
 /** What is being hashed: the last block of AAD with what came before it, the text, the lengths; see `blockAt`. */
 const FIRST: usize = memory.data(16, 16)
@@ -77,11 +81,44 @@ export function ghash(tables: usize, aad: usize, aadLength: u32, from: usize, le
   return sum
 }
 
+/** GHASH of `blocks` whole blocks at `from`, AAD and lengths among them. */
+export function ghashBlocks(tables: usize, from: usize, blocks: u32): v128 {
+  let sum = i64x2.splat(0)
+  let fours = <i32>(blocks + 3) >> 2
+  const zeros = (4 - blocks) & 3
+  let group = tables + <usize>((fours - 1) & (GROUPS - 1)) * GROUP_BYTES
+  if (zeros != 0) {
+    // Zero blocks in front fill the first four up; they add nothing.
+    memory.fill(HEAD_FOUR, 0, 48)
+    for (let i: usize = zeros; i < 4; i++, from += 16) v128.store(HEAD_FOUR + (i << 4), v128.load(from))
+    const at = HEAD_FOUR
+    setFour(SUMS, group, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+  } else {
+    setFour(SUMS, group, v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+    from += 64
+  }
+  while (true) {
+    while (group > tables) {
+      group -= GROUP_BYTES
+      fours--
+      addFour(SUMS, group, v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+      from += 64
+    }
+    sum = reduceSums()
+    if (--fours == 0) return sum
+    group = tables + <usize>(GROUPS - 1) * GROUP_BYTES
+    const first = v128.xor(sum, v128.load(from))
+    setFour(SUMS, group, first, v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+    from += 64
+  }
+}
+
 /** Erases what the last hash left in memory. */
 export function ghashWipe(): void {
   clearSums()
   memory.fill(PRODUCT, 0, 32)
   memory.fill(MULTIPLES, 0, 256)
+  memory.fill(HEAD_FOUR, 0, 64)
   memory.fill(FIRST, 0, 16)
   memory.fill(LENGTHS, 0, 16)
 }
@@ -109,39 +146,16 @@ function blockAt(index: i32): v128 {
 function addFourAt(group: usize, index: i32, isLast: bool, sum: v128): void {
   if (index > 0 && !isLast) {
     const at = text + (usize(index - 1) << 4)
-    addFour(group, v128.xor(sum, v128.load(at)), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+    addFour(SUMS, group, v128.xor(sum, v128.load(at)), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
   } else {
-    addFour(group, v128.xor(sum, blockAt(index)), blockAt(index + 1), blockAt(index + 2), blockAt(index + 3))
-  }
-}
-
-/** Adds four blocks to the sums; `group` has the tables of their powers. */
-function addFour(group: usize, x0: v128, x1: v128, x2: v128, x3: v128): void {
-  const mask = i8x16.splat(0x0f)
-  const high0 = v128.and(i16x8.shr_u(x0, 4), mask)
-  const high1 = v128.and(i16x8.shr_u(x1, 4), mask)
-  const high2 = v128.and(i16x8.shr_u(x2, 4), mask)
-  const high3 = v128.and(i16x8.shr_u(x3, 4), mask)
-  const low0 = v128.and(x0, mask)
-  const low1 = v128.and(x1, mask)
-  const low2 = v128.and(x2, mask)
-  const low3 = v128.and(x3, mask)
-  for (let column = SUMS; column < SUMS + 16 * COLUMNS; column += 16, group += COLUMN_TABLES) {
-    // A tree: a chain of additions would wait for each lookup in turn.
-    const first = v128.xor(lookup(v128.load(group), high0), lookup(v128.load(group, 16), low0))
-    const second = v128.xor(lookup(v128.load(group, 32), high1), lookup(v128.load(group, 48), low1))
-    const third = v128.xor(lookup(v128.load(group, 64), high2), lookup(v128.load(group, 80), low2))
-    const fourth = v128.xor(lookup(v128.load(group, 96), high3), lookup(v128.load(group, 112), low3))
-    const four = v128.xor(v128.xor(first, second), v128.xor(third, fourth))
-    v128.store(column, v128.xor(v128.load(column), four))
+    addFour(SUMS, group, v128.xor(sum, blockAt(index)), blockAt(index + 1), blockAt(index + 2), blockAt(index + 3))
   }
 }
 
 /** `x` times H. */
 function multiplyByH(tables: usize, x: v128): v128 {
   const zero = i64x2.splat(0)
-  clearSums()
-  addFour(tables, zero, zero, zero, x)
+  setFour(SUMS, tables, zero, zero, zero, x)
   return reduceSums()
 }
 
