@@ -20,6 +20,14 @@ export interface RawExports {
   readonly WIRE_TX_LENGTH: RawGlobal
   readonly WIRE_TX_OFFSET: RawGlobal
   readonly WIRE_TX_TOS: RawGlobal
+  readonly LARGE_LAN_START: RawGlobal
+  readonly LARGE_LAN_RX_LENGTH: RawGlobal
+  readonly LARGE_WIRE_RX: RawGlobal
+  readonly LARGE_WIRE_RX_LENGTH: RawGlobal
+  readonly LARGE_WIRE_RX_NAMES: RawGlobal
+  readonly LARGE_WIRE_RX_SEGMENT: RawGlobal
+  readonly LARGE_WIRE_RX_TOS: RawGlobal
+  readonly runDatagrams: RawGlobal
   readonly CONTROL_KEY: RawGlobal
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
@@ -31,6 +39,9 @@ export interface RawExports {
   configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
   sealBatch(first: number, count: number, now: number): number
   openBatch(count: number, udp: number, now: number): void
+  setLanFormat(header: number, datagrams: number): void
+  sealLarge(first: number, count: number, now: number): number
+  openRuns(first: number, count: number, now: number): number
   /** A handle, -1 when the table is full, -2 when the SPI is taken. */
   installInbound(
     spi: number,

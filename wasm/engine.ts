@@ -30,7 +30,7 @@ import {
   SMALL_SAS,
 } from './abi.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
-import { lanOutbox, lanReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
+import { lanOutbox, lanReceiveArea, largeLanArea, runReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
 import {
   checkHandle,
   checkReplayWindow,
@@ -52,10 +52,12 @@ import {
   type EngineEvent,
   type GroupHandle,
   type InboundSa,
+  type LanFormat,
   type LanOutbox,
   type OutboundSa,
   type PacketEngine,
   type ReceiveArea,
+  type RunReceiveArea,
   type SaCounters,
   type SaHandle,
   type SaKeys,
@@ -101,6 +103,8 @@ export class WasmEngine implements PacketEngine {
   readonly memory: ArrayBuffer
   readonly lanRx: ReceiveArea
   readonly wireRx: WireReceiveArea
+  readonly lanLarge: ReceiveArea
+  readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
   readonly #module: WebAssembly.Module
@@ -118,6 +122,8 @@ export class WasmEngine implements PacketEngine {
     this.memory = raw.memory.buffer
     this.lanRx = lanReceiveArea(raw)
     this.wireRx = wireReceiveArea(raw)
+    this.lanLarge = largeLanArea(raw)
+    this.wireLarge = runReceiveArea(raw)
     this.lanTx = lanOutbox(raw)
     this.wireTx = wireOutbox(raw)
     this.#module = module
@@ -215,6 +221,18 @@ export class WasmEngine implements PacketEngine {
 
   openBatch(count: number, encapsulation: Encapsulation, now: number): void {
     this.#raw.openBatch(count, encapsulation === 'udp' ? 1 : 0, now)
+  }
+
+  setLanFormat({ header, datagrams }: LanFormat): void {
+    this.#raw.setLanFormat(+header, +(header && datagrams))
+  }
+
+  sealLarge(first: number, count: number, now: number): number {
+    return this.#raw.sealLarge(first, count, now)
+  }
+
+  openRuns(first: number, count: number, now: number): number {
+    return this.#raw.openRuns(first, count, now)
   }
 
   pollEvent(): EngineEvent | undefined {

@@ -12,6 +12,7 @@ import type { EngineInfo } from './packet-worker.ts'
 export interface StatusParts {
   readonly plan: ConnectorPlan
   readonly engine: EngineInfo
+  readonly offloads: NonNullable<ConnectorStatus['offloads']>
   readonly children: Children
   readonly connections: readonly ConnectionStatus[]
   readonly ike: IkeCounters
@@ -35,6 +36,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
     startedAt: time(parts.startedAt),
     now: time(parts.now),
     engine: parts.engine,
+    offloads: parts.offloads,
     tun:
       failure === undefined
         ? { ...tun, state: 'up' }
