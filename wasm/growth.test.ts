@@ -121,22 +121,22 @@ describe('many SAs', () => {
   })
 
   it('carry packets, more of them than contexts are kept', () => {
-    const [left, right] = [createEngine(), createEngine()]
-    const count = MAX_CONTEXTS + 500
-    const sealer = manyTunnels(left, count)
+    const engine = createEngine()
+    const count = MAX_CONTEXTS / 2 + 500
+    const sealer = manyTunnels(engine, count)
     const mirrored = { ...INBOUND, local: SIDES.remote, remote: SIDES.local }
     const opener = Array.from({ length: count }, (_, i) =>
-      right.installInbound({ ...mirrored, key: keyOf(i), spi: 256 + i }),
+      engine.installInbound({ ...mirrored, key: keyOf(i), spi: 256 + i }),
     )
     for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < count; i++) pass(left, right, i)
+      for (let i = 0; i < count; i++) pass(engine, i)
     }
     for (let i = 0; i < count; i++) {
-      expect(left.counters(sealer[i]!).packets).toBe(2)
-      expect([right.counters(opener[i]!).packets, right.counters(opener[i]!).drops]).toEqual([2, {}])
+      expect(engine.counters(sealer[i]!).packets).toBe(2)
+      expect([engine.counters(opener[i]!).packets, engine.counters(opener[i]!).drops]).toEqual([2, {}])
     }
-    for (const handle of sealer) left.removeSa(handle)
-    expect(seal(left, [to(3)]).wire).toEqual([])
+    for (const handle of sealer) engine.removeSa(handle)
+    expect(seal(engine, [to(3)]).wire).toEqual([])
   }, 60_000)
 
   it('fill an engine up to its capacity', () => {
@@ -189,13 +189,13 @@ function manyTunnels(engine: PacketEngine, count: number): number[] {
   })
 }
 
-function pass(left: PacketEngine, right: PacketEngine, i: number): void {
+function pass(engine: PacketEngine, i: number): void {
   const packet = to(i)
-  left.lanRx.slot(0, packet.length).set(packet)
-  left.lanRx.length[0] = packet.length
-  left.sealBatch(0, 1, 0)
-  const sealed = left.wireTx.packet(0)
-  right.wireRx.slot(0, sealed.length).set(sealed)
-  right.wireRx.length[0] = sealed.length
-  right.openBatch(1, 'udp', 0)
+  engine.lanRx.slot(0, packet.length).set(packet)
+  engine.lanRx.length[0] = packet.length
+  engine.sealBatch(0, 1, 0)
+  const sealed = engine.wireTx.packet(0)
+  engine.wireRx.slot(0, sealed.length).set(sealed)
+  engine.wireRx.length[0] = sealed.length
+  engine.openBatch(1, 'udp', 0)
 }

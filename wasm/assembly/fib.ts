@@ -2,12 +2,14 @@
  * Forwarding table. Addresses are numbers as in `Packet`.
  *
  * - Prefixes of up to 16 bits are written out into one entry for each first 16 bits of an address.
- * - Prefixes of 17 to 64 bits lie in a hash table. A second one has a block for each group of prefixes that have their
- *   first 17 bits in common, or 23, 29 and so on, and are up to five bits longer: 63 bits tell which of them there are.
- *   So a lookup asks one block for six prefix lengths, the longest first, and only for depths that occur under the
- *   address's first 16 bits: at most 3 for IPv4, 8 for IPv6, whatever is in the table.
+ * - Prefixes of 17 to 64 bits lie in blocks: those that have their first 17 bits in common, or 23, 29 and so on, and are
+ *   up to five bits longer. 63 bits of a block tell which of them there are. A lookup finds one block in a hash table for
+ *   six prefix lengths, the longest first, and only for depths that occur under the address's first 16 bits: at most 3
+ *   for IPv4, 8 for IPv6, whatever is in the table. Up to four prefixes have their groups in the block itself; those of a
+ *   fuller block are in a second hash table.
  * - Longer IPv6 prefixes lie in a trie.
  */
+import { MAX_GROUPS } from '../abi'
 import { addEntry, findEntry, HASH_TABLE_BYTES, HashTable, initHashTable, removeEntry } from './hash-table'
 import {
   maskHigh,
@@ -21,11 +23,15 @@ import {
 } from './prefix-trie'
 import { FIB_BLOCKS, FIB_BUCKETS, FIB_ROUTES, maxRoutes } from './reserve'
 
+if (MAX_GROUPS > 65536) ERROR('groups of a block have 16 bits')
+
 const SHORT_BITS: u32 = 16
 const HASHED_BITS: u32 = 64
 /** Bits that the prefixes of a block have in common, at the first depth, and from one depth to the next. */
 const FIRST_DEPTH: u32 = 17
 const STRIDE: u32 = 6
+/** Prefixes that have their groups in the block, 16 bits each in the order of their places. */
+const INLINE: u64 = 4
 /** The depth number of prefixes in the trie. */
 const LONG: u32 = 8
 
@@ -102,9 +108,10 @@ export function lookup(version: u32, high: u64, low: u64): i32 {
     const present = load<u64>(block, 8) & coveringBits(<u32>((high << bits) >> 59))
     if (present == 0) continue
     const place = <u32>(63 - clz<u64>(present))
+    const all = load<u64>(block, 8)
+    if (popcnt<u64>(all) <= INLINE) return <i32>groupAt(block, <u64>1 << place)
     const length = bits + 31 - clz<u32>(place)
-    const route = findEntry(ROUTES, high & maskHigh(length), routeTag(version, length))
-    return load<i32>(route, 8)
+    return load<i32>(findEntry(ROUTES, high & maskHigh(length), routeTag(version, length)), 8)
   }
   return <i32>load<u32>(root) - 1
 }
@@ -118,22 +125,59 @@ export function insertRoute(version: u32, high: u64, low: u64, bits: u32, group:
     if (outcome == TRIE_ADDED) count(version, high, LONG, 1)
     return outcome != TRIE_REFUSED
   }
-  const tag = routeTag(version, bits)
-  const known = findEntry(ROUTES, high, tag)
-  if (known != 0) {
-    store<u32>(known, group, 8)
+  const depth = (bits - FIRST_DEPTH) / STRIDE
+  const common = depthBits(depth)
+  const place = placeOf(high, bits, common)
+  const key = blockKey(version, high, common)
+  const block = findEntry(BLOCKS, key, 0)
+  const present = block == 0 ? 0 : load<u64>(block, 8)
+  if ((present & place) != 0) {
+    if (popcnt<u64>(present) <= INLINE) putGroup(block, place, group)
+    else store<u32>(findEntry(ROUTES, high, routeTag(version, bits)), group, 8)
     return true
   }
   if (!mayAdd) return false
-  addEntry(ROUTES, high, tag | <u64>group)
-  const depth = (bits - FIRST_DEPTH) / STRIDE
-  const place = placeOf(high, bits, depthBits(depth))
-  const key = blockKey(version, high, depthBits(depth))
-  const block = findEntry(BLOCKS, key, 0)
-  if (block == 0) addEntry(BLOCKS, key, place)
-  else store<u64>(block, load<u64>(block, 8) | place, 8)
+  if (block == 0) addEntry(BLOCKS, key, place, <u64>group)
+  else addToBlock(block, version, high, bits, place, group)
   count(version, high, depth, 1)
   return true
+}
+
+function addToBlock(block: usize, version: u32, high: u64, bits: u32, place: u64, group: u32): void {
+  const present = load<u64>(block, 8)
+  if (popcnt<u64>(present) == INLINE) moveOut(block, version, high, bits)
+  store<u64>(block, present | place, 8)
+  if (popcnt<u64>(present) >= INLINE) {
+    addEntry(ROUTES, high, routeTag(version, bits) | <u64>group, 0)
+    return
+  }
+  const shift = groupShift(present, place)
+  const groups = load<u64>(block, 16)
+  const below = (<u64>1 << shift) - 1
+  store<u64>(block, (groups & below) | (<u64>group << shift) | ((groups & ~below) << 16), 16)
+}
+
+/** The four prefixes of a block into ROUTES. `high` has the block's common bits. */
+function moveOut(block: usize, version: u32, high: u64, bits: u32): void {
+  const common = depthBits((bits - FIRST_DEPTH) / STRIDE)
+  for (let left = load<u64>(block, 8); left != 0; left &= left - 1) {
+    const place = left & (0 - left)
+    const number = <u32>ctz<u64>(place)
+    const length = common + 31 - clz<u32>(number)
+    addEntry(ROUTES, highOf(high, common, number), routeTag(version, length) | <u64>groupAt(block, place), 0)
+  }
+}
+
+/** The four prefixes that are left of a fuller block back into it. */
+function moveIn(block: usize, version: u32, high: u64, bits: u32): void {
+  const common = depthBits((bits - FIRST_DEPTH) / STRIDE)
+  for (let left = load<u64>(block, 8); left != 0; left &= left - 1) {
+    const number = <u32>ctz<u64>(left)
+    const length = common + 31 - clz<u32>(number)
+    const route = findEntry(ROUTES, highOf(high, common, number), routeTag(version, length))
+    putGroup(block, left & (0 - left), load<u32>(route, 8))
+    removeEntry(ROUTES, route)
+  }
 }
 
 /** Returns whether the prefix was there. */
@@ -144,16 +188,55 @@ export function deleteRoute(version: u32, high: u64, low: u64, bits: u32): bool 
     if (known) count(version, high, LONG, -1)
     return known
   }
-  const route = findEntry(ROUTES, high, routeTag(version, bits))
-  if (route == 0) return false
-  removeEntry(ROUTES, route)
   const depth = (bits - FIRST_DEPTH) / STRIDE
-  const block = findEntry(BLOCKS, blockKey(version, high, depthBits(depth)), 0)
-  const left = load<u64>(block, 8) & ~placeOf(high, bits, depthBits(depth))
+  const common = depthBits(depth)
+  const block = findEntry(BLOCKS, blockKey(version, high, common), 0)
+  const place = placeOf(high, bits, common)
+  const present = block == 0 ? 0 : load<u64>(block, 8)
+  if ((present & place) == 0) return false
+  const left = present & ~place
   if (left == 0) removeEntry(BLOCKS, block)
-  else store<u64>(block, left, 8)
+  else {
+    store<u64>(block, left, 8)
+    if (popcnt<u64>(present) > INLINE) removeEntry(ROUTES, findEntry(ROUTES, high, routeTag(version, bits)))
+    else closeGap(block, groupShift(present, place))
+    if (popcnt<u64>(present) == INLINE + 1) moveIn(block, version, high, bits)
+  }
   count(version, high, depth, -1)
   return true
+}
+
+/** Takes 16 bits out of the groups of a block. */
+function closeGap(block: usize, shift: u64): void {
+  const groups = load<u64>(block, 16)
+  const below = (<u64>1 << shift) - 1
+  store<u64>(block, (groups & below) | ((groups >> 16) & ~below), 16)
+}
+
+/** Where the group of a place stands among those of `present`. */
+// @ts-ignore: decorator
+@inline
+function groupShift(present: u64, place: u64): u64 {
+  return popcnt<u64>(present & (place - 1)) << 4
+}
+
+// @ts-ignore: decorator
+@inline
+function groupAt(block: usize, place: u64): u32 {
+  return <u32>(load<u64>(block, 16) >> groupShift(load<u64>(block, 8), place)) & 0xffff
+}
+
+function putGroup(block: usize, place: u64, group: u32): void {
+  const shift = groupShift(load<u64>(block, 8), place)
+  const others = load<u64>(block, 16) & ~(<u64>0xffff << shift)
+  store<u64>(block, others | (<u64>group << shift), 16)
+}
+
+/** The first 64 bits of the prefix at a place of the block that `high` lies in. */
+function highOf(high: u64, common: u32, number: u32): u64 {
+  const length: u32 = 31 - clz<u32>(number)
+  const rest: u64 = length == 0 ? 0 : (<u64>(number ^ (<u32>1 << length))) << (64 - common - length)
+  return (high & maskHigh(common)) | rest
 }
 
 /** The bit of a prefix in its block. */

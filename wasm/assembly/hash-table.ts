@@ -1,19 +1,19 @@
 /**
  * A hash table that grows by one bucket at a time (linear hashing, Litwin 1980): no insertion pays for more than one
- * bucket, and memory is touched as entries come. Entries are a key and a value that is not 0; where `tagMask` is not 0,
- * those bits of the value belong to the key. A bucket is 128 bytes: seven entries, filled from the front, and the number
- * of an overflow bucket, whose chain is filled from the front too.
+ * bucket, and memory is touched as entries come. An entry is a key, a value that is not 0, and 64 bits more; where `tagMask`
+ * is not 0, those bits of the value belong to the key. A bucket is 128 bytes: five entries, filled from the front, and the
+ * number of an overflow bucket, whose chain is filled from the front too.
  */
 import { mix } from './hash'
 import { BUCKET_BYTES } from './reserve'
 
-const ENTRY_BYTES: usize = 16
-const ENTRIES: u32 = 7
-const FULL: usize = 112
-const LINK: usize = 112
+const ENTRY_BYTES: usize = 24
+const ENTRIES: u32 = 5
+const FULL: usize = 120
+const LINK: usize = 120
 const FIRST_BUCKETS: u32 = 8
 /** Entries for each bucket at which the table grows. */
-const LOAD: u32 = 4
+const LOAD: u32 = 3
 /** Overflow buckets in a chain that a split takes on; as many are kept back for it. */
 const SPLIT_CHAIN: u32 = 16
 
@@ -71,7 +71,7 @@ function nextOf(table: HashTable, bucket: usize): usize {
   return link == 0 ? 0 : bucketAt(table, link)
 }
 
-/** Address of the entry, with its value 8 bytes behind it, or 0. */
+/** Address of the entry, with its value 8 bytes behind it and the rest 16, or 0. */
 export function findEntry(table: HashTable, key: u64, tag: u64): usize {
   const tagMask = table.tagMask
   let bucket = homeOf(table, hashOf(key, tag))
@@ -87,8 +87,8 @@ export function findEntry(table: HashTable, key: u64, tag: u64): usize {
 }
 
 /** The key must not be in the table yet. */
-export function addEntry(table: HashTable, key: u64, value: u64): void {
-  append(table, homeOf(table, hashOf(key, value & table.tagMask)), key, value)
+export function addEntry(table: HashTable, key: u64, value: u64, more: u64): void {
+  append(table, homeOf(table, hashOf(key, value & table.tagMask)), key, value, more)
   if (++table.entries > table.buckets * LOAD && table.buckets < table.maxBuckets) split(table)
 }
 
@@ -108,12 +108,13 @@ export function removeEntry(table: HashTable, entry: usize): void {
   table.entries--
 }
 
-function append(table: HashTable, bucket: usize, key: u64, value: u64): void {
+function append(table: HashTable, bucket: usize, key: u64, value: u64, more: u64): void {
   while (true) {
     for (let entry = bucket; entry < bucket + FULL; entry += ENTRY_BYTES) {
       if (load<u64>(entry, 8) != 0) continue
       store<u64>(entry, key)
       store<u64>(entry, value, 8)
+      store<u64>(entry, more, 16)
       return
     }
     let after = nextOf(table, bucket)
@@ -146,10 +147,11 @@ function split(table: HashTable): void {
     for (let entry = bucket; entry < bucket + FULL; entry += ENTRY_BYTES) {
       const key = load<u64>(entry)
       const value = load<u64>(entry, 8)
+      const more = load<u64>(entry, 16)
       if (value == 0) break
       store<u64>(entry, 0, 8)
       if ((<u32>hashOf(key, value & table.tagMask) & mask) == index) {
-        append(table, fresh, key, value)
+        append(table, fresh, key, value, more)
         continue
       }
       if (keptCount == ENTRIES) {
@@ -159,6 +161,7 @@ function split(table: HashTable): void {
       }
       store<u64>(kept, key)
       store<u64>(kept, value, 8)
+      store<u64>(kept, more, 16)
       kept += ENTRY_BYTES
       keptCount++
     }
@@ -180,7 +183,7 @@ function cutBehind(table: HashTable, bucket: usize): void {
   }
 }
 
-/** There is always one: all chains together are never longer than a seventh of all entries. */
+/** There is always one: all chains together are never longer than a fifth of all entries. */
 function takeSpill(table: HashTable): u32 {
   const spill = table.freeSpill
   if (spill == 0) return table.nextSpill++

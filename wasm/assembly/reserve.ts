@@ -55,8 +55,8 @@ export function reserve(sas: u32, routes: u32): bool {
   CONTEXTS = take(<usize>(maxContexts + 1) * AEAD_CTX_BYTES)
   CONTEXT_USES = take(<usize>(maxContexts + 1) << 2)
   CONTEXT_OWNERS = take(<usize>(maxContexts + 1) << 2)
-  FIB_BUCKETS = (routes >> 2) + 8
-  FIB_SPILLS = routes / 7 + 32
+  FIB_BUCKETS = routes / 3 + 8
+  FIB_SPILLS = routes / 5 + 32
   FIB_BLOCKS = take(<usize>(FIB_BUCKETS + FIB_SPILLS) * BUCKET_BYTES)
   FIB_ROUTES = take(<usize>(FIB_BUCKETS + FIB_SPILLS) * BUCKET_BYTES)
   TRIE_NODES = take(<usize>routes * 2 * TRIE_NODE_BYTES)
