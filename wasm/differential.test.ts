@@ -56,7 +56,8 @@ it('the comparison sees every kind of difference', () => {
 
 function runWorld(seed: number): DifferentialWorld {
   const build = seed % 2 === 0 ? 'strict' : 'auto'
-  const world = new DifferentialWorld(createEngine({ build }), createNodeEngine(), seed)
+  const aes = seed % 3 === 0 ? 'offload' : 'wasm'
+  const world = new DifferentialWorld(createEngine({ build, aes }), createNodeEngine(), seed)
   for (let step = 0; step < STEPS; step++) {
     try {
       world.step()

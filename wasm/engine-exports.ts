@@ -28,6 +28,7 @@ export interface RawExports {
   readonly LARGE_WIRE_RX_SEGMENT: RawGlobal
   readonly LARGE_WIRE_RX_TOS: RawGlobal
   readonly runDatagrams: RawGlobal
+  readonly STREAM_KEYS: RawGlobal
   readonly CONTROL_KEY: RawGlobal
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
@@ -39,6 +40,9 @@ export interface RawExports {
   configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
   sealBatch(first: number, count: number, now: number): number
   openBatch(count: number, udp: number, now: number): void
+  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. */
+  completeBatch(streamed: number): void
+  setOffload(aes128: number, aes256: number, leastBlocks: number): void
   setLanFormat(header: number, datagrams: number): void
   sealLarge(first: number, count: number, now: number): number
   openRuns(first: number, count: number, now: number): number

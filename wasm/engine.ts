@@ -42,6 +42,7 @@ import {
   suiteCode,
 } from './engine-arguments.ts'
 import type { RawExports } from './engine-exports.ts'
+import { type AesPlan, type AesUse, type HostAes, StreamRunner } from './engine-offload.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -75,6 +76,10 @@ const UDP_HEADER = 8
 const FULL = -1
 const OUTBOUND = 2
 const AEAD_KEY = 3
+const ALL_WASM: AesUse = {
+  suites: { 'aes-128-gcm': 'wasm', 'aes-256-gcm': 'wasm' },
+  why: 'the engine needs no host for it',
+}
 
 /**
  * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 400 MB of address space, of which memory is used as
@@ -111,6 +116,8 @@ export class WasmEngine implements PacketEngine {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
+  #offload: StreamRunner | undefined
+  #aes: AesUse = ALL_WASM
 
   constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict', capacity: Capacity = 'large') {
     const raw = new WebAssembly.Instance(module, {}).exports as unknown as RawExports
@@ -130,6 +137,17 @@ export class WasmEngine implements PacketEngine {
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
     this.#handles = new Uint32Array(this.memory, raw.CONTROL_HANDLES.value, MAX_TUNNEL_SAS)
+  }
+
+  /** Has the host do AES from now on. To be called before the first SA is installed. */
+  offloadAes(aes: HostAes, { plan, use }: { readonly plan: AesPlan; readonly use: AesUse }): void {
+    this.#offload = plan.suites.length > 0 ? new StreamRunner(this.#raw, aes, plan) : undefined
+    this.#aes = use
+  }
+
+  /** Which way AES goes, and why. */
+  get aes(): AesUse {
+    return this.#aes
   }
 
   installInbound(sa: InboundSa): SaHandle {
@@ -159,7 +177,9 @@ export class WasmEngine implements PacketEngine {
   }
 
   removeSa(sa: SaHandle): void {
-    if (integerIn(sa, 0, 0x7fff_ffff)) this.#raw.removeSa(sa)
+    if (!integerIn(sa, 0, 0x7fff_ffff)) return
+    this.#raw.removeSa(sa)
+    this.#offload?.remove(sa)
   }
 
   setEndpoint(handle: EndpointHandle, endpoint: Endpoint): void {
@@ -216,11 +236,14 @@ export class WasmEngine implements PacketEngine {
   }
 
   sealBatch(first: number, count: number, now: number): number {
-    return this.#raw.sealBatch(first, count, now)
+    const consumed = this.#raw.sealBatch(first, count, now)
+    this.#offload?.complete()
+    return consumed
   }
 
   openBatch(count: number, encapsulation: Encapsulation, now: number): void {
     this.#raw.openBatch(count, encapsulation === 'udp' ? 1 : 0, now)
+    this.#offload?.complete()
   }
 
   setLanFormat({ header, datagrams }: LanFormat): void {
@@ -228,11 +251,15 @@ export class WasmEngine implements PacketEngine {
   }
 
   sealLarge(first: number, count: number, now: number): number {
-    return this.#raw.sealLarge(first, count, now)
+    const consumed = this.#raw.sealLarge(first, count, now)
+    this.#offload?.complete()
+    return consumed
   }
 
   openRuns(first: number, count: number, now: number): number {
-    return this.#raw.openRuns(first, count, now)
+    const consumed = this.#raw.openRuns(first, count, now)
+    this.#offload?.complete()
+    return consumed
   }
 
   pollEvent(): EngineEvent | undefined {
@@ -318,6 +345,7 @@ export class WasmEngine implements PacketEngine {
   #installed(handle: number, sa: InboundSa | OutboundSa): SaHandle {
     if (handle === FULL) throw this.#full('sas')
     if (handle < 0) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
+    this.#offload?.install(handle, sa.suite, sa.key)
     this.#addSelectors(handle, true, sa.local)
     this.#addSelectors(handle, false, sa.remote)
     return handle

@@ -1,5 +1,6 @@
 /** Reads the built engine from `wasm/build/`. Apart from engine.ts, so that that runs where there are no files. */
 import { readFileSync } from 'node:fs'
+import { type AesChoice, chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
 import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
 
 export type EngineBuild = 'relaxed' | 'strict'
@@ -9,6 +10,11 @@ export interface EngineOptions {
   readonly build?: EngineBuild | 'auto'
   /** Default: `large`. */
   readonly capacity?: Capacity
+  /**
+   * Who does AES: `wasm` the engine itself, which is the default, `offload` node:crypto, a call for each key in a batch;
+   * `auto` measures both, once in the life of the process.
+   */
+  readonly aes?: 'auto' | 'wasm' | 'offload'
 }
 
 /**
@@ -16,12 +22,31 @@ export interface EngineOptions {
  * @throws if the modules are not built (`npm run build`) or the host cannot run the wanted one
  */
 export function createEngine(options: EngineOptions = {}): WasmEngine {
-  const { build = 'auto', capacity = 'large' } = options
-  if (build !== 'auto') return instantiateEngine(new WebAssembly.Module(moduleBytes(build)), build, capacity)
+  const { capacity = 'large', aes = 'wasm' } = options
+  const { module, build } = loadModule(options.build ?? 'auto')
+  const engine = instantiateEngine(module, build, capacity)
+  if (aes !== 'wasm') {
+    engine.offloadAes(new NodeAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build))
+  }
+  return engine
+}
+
+function loadModule(wanted: EngineBuild | 'auto'): { module: WebAssembly.Module; build: EngineBuild } {
+  if (wanted !== 'auto') return { module: new WebAssembly.Module(moduleBytes(wanted)), build: wanted }
   const relaxed = moduleBytes('relaxed')
   return WebAssembly.validate(relaxed)
-    ? instantiateEngine(new WebAssembly.Module(relaxed), 'relaxed', capacity)
-    : instantiateEngine(new WebAssembly.Module(moduleBytes('strict')), 'strict', capacity)
+    ? { module: new WebAssembly.Module(relaxed), build: 'relaxed' }
+    : { module: new WebAssembly.Module(moduleBytes('strict')), build: 'strict' }
+}
+
+const measured = new Map<EngineBuild, AesChoice>()
+
+function measuredAes(module: WebAssembly.Module, build: EngineBuild): AesChoice {
+  const known = measured.get(build)
+  if (known !== undefined) return known
+  const choice = chooseAes(() => instantiateEngine(module, build, 'small'))
+  measured.set(build, choice)
+  return choice
 }
 
 function moduleBytes(build: EngineBuild): Uint8Array {

@@ -22,6 +22,9 @@ export class AeadJob {
   src: usize
   dst: usize
   length: u32
+  /** The key stream that the host has made, the tag's mask in front; 0 where there is none. See key-stream.ts. */
+  stream: usize
+  streamKey: u32
   /** What opening found. */
   verified: bool
   /** For whoever queued the job. */
@@ -56,7 +59,9 @@ export function jobAt(index: u32): AeadJob {
 
 /** The next job, for the caller to fill in; at most two for each of OUTBOX packets. */
 export function queueJob(): AeadJob {
-  return jobAt(queued++)
+  const job = jobAt(queued++)
+  job.stream = 0
+  return job
 }
 
 /** Erases what the jobs of the last batch left in their working memory. */

@@ -12,7 +12,7 @@ import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi.ts'
 import { wipeJobs } from './aead-jobs.ts'
 import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes.ts'
 import { AES_GCM_CTX_BYTES, aesGcmInit, aesGcmOpen, aesGcmSeal, aesGcmWipe } from './aes-gcm.ts'
-import { forgetLanes } from './chacha20-lanes.ts'
+import { wipeStream } from './key-stream.ts'
 import { chacha20Poly1305Open, chacha20Poly1305Seal, chacha20Poly1305Wipe } from './chacha20-poly1305.ts'
 
 /** Bytes of one key context, for every suite; a multiple of 64. Contexts are aligned to 16. */
@@ -22,7 +22,6 @@ export const AEAD_CTX_BYTES: u32 = <u32>AES_GCM_CTX_BYTES
 export function aeadInit(suite: i32, ctx: usize, key: usize): void {
   if (suite == SUITE_CHACHA20_POLY1305) {
     memory.copy(ctx, key, 32)
-    forgetLanes()
   } else {
     aesGcmInit(ctx, key, roundsOf(suite))
   }
@@ -54,6 +53,7 @@ export function aeadOpen(
 export function aeadWipe(ctx: usize): void {
   memory.fill(ctx, 0, AEAD_CTX_BYTES)
   wipeJobs()
+  wipeStream()
   aesGcmWipe()
   chacha20Poly1305Wipe()
 }

@@ -13,7 +13,7 @@ import { SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
 import { AeadJob, JOB_WORK, jobAt, jobNonce } from './aead-jobs'
 import { equal16 } from './bytes'
-import { LANES, runLanes, setLane, ZEROS } from './chacha20-lanes'
+import { forgetKeys, LANES, runLanes, setLane, ZEROS } from './chacha20-lanes'
 import { POLY1305_STATE, poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305'
 
 /** So many blocks at the end of a packet, or fewer, are not worth another kernel call. */
@@ -68,6 +68,7 @@ export function chacha20OpenJobs(first: u32, last: u32): void {
 }
 
 function start(first: u32, last: u32, open: bool): void {
+  forgetKeys()
   end = last
   opening = open
   current = nextJob(first)

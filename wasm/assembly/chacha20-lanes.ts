@@ -65,6 +65,11 @@ export function runLanes(used: u32, poly: usize, text: usize, ready: u32): u32 {
   return steps * STEP_BLOCKS_8
 }
 
+/** To be called at the start of a batch: keys at the same addresses may be others by now. */
+export function forgetKeys(): void {
+  memory.fill(LANE_KEYS, 0, 4 * LANES)
+}
+
 /** To be called when a key changes or goes. */
 export function forgetLanes(): void {
   memory.fill(STATE, 0, 448)

@@ -1,6 +1,6 @@
 /** AEAD_CHACHA20_POLY1305 (RFC 8439 section 2.8) of a single text, with AAD of any length. */
 import { equal16, loadPartial } from './bytes.ts'
-import { forgetLanes, LANES, runLanes, setLane, ZEROS } from './chacha20-lanes.ts'
+import { forgetKeys, forgetLanes, LANES, runLanes, setLane, ZEROS } from './chacha20-lanes.ts'
 import { POLY1305_STATE, poly1305Blocks, poly1305Finish, poly1305Init, poly1305Wipe } from './poly1305.ts'
 
 /** Block 0 of the key stream: the one-time key. */
@@ -9,12 +9,14 @@ const PARTIAL: usize = memory.data(16, 16)
 const TAG: usize = memory.data(16, 16)
 
 export function chacha20Poly1305Seal(key: usize, nonce: usize, aad: usize, aadLength: u32, src: usize, dst: usize, length: u32): void {
+  forgetKeys()
   setLane(0, key, nonce, 0, ZEROS, ONE_TIME)
   xorBlocks(1, key, nonce, src, dst, length)
   authenticate(aad, aadLength, dst, length, dst + length)
 }
 
 export function chacha20Poly1305Open(key: usize, nonce: usize, aad: usize, aadLength: u32, src: usize, dst: usize, length: u32): bool {
+  forgetKeys()
   setLane(0, key, nonce, 0, ZEROS, ONE_TIME)
   runLanes(1, POLY1305_STATE, 0, 0)
   authenticate(aad, aadLength, src, length, TAG)

@@ -6,8 +6,9 @@ import { BATCH, DROP_BAD_PADDING, SLOT_BYTES } from '../abi'
 import { aeadSealBatch } from './aead-batch'
 import { clearJobs, jobCount, queueJob } from './aead-jobs'
 import { LAN_RX } from './arena'
+import { layOutStream } from './key-stream'
 import { contextOf } from './contexts'
-import { pushWire, wireSlot } from './outbox'
+import { pushWire, releaseWire, wireSlot, withholdWire } from './outbox'
 import { Sa } from './sa'
 
 const HEADER: u32 = 8
@@ -55,8 +56,27 @@ export function sealEsp(sa: Sa, inner: usize, length: u32, nextHeader: u32, tos:
   pushWire(HEADER + IV + text + ICV, sa.endpoint, tos)
 }
 
-/** Encrypts what `sealEsp` has queued. */
+/**
+ * Encrypts what `sealEsp` has queued, or leaves that to `completeStreamSeal`, when the host has made the key stream. The
+ * outbox is empty until then: nothing leaves it that is not encrypted.
+ */
 export function finishSeal(): void {
+  if (layOutStream(jobCount())) withheld = withholdWire()
+  else completeSeal()
+}
+
+/** Packets in the wire outbox that wait for their key stream. */
+let withheld: u32 = 0
+
+/** Does nothing where `finishSeal` has done it. */
+export function completeStreamSeal(): void {
+  if (withheld == 0) return
+  completeSeal()
+  releaseWire(withheld)
+  withheld = 0
+}
+
+function completeSeal(): void {
   aeadSealBatch(0, jobCount())
   clearJobs()
 }

@@ -13,6 +13,7 @@ import { counterBlock, prepareRun, ROW_BLOCKS, runPrepared, runRow, setRow } fro
 import { AES_GCM_TABLES } from './aes-gcm'
 import { equal16 } from './bytes'
 import { ghashBlocks } from './ghash'
+import { applyStream } from './key-stream'
 
 const ZEROS: usize = memory.data(16, 16)
 const RUN_BLOCKS: u32 = 8
@@ -30,13 +31,17 @@ let rounds: u32 = 0
 let oldest: u32 = 0
 
 export function gcmSealJobs(first: u32, end: u32): void {
+  schedule = 0
   let hashed = first
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
     if (job.suite == SUITE_CHACHA20_POLY1305) continue
-    useKey(job)
-    put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
-    encryptText(job, i)
+    if (job.stream != 0) applyStream(job)
+    else {
+      useKey(job)
+      put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
+      encryptText(job, i)
+    }
     const ready = used == 0 ? i + 1 : oldest
     for (; hashed < ready; hashed++) sealTag(jobAt(hashed))
   }
@@ -45,9 +50,10 @@ export function gcmSealJobs(first: u32, end: u32): void {
 }
 
 export function gcmOpenJobs(first: u32, end: u32): void {
+  schedule = 0
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
-    if (job.suite == SUITE_CHACHA20_POLY1305) continue
+    if (job.suite == SUITE_CHACHA20_POLY1305 || job.stream != 0) continue
     useKey(job)
     put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
   }
@@ -57,8 +63,11 @@ export function gcmOpenJobs(first: u32, end: u32): void {
     if (job.suite == SUITE_CHACHA20_POLY1305) continue
     verify(job)
     if (!job.verified) continue
-    useKey(job)
-    encryptText(job, i)
+    if (job.stream != 0) applyStream(job)
+    else {
+      useKey(job)
+      encryptText(job, i)
+    }
   }
   flush()
 }
@@ -66,7 +75,7 @@ export function gcmOpenJobs(first: u32, end: u32): void {
 // @ts-ignore: decorator
 @inline
 function maskOf(job: AeadJob): usize {
-  return changetype<usize>(job) + JOB_WORK
+  return job.stream != 0 ? job.stream : changetype<usize>(job) + JOB_WORK
 }
 
 // @ts-ignore: decorator

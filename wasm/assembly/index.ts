@@ -32,7 +32,10 @@ import { contextOf } from './contexts'
 import { dropsOf } from './counters'
 import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
 import { seedHash } from './hash'
-import { openSlots } from './open'
+import { jobCount } from './aead-jobs'
+import { completeStreamSeal } from './esp'
+import { forgetStream } from './key-stream'
+import { completeOpen, openSlots } from './open'
 import { openRunSlots } from './open-runs'
 import { setLanHeader } from './outbox'
 import { reserve } from './reserve'
@@ -78,6 +81,7 @@ export { runDatagrams } from './open-runs'
 export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { setOffload, STREAM_KEYS } from './key-stream'
 export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
 export {
@@ -107,6 +111,13 @@ export function sealBatch(first: u32, count: u32, now: f64): u32 {
 
 export function openBatch(count: u32, udp: bool, now: f64): void {
   openSlots(count, udp, now)
+}
+
+/** After a batch call that left keys in STREAM_KEYS: when their blocks have been encrypted, or else not `streamed`. */
+export function completeBatch(streamed: bool): void {
+  if (!streamed) forgetStream(jobCount())
+  completeStreamSeal()
+  completeOpen()
 }
 
 /** How packets from and to the LAN look: `header` in front of them, `datagrams` coalesced as well as TCP. */

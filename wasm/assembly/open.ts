@@ -59,6 +59,7 @@ import {
   wholeStart,
 } from './reassembly'
 import { SEQUENCE_OK, checkWindow, commitWindow, inferSequence } from './replay'
+import { layOutStream } from './key-stream'
 import { Sa, saAt } from './sa'
 import { spiLookup } from './spi-table'
 import { ESP_OVERHEAD, innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
@@ -72,6 +73,9 @@ const JOB_OF: usize = memory.data(OUTBOX, 16)
 
 let now: f64 = 0
 let udp: bool = false
+/** Of the batch call under way: its datagrams, and whether they wait for their key stream. */
+let datagrams: u32 = 0
+let opening: bool = false
 
 export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void {
   now = time
@@ -82,8 +86,17 @@ export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void 
   const todo = min<u32>(count, OUTBOX)
   clearJobs()
   for (let i: u32 = 0; i < todo; i++) store<u8>(JOB_OF + i, queueDatagram(i))
+  datagrams = todo
+  opening = true
+  if (!layOutStream(jobCount())) completeOpen()
+}
+
+/** The rest of `openSlots`, when the host has made the key stream. Does nothing where that is done. */
+export function completeOpen(): void {
+  if (!opening) return
+  opening = false
   aeadOpenBatch(0, jobCount())
-  for (let i: u32 = 0; i < todo; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
+  for (let i: u32 = 0; i < datagrams; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
   finishCoalescing()
 }
 

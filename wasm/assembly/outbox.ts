@@ -79,3 +79,14 @@ export function pushWire(length: u32, endpoint: u32, tos: u32): void {
   store<u8>(WIRE_TX_TOS + count, <u8>tos)
   store<u32>(WIRE_TX_COUNT, count + 1)
 }
+
+/** Makes the wire outbox look empty; returns how many packets it has. */
+export function withholdWire(): u32 {
+  const count = load<u32>(WIRE_TX_COUNT)
+  store<u32>(WIRE_TX_COUNT, 0)
+  return count
+}
+
+export function releaseWire(count: u32): void {
+  store<u32>(WIRE_TX_COUNT, count)
+}
