@@ -9,6 +9,7 @@ import {
 } from '../test/vectors/aead-batch-module.ts'
 import { SLACK_BYTES, SUITES, TAG_BYTES } from '../test/vectors/aead-module.ts'
 import { keyBytes, nodeSeal, SeededRandom } from '../test/vectors/aead-node.ts'
+import { NodeAes } from './aes-offload.ts'
 import { TARGETS, type Target } from './build.ts'
 import type { AeadSuite } from './packet-engine.ts'
 
@@ -23,7 +24,12 @@ interface Keys {
   readonly key: Buffer
 }
 
-describe.each(TARGETS)('batches of AEADs, %s build', (target) => {
+const WAYS = TARGETS.flatMap((target) => [
+  { target, way: 'in WebAssembly' },
+  { target, way: 'with AES of the host' },
+])
+
+describe.each(WAYS)('batches of AEADs $way, $target build', ({ target, way }) => {
   test.each(SUITES)('%s agrees with node:crypto at every length from 0 to 9,000 bytes', (suite) => {
     const { aead, keys, random } = setUp(`every length ${suite}`, [suite, suite, suite, suite])
     for (let first = 0; first <= 9000; first += BATCH_JOBS) {
@@ -110,7 +116,7 @@ describe.each(TARGETS)('batches of AEADs, %s build', (target) => {
   })
 
   function setUp(seed: string, suites: readonly AeadSuite[]) {
-    const aead = new AeadBatchModule(modules[target])
+    const aead = new AeadBatchModule(modules[target], way === 'in WebAssembly' ? undefined : new NodeAes())
     const random = new SeededRandom(seed)
     const keys = suites.map((suite) => ({ suite, key: random.bytes(keyBytes(suite)) }))
     for (const [i, { suite, key }] of keys.entries()) aead.install(i, suite, key)

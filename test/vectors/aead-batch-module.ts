@@ -1,6 +1,7 @@
 /** The engine's batch AEADs as a module of their own: for tests and the benchmark. */
 
 import type { Target } from '../../wasm/build.ts'
+import type { HostAes } from '../../wasm/engine-offload.ts'
 import type { AeadSuite } from '../../wasm/packet-engine.ts'
 import { compileEntry, SLACK_BYTES, SUITE_NUMBERS, TAG_BYTES } from './aead-module.ts'
 
@@ -15,6 +16,10 @@ const ENTRY = `
 import { AEAD_CTX_BYTES, aeadInit, aeadWipe } from './aead.ts'
 import { aeadOpenBatch, aeadSealBatch } from './aead-batch.ts'
 import { clearJobs, jobAt, jobCount, queueJob } from './aead-jobs.ts'
+import { layOutStream, setOffload, STREAM_KEYS } from './key-stream.ts'
+export { STREAM_KEYS }
+export function offload(): void { setOffload(true, true, 1) }
+export function layOut(): bool { return layOutStream(jobCount()) }
 const CONTEXTS: usize = memory.data(${BATCH_KEYS} * AEAD_CTX_BYTES, 64)
 const KEY: usize = memory.data(32, 16)
 const INPUT: usize = memory.data(64, 16)
@@ -41,6 +46,7 @@ export function queue(suite: i32, index: u32, aadLength: u32, src: usize, dst: u
   job.src = src
   job.dst = dst
   job.length = length
+  job.handle = index
 }
 export function clear(): void { clearJobs() }
 export function seal(): void { aeadSealBatch(0, jobCount()) }
@@ -50,6 +56,9 @@ export function verified(index: u32): bool { return jobAt(index).verified }
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
+  readonly STREAM_KEYS: { readonly value: number }
+  offload(): void
+  layOut(): number
   key(): number
   input(): number
   sources(): number
@@ -83,13 +92,20 @@ export interface BatchPacket {
 export class AeadBatchModule {
   readonly #exports: Exports
   readonly memory: Uint8Array
+  readonly #aes: HostAes | undefined
+  readonly #keys: Uint32Array
 
-  constructor(bytes: Uint8Array) {
+  /** With `aes`, that is the block cipher of AES-GCM. */
+  constructor(bytes: Uint8Array, aes?: HostAes) {
     this.#exports = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as unknown as Exports
     this.memory = new Uint8Array(this.#exports.memory.buffer)
+    this.#aes = aes
+    this.#keys = new Uint32Array(this.memory.buffer, this.#exports.STREAM_KEYS.value, 4 + 3 * BATCH_KEYS)
+    if (aes !== undefined) this.#exports.offload()
   }
 
   install(index: number, suite: AeadSuite, key: Uint8Array): void {
+    if (suite !== 'chacha20-poly1305') this.#aes?.install(index, suite, key)
     this.memory.set(key, this.#exports.key())
     this.#exports.init(SUITE_NUMBERS[suite], index)
     this.memory.fill(0, this.#exports.key(), this.#exports.key() + 32)
@@ -127,8 +143,17 @@ export class AeadBatchModule {
 
   /** Once more over the packets that are queued. */
   run(operation: 'seal' | 'open'): void {
+    if (this.#exports.layOut() !== 0) this.#encryptBlocks()
     if (operation === 'seal') this.#exports.seal()
     else this.#exports.open()
+  }
+
+  #encryptBlocks(): void {
+    const count = this.#keys[0]!
+    for (let at = 4; at < 4 + 3 * count; at += 3) {
+      const [key, offset, bytes] = [this.#keys[at]!, this.#keys[at + 1]!, this.#keys[at + 2]!]
+      this.memory.set(this.#aes!.encrypt(key, this.memory.subarray(offset, offset + bytes)), offset)
+    }
   }
 
   result({ inPlace }: BatchPacket, index: number, length: number): Uint8Array {
