@@ -92,6 +92,8 @@ export interface RawExports {
   saBytes(handle: number): number
   saLastAt(handle: number): number
   saDrops(handle: number, reason: number): number
+  /** A bit for each reason that has been counted. */
+  saDropMask(handle: number): number
   globalDrops(reason: number): number
   takeEvent(): number
   takenSubject(): number

@@ -284,9 +284,9 @@ export class WasmEngine implements PacketEngine {
   counters(sa: SaHandle): SaCounters {
     if (!this.#isLive(sa)) throw new EngineError(`no SA ${sa}`)
     const drops: Partial<Record<DropName, number>> = {}
-    for (const [reason, name] of DROP_NAMES.entries()) {
-      const count = this.#raw.saDrops(sa, reason)
-      if (count !== 0) drops[name] = count
+    for (let left = this.#raw.saDropMask(sa); left !== 0; left &= left - 1) {
+      const reason = 31 - Math.clz32(left & -left)
+      drops[DROP_NAMES[reason]!] = this.#raw.saDrops(sa, reason)
     }
     return {
       packets: this.#raw.saPackets(sa),

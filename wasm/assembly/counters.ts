@@ -22,3 +22,11 @@ export function globalDrops(reason: u32): f64 {
 export function dropsOf(sa: Sa, reason: u32): f64 {
   return reason < SA_DROPS_BYTES >> 3 ? <f64>load<u64>(changetype<usize>(sa) + SA_RECORD_BYTES + (reason << 3)) : 0
 }
+
+export function dropMaskOf(sa: Sa): u32 {
+  let mask: u32 = 0
+  for (let reason: u32 = 0; reason < SA_DROPS_BYTES >> 3; reason++) {
+    mask |= <u32>(load<u64>(changetype<usize>(sa) + SA_RECORD_BYTES + (reason << 3)) != 0) << reason
+  }
+  return mask
+}

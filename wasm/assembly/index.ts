@@ -29,7 +29,7 @@ import {
 import { aeadOpen, aeadSeal } from './aead'
 import { setCoalescing } from './coalesce'
 import { contextOf } from './contexts'
-import { dropsOf } from './counters'
+import { dropMaskOf, dropsOf } from './counters'
 import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
 import { seedHash } from './hash'
 import { jobCount } from './aead-jobs'
@@ -181,6 +181,12 @@ export function saBytes(handle: u32): f64 {
 export function saLastAt(handle: u32): f64 {
   const sa = saByHandle(handle)
   return sa == null ? 0 : sa.lastAt
+}
+
+/** A bit for each reason for which the SA has dropped packets. */
+export function saDropMask(handle: u32): u32 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : dropMaskOf(sa)
 }
 
 export function saDrops(handle: u32, reason: u32): f64 {
