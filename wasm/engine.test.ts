@@ -229,13 +229,13 @@ describe('control calls', () => {
     expect(dropped(engine)).toEqual({ no_sa: 1 })
   })
 
-  it('leave no key in memory after removal', () => {
+  it.each(['chacha20-poly1305', 'aes-256-gcm'] as const)('leave no key of %s in memory after removal', (suite) => {
     const engine = createEngine()
     const key = Uint8Array.from({ length: 32 }, (_, i) => 0xc0 ^ (i * 29))
     const find = () => Buffer.from(engine.memory).indexOf(key)
-    const keys = { suite: 'chacha20-poly1305', key, salt: Uint8Array.of(9, 9, 9, 9) } as const
+    const keys = { suite, key, salt: Uint8Array.of(9, 9, 9, 9) }
     const site = setUp(engine, { keys })
-    const aead = engine.installAead('chacha20-poly1305', key)
+    const aead = engine.installAead(suite, key)
     open(
       engine,
       seal(engine, [ipv4(udp(10))]).wire.map(({ bytes }) => bytes),
