@@ -43,7 +43,7 @@ export const MAX_ROUTES = 1048576
 /** AES-GCM keys that are expanded at the same time; those that have waited long give way. */
 export const MAX_CONTEXTS = 16384
 /** Pages of 64 KB that the engine's memory has at most. */
-export const MAX_PAGES = 8192
+export const MAX_PAGES = 16384
 /** SAs, and prefixes, of an engine of capacity `small`. */
 export const SMALL_SAS = 1024
 export const SMALL_ROUTES = 16384

@@ -82,7 +82,7 @@ const ALL_WASM: AesUse = {
 }
 
 /**
- * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 400 MB of address space, of which memory is used as
+ * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 500 MB of address space, of which memory is used as
  * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
  */
 export type Capacity = 'small' | 'large'
