@@ -24,8 +24,11 @@ export const SUITE_NUMBERS: Record<AeadSuite, number> = {
 /** The entry: one context and one buffer of each kind, at addresses that the module tells. */
 const ENTRY = `
 import { AEAD_CTX_BYTES, aeadInit, aeadOpen, aeadSeal, aeadWipe } from './aead.ts'
-import { poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305.ts'
-export { poly1305Blocks, poly1305Finish, poly1305Init }
+import * as poly1305 from './poly1305.ts'
+const POLY1305: usize = memory.data(poly1305.POLY1305_STATE_BYTES, 16)
+export function poly1305Init(key: usize): void { poly1305.poly1305Init(POLY1305, key) }
+export function poly1305Blocks(from: usize, count: u32): void { poly1305.poly1305Blocks(POLY1305, from, count) }
+export function poly1305Finish(tag: usize): void { poly1305.poly1305Finish(POLY1305, tag) }
 export { aeadInit, aeadOpen, aeadSeal, aeadWipe }
 const SLACK: i32 = ${SLACK_BYTES}
 const CTX: usize = memory.data(AEAD_CTX_BYTES, 64)

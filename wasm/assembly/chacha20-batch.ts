@@ -13,11 +13,27 @@ import { SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
 import { AeadJob, JOB_WORK, jobAt, jobNonce } from './aead-jobs'
 import { equal16 } from './bytes'
-import { forgetKeys, LANES, runLanes, setLane, ZEROS } from './chacha20-lanes'
-import { POLY1305_STATE, poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305'
+import { forgetKeys, LANES, MAX_STEPS, runLanes, setLane, stepBlocks, ZEROS } from './chacha20-lanes'
+import { POLY1305_STATE_BYTES, poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305'
 
-/** So many blocks at the end of a packet, or fewer, are not worth another kernel call. */
-const FEW: u32 = 8
+/** A packet on its way through Poly1305. */
+@unmanaged
+class Hash {
+  /** Which job, and whether the hash of that has begun and the end of its text is framed. */
+  job: u32
+  begun: bool
+  framed: bool
+  /** The piece from AAD to lengths, and how many of its blocks are absorbed. */
+  piece: usize
+  done: u32
+}
+
+/** Where the Poly1305 state lies in a Hash. */
+const POLY: usize = 32
+const HASHES: usize = memory.data(2 * (32 + POLY1305_STATE_BYTES), 16)
+/** The packet being hashed, and the one behind it. */
+let hash: Hash = changetype<Hash>(HASHES)
+let following: Hash = changetype<Hash>(HASHES + POLY + POLY1305_STATE_BYTES)
 
 /** End of the jobs at hand, and what is done to them. */
 let end: u32 = 0
@@ -25,46 +41,49 @@ let opening: bool = false
 /** The job whose blocks go into the lanes next, and which of them; block 0 is the one-time key. */
 let current: u32 = 0
 let block: u32 = 0
-/** The job being hashed: whether that has begun, whether the end is framed, where it is, and what is left of it in blocks of 16 bytes. */
-let hashed: u32 = 0
-let begun: bool = false
-let framed: bool = false
-let hashAt: usize = 0
-let hashLeft: u32 = 0
+/** How far Poly1305 may go: all of the jobs before `readyJob`, and of that one what lies before block `readyBlock`. */
+let readyJob: u32 = 0
+let readyBlock: u32 = 0
 
 export function chacha20SealJobs(first: u32, last: u32): void {
   start(first, last, false)
   while (current < end) {
-    const done = current
-    const ready = block
+    readyJob = current
+    readyBlock = block
     let used: u32 = 0
     while (used < LANES && current < end) used = fillLanes(used)
-    hashSealed(done)
-    runAndHash(used, hashed < done ? hashLeft : blocksReady(ready))
+    while (waitsTooLong()) finishHash()
+    runAndHash(used)
   }
-  hashSealed(end)
-  if (hashed < end) finishSealed()
+  readyJob = end
+  while (hash.job < end) finishHash()
 }
 
 export function chacha20OpenJobs(first: u32, last: u32): void {
   start(first, last, true)
   while (current < end) {
-    const keyed = current
+    readyJob = current
     let used: u32 = 0
     for (; used < LANES && current < end; used++, current = nextJob(current + 1)) setKeyLane(used, jobAt(current))
-    runAndHash(used, hashNext(keyed))
+    runAndHash(used)
   }
+  readyJob = end
   current = nextJob(first)
   block = 1
   while (current < end) {
     let used: u32 = 0
     while (used < LANES && current < end) {
-      while (current >= hashed) finishOpened()
+      while (current >= hash.job) finishHash()
       if (jobAt(current).verified) used = fillLanes(used)
       else toNextJob()
     }
-    if (used > 0) runAndHash(used, hashNext(end))
+    if (used > 0) runAndHash(used)
   }
+}
+
+/** Erases what the last batch left. */
+export function chacha20BatchWipe(): void {
+  memory.fill(HASHES, 0, 2 * (POLY + POLY1305_STATE_BYTES))
 }
 
 function start(first: u32, last: u32, open: bool): void {
@@ -73,9 +92,16 @@ function start(first: u32, last: u32, open: bool): void {
   opening = open
   current = nextJob(first)
   block = 0
-  hashed = current
-  begun = false
-  framed = false
+  readyBlock = 0
+  expect(hash, current)
+  expect(following, current == end ? end : nextJob(current + 1))
+}
+
+function expect(hash: Hash, job: u32): void {
+  hash.job = job
+  hash.begun = false
+  hash.framed = false
+  hash.done = 0
 }
 
 /** The first job of this suite from `from` on, or `end`. */
@@ -120,80 +146,68 @@ function toNextJob(): void {
   block = opening ? 1 : 0
 }
 
-/** Runs the kernel over `used` lanes, and `ready` blocks of the job being hashed with it as far as they fit. */
-function runAndHash(used: u32, ready: u32): void {
-  const absorbed = runLanes(used, POLY1305_STATE, hashAt, ready)
-  hashAt += <usize>absorbed << 4
-  hashLeft -= absorbed
+/** When sealing: more complete packets wait for Poly1305 than the kernel can take. */
+function waitsTooLong(): bool {
+  return following.job < readyJob && nextJob(following.job + 1) < readyJob
 }
 
-function beginHash(job: AeadJob, text: usize): void {
-  poly1305Init(oneTimeKey(job))
-  frameHead(job, text)
-  hashAt = text - 16
-  hashLeft = framedBlocks(job)
-  begun = true
+/**
+ * Runs the kernel over `used` lanes, and Poly1305 within: what is ready of the packet at hand and, where that comes to
+ * its end, of the one behind it.
+ */
+function runAndHash(used: u32): void {
+  const perStep = stepBlocks(used)
+  const steps = min((readyBlocks(hash) - hash.done) / perStep, MAX_STEPS)
+  const all = hash.framed && steps < MAX_STEPS
+  const nextSteps = all ? min((readyBlocks(following) - following.done) / perStep, MAX_STEPS - steps) : 0
+  runLanes(
+    used, polyOf(hash), hash.piece + (<usize>hash.done << 4), steps,
+    polyOf(following), following.piece + (<usize>following.done << 4), nextSteps,
+  )
+  hash.done += steps * perStep
+  following.done += nextSteps * perStep
+  if (all) finishHash()
 }
 
-/** Brings sealed packets to their end that are complete, all before job `done`; leaves the last to the kernel if it is long. */
-function hashSealed(done: u32): void {
-  while (hashed < done) {
-    const job = jobAt(hashed)
-    if (!begun) beginHash(job, job.dst)
-    if (!framed) {
-      frameTail(job, job.dst, job.aadLength, job.length)
-      framed = true
-    }
-    if (hashLeft > FEW && nextJob(hashed + 1) >= done) return
-    finishSealed()
+// @ts-ignore: decorator
+@inline
+function polyOf(hash: Hash): usize {
+  return changetype<usize>(hash) + POLY
+}
+
+/** How many blocks of the packet can be hashed, from AAD to lengths; begins its hash where there are any. */
+function readyBlocks(hash: Hash): u32 {
+  if (hash.job > readyJob || hash.job == end || (hash.job == readyJob && readyBlock < 2)) return 0
+  const job = jobAt(hash.job)
+  const text = opening ? job.src : job.dst
+  if (!hash.begun) {
+    poly1305Init(polyOf(hash), oneTimeKey(job))
+    frameHead(job, text)
+    hash.piece = text - 16
+    hash.begun = true
   }
+  if (hash.job == readyJob) return 1 + ((readyBlock - 1) << 2)
+  if (!hash.framed) frameTail(job, text, job.aadLength, job.length)
+  hash.framed = true
+  return framedBlocks(job)
 }
 
-function finishSealed(): void {
-  const job = jobAt(hashed)
-  poly1305Blocks(hashAt, hashLeft)
-  unframe(job, job.dst)
-  poly1305Finish(job.dst + job.length)
-  toNextHash()
-}
-
-/** Blocks that can be hashed of the job that is being sealed, of which `block` is next to be encrypted. */
-function blocksReady(next: u32): u32 {
-  if (next < 2) return 0
-  const job = jobAt(hashed)
-  if (!begun) beginHash(job, job.dst)
-  return <u32>((job.dst + (<usize>(next - 1) << 6) - hashAt) >> 4)
-}
-
-/** Blocks to be hashed of the next job, all of which have their one-time keys before job `keyed`. */
-function hashNext(keyed: u32): u32 {
-  while (hashed < keyed) {
-    if (!begun) beginOpened()
-    if (hashLeft > FEW) return hashLeft
-    finishOpened()
+/** Brings the packet at hand to its end, and turns to the one behind it. */
+function finishHash(): void {
+  const ready = readyBlocks(hash)
+  poly1305Blocks(polyOf(hash), hash.piece + (<usize>hash.done << 4), ready - hash.done)
+  const job = jobAt(hash.job)
+  if (opening) {
+    // Over the one-time key, which is in the Poly1305 state by now.
+    poly1305Finish(polyOf(hash), oneTimeKey(job))
+    job.verified = equal16(oneTimeKey(job), framedTag(job))
+    unframe(job, job.src)
+  } else {
+    unframe(job, job.dst)
+    poly1305Finish(polyOf(hash), job.dst + job.length)
   }
-  return 0
-}
-
-function beginOpened(): void {
-  const job = jobAt(hashed)
-  beginHash(job, job.src)
-  frameTail(job, job.src, job.aadLength, job.length)
-}
-
-function finishOpened(): void {
-  if (!begun) beginOpened()
-  const job = jobAt(hashed)
-  poly1305Blocks(hashAt, hashLeft)
-  // Over the one-time key, which is in the Poly1305 state by now.
-  poly1305Finish(oneTimeKey(job))
-  job.verified = equal16(oneTimeKey(job), framedTag(job))
-  unframe(job, job.src)
-  toNextHash()
-}
-
-function toNextHash(): void {
-  hashed = nextJob(hashed + 1)
-  begun = false
-  framed = false
+  const finished = hash
+  hash = following
+  following = finished
+  expect(following, hash.job == end ? end : nextJob(hash.job + 1))
 }

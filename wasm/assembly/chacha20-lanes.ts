@@ -22,9 +22,7 @@ const STATE: usize = memory.data(448, 64)
 /** The key that each lane has, by its address; 0 when it has none. */
 const LANE_KEYS: usize = memory.data(4 * LANES, 16)
 
-/** Poly1305 blocks that one step of a kernel absorbs. */
-export const STEP_BLOCKS_8: u32 = 4
-export const STEP_BLOCKS_4: u32 = 2
+/** Steps of Poly1305 in one run of a kernel. */
 export const MAX_STEPS: u32 = 10
 
 /** Puts block `counter` of a key stream into a lane. The key must stay at its address. */
@@ -46,23 +44,24 @@ function setLaneKey(lane: u32, words: usize, key: usize): void {
   for (let i: usize = 0; i < 8; i++) store<u32>(words + (i << 4), load<u32>(key + (i << 2)))
 }
 
-/**
- * Runs the kernel over the first `used` lanes, and meanwhile Poly1305 over at most `ready` blocks at `text`, with the
- * state at `poly`. Returns how many blocks that absorbed.
- */
-export function runLanes(used: u32, poly: usize, text: usize, ready: u32): u32 {
+/** Poly1305 blocks in one step of the kernel for so many lanes. */
+// @ts-ignore: decorator
+@inline
+export function stepBlocks(used: u32): u32 {
+  return used <= 4 ? 2 : 4
+}
+
+/** Runs the kernel over the first `used` lanes, and Poly1305 within: see chacha20-lanes8.ts. */
+export function runLanes(
+  used: u32,
+  poly: usize = 0, text: usize = 0, steps: u32 = 0, nextPoly: usize = 0, nextText: usize = 0, nextSteps: u32 = 0,
+): void {
   for (let lane = used; lane < LANES; lane++) {
     store<u32>(STATE + SOURCES + (lane << 2), <u32>ZEROS)
     store<u32>(STATE + TARGETS + (lane << 2), <u32>SINK)
   }
-  if (used <= 4) {
-    const steps = min(ready / STEP_BLOCKS_4, MAX_STEPS)
-    chacha20Lanes4(STATE, poly, text, steps)
-    return steps * STEP_BLOCKS_4
-  }
-  const steps = min(ready / STEP_BLOCKS_8, MAX_STEPS)
-  chacha20Lanes8(STATE, poly, text, steps)
-  return steps * STEP_BLOCKS_8
+  if (used <= 4) chacha20Lanes4(STATE, poly, text, steps, nextPoly, nextText, nextSteps)
+  else chacha20Lanes8(STATE, poly, text, steps, nextPoly, nextText, nextSteps)
 }
 
 /** To be called at the start of a batch: keys at the same addresses may be others by now. */

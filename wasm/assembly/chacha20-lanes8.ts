@@ -6,18 +6,21 @@ const ROTATE_8: usize = memory.data<u8>([3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 1
 
 /**
  * XORs the key stream of 8 blocks into their sources. `lanes` is laid out as chacha20-lanes.ts says. Meanwhile
- * absorbs 4 * `steps` blocks at `text` into the Poly1305 state at `poly`; `steps` is from 0 to 10.
+ * absorbs 4 * `steps` blocks at `text` into the Poly1305 state at `poly`, and 4 * `nextSteps` blocks at
+ * `nextText` into that at `nextPoly`; `steps` and `nextSteps` are 10 together at most.
  */
-export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i32): void {
+export function chacha20Lanes8(
+  lanes: usize, poly: usize, text: usize, steps: i32, nextPoly: usize, nextText: usize, nextSteps: i32,
+): void {
   const rotate16 = v128.load(ROTATE_16)
   const rotate8 = v128.load(ROTATE_8)
-  const r0 = load<u64>(poly, 0)
-  const r1 = load<u64>(poly, 8)
-  const r2 = load<u64>(poly, 16)
-  const r3 = load<u64>(poly, 24)
-  const s1 = r1 + (r1 >> 2)
-  const s2 = r2 + (r2 >> 2)
-  const s3 = r3 + (r3 >> 2)
+  let r0 = load<u64>(poly, 0)
+  let r1 = load<u64>(poly, 8)
+  let r2 = load<u64>(poly, 16)
+  let r3 = load<u64>(poly, 24)
+  let s1 = r1 + (r1 >> 2)
+  let s2 = r2 + (r2 >> 2)
+  let s3 = r3 + (r3 >> 2)
   let h0 = load<u64>(poly, 32)
   let h1 = load<u64>(poly, 40)
   let h2 = load<u64>(poly, 48)
@@ -56,6 +59,7 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
   let b14 = v128.load(lanes, 352)
   let b15 = v128.load(lanes, 368)
   let round = 0
+  while (true) {
   for (; round < steps; round++) {
     a0 = i32x4.add(a0, a4); a1 = i32x4.add(a1, a5)
     a12 = lookup(v128.xor(a12, a0), rotate16); a13 = lookup(v128.xor(a13, a1), rotate16)
@@ -77,10 +81,8 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     b8 = i32x4.add(b8, b12); b9 = i32x4.add(b9, b13)
     b4 = v128.xor(b4, b8); b5 = v128.xor(b5, b9)
     b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25)); b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25))
-    h0 += u64(load<u32>(text, 0))
-    h1 += u64(load<u32>(text, 4))
-    h2 += u64(load<u32>(text, 8))
-    h3 += u64(load<u32>(text, 12))
+    h0 += u64(load<u32>(text, 0)); h1 += u64(load<u32>(text, 4))
+    h2 += u64(load<u32>(text, 8)); h3 += u64(load<u32>(text, 12))
     h4 += 1
     const p0d0 = h0 * r0 + h1 * s3 + (h2 * s2 + h3 * s1)
     const p0d1 = h0 * r1 + h1 * r0 + (h2 * s3 + h3 * s2) + (h4 * s1 + (p0d0 >> 32))
@@ -88,9 +90,7 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     const p0d3 = h0 * r3 + h1 * r2 + (h2 * r1 + h3 * r0) + (h4 * s3 + (p0d2 >> 32))
     const p0d4 = h4 * r0 + (p0d3 >> 32)
     h0 = (p0d0 & 0xffffffff) + (p0d4 >> 2) * 5
-    h1 = p0d1 & 0xffffffff
-    h2 = p0d2 & 0xffffffff
-    h3 = p0d3 & 0xffffffff
+    h1 = p0d1 & 0xffffffff; h2 = p0d2 & 0xffffffff; h3 = p0d3 & 0xffffffff
     h4 = p0d4 & 3
     a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
     a14 = lookup(v128.xor(a14, a2), rotate16); a15 = lookup(v128.xor(a15, a3), rotate16)
@@ -112,10 +112,8 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     b10 = i32x4.add(b10, b14); b11 = i32x4.add(b11, b15)
     b6 = v128.xor(b6, b10); b7 = v128.xor(b7, b11)
     b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25)); b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25))
-    h0 += u64(load<u32>(text, 16))
-    h1 += u64(load<u32>(text, 20))
-    h2 += u64(load<u32>(text, 24))
-    h3 += u64(load<u32>(text, 28))
+    h0 += u64(load<u32>(text, 16)); h1 += u64(load<u32>(text, 20))
+    h2 += u64(load<u32>(text, 24)); h3 += u64(load<u32>(text, 28))
     h4 += 1
     const p16d0 = h0 * r0 + h1 * s3 + (h2 * s2 + h3 * s1)
     const p16d1 = h0 * r1 + h1 * r0 + (h2 * s3 + h3 * s2) + (h4 * s1 + (p16d0 >> 32))
@@ -123,9 +121,7 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     const p16d3 = h0 * r3 + h1 * r2 + (h2 * r1 + h3 * r0) + (h4 * s3 + (p16d2 >> 32))
     const p16d4 = h4 * r0 + (p16d3 >> 32)
     h0 = (p16d0 & 0xffffffff) + (p16d4 >> 2) * 5
-    h1 = p16d1 & 0xffffffff
-    h2 = p16d2 & 0xffffffff
-    h3 = p16d3 & 0xffffffff
+    h1 = p16d1 & 0xffffffff; h2 = p16d2 & 0xffffffff; h3 = p16d3 & 0xffffffff
     h4 = p16d4 & 3
     a0 = i32x4.add(a0, a5); a1 = i32x4.add(a1, a6)
     a15 = lookup(v128.xor(a15, a0), rotate16); a12 = lookup(v128.xor(a12, a1), rotate16)
@@ -147,10 +143,8 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     b10 = i32x4.add(b10, b15); b11 = i32x4.add(b11, b12)
     b5 = v128.xor(b5, b10); b6 = v128.xor(b6, b11)
     b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25)); b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25))
-    h0 += u64(load<u32>(text, 32))
-    h1 += u64(load<u32>(text, 36))
-    h2 += u64(load<u32>(text, 40))
-    h3 += u64(load<u32>(text, 44))
+    h0 += u64(load<u32>(text, 32)); h1 += u64(load<u32>(text, 36))
+    h2 += u64(load<u32>(text, 40)); h3 += u64(load<u32>(text, 44))
     h4 += 1
     const p32d0 = h0 * r0 + h1 * s3 + (h2 * s2 + h3 * s1)
     const p32d1 = h0 * r1 + h1 * r0 + (h2 * s3 + h3 * s2) + (h4 * s1 + (p32d0 >> 32))
@@ -158,9 +152,7 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     const p32d3 = h0 * r3 + h1 * r2 + (h2 * r1 + h3 * r0) + (h4 * s3 + (p32d2 >> 32))
     const p32d4 = h4 * r0 + (p32d3 >> 32)
     h0 = (p32d0 & 0xffffffff) + (p32d4 >> 2) * 5
-    h1 = p32d1 & 0xffffffff
-    h2 = p32d2 & 0xffffffff
-    h3 = p32d3 & 0xffffffff
+    h1 = p32d1 & 0xffffffff; h2 = p32d2 & 0xffffffff; h3 = p32d3 & 0xffffffff
     h4 = p32d4 & 3
     a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
     a13 = lookup(v128.xor(a13, a2), rotate16); a14 = lookup(v128.xor(a14, a3), rotate16)
@@ -182,10 +174,8 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     b8 = i32x4.add(b8, b13); b9 = i32x4.add(b9, b14)
     b7 = v128.xor(b7, b8); b4 = v128.xor(b4, b9)
     b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25)); b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25))
-    h0 += u64(load<u32>(text, 48))
-    h1 += u64(load<u32>(text, 52))
-    h2 += u64(load<u32>(text, 56))
-    h3 += u64(load<u32>(text, 60))
+    h0 += u64(load<u32>(text, 48)); h1 += u64(load<u32>(text, 52))
+    h2 += u64(load<u32>(text, 56)); h3 += u64(load<u32>(text, 60))
     h4 += 1
     const p48d0 = h0 * r0 + h1 * s3 + (h2 * s2 + h3 * s1)
     const p48d1 = h0 * r1 + h1 * r0 + (h2 * s3 + h3 * s2) + (h4 * s1 + (p48d0 >> 32))
@@ -193,11 +183,32 @@ export function chacha20Lanes8(lanes: usize, poly: usize, text: usize, steps: i3
     const p48d3 = h0 * r3 + h1 * r2 + (h2 * r1 + h3 * r0) + (h4 * s3 + (p48d2 >> 32))
     const p48d4 = h4 * r0 + (p48d3 >> 32)
     h0 = (p48d0 & 0xffffffff) + (p48d4 >> 2) * 5
-    h1 = p48d1 & 0xffffffff
-    h2 = p48d2 & 0xffffffff
-    h3 = p48d3 & 0xffffffff
+    h1 = p48d1 & 0xffffffff; h2 = p48d2 & 0xffffffff; h3 = p48d3 & 0xffffffff
     h4 = p48d4 & 3
     text += 64
+  }
+  if (nextSteps == 0) break
+  store<u64>(poly, h0, 32)
+  store<u64>(poly, h1, 40)
+  store<u64>(poly, h2, 48)
+  store<u64>(poly, h3, 56)
+  store<u64>(poly, h4, 64)
+  poly = nextPoly
+  text = nextText
+  steps += nextSteps
+  nextSteps = 0
+  r0 = load<u64>(poly, 0)
+  r1 = load<u64>(poly, 8)
+  r2 = load<u64>(poly, 16)
+  r3 = load<u64>(poly, 24)
+  s1 = r1 + (r1 >> 2)
+  s2 = r2 + (r2 >> 2)
+  s3 = r3 + (r3 >> 2)
+  h0 = load<u64>(poly, 32)
+  h1 = load<u64>(poly, 40)
+  h2 = load<u64>(poly, 48)
+  h3 = load<u64>(poly, 56)
+  h4 = load<u64>(poly, 64)
   }
   for (; round < 10; round++) {
     a0 = i32x4.add(a0, a4); a1 = i32x4.add(a1, a5)

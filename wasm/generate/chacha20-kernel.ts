@@ -36,9 +36,12 @@ const ROTATE_8: usize = memory.data<u8>([3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 1
 
 /**
  * XORs the key stream of ${blocks} blocks into their sources. \`lanes\` is laid out as chacha20-lanes.ts says. Meanwhile
- * absorbs ${perRound} * \`steps\` blocks at \`text\` into the Poly1305 state at \`poly\`; \`steps\` is from 0 to 10.
+ * absorbs ${perRound} * \`steps\` blocks at \`text\` into the Poly1305 state at \`poly\`, and ${perRound} * \`nextSteps\` blocks at
+ * \`nextText\` into that at \`nextPoly\`; \`steps\` and \`nextSteps\` are 10 together at most.
  */
-export function chacha20Lanes${blocks}(lanes: usize, poly: usize, text: usize, steps: i32): void {
+export function chacha20Lanes${blocks}(
+  lanes: usize, poly: usize, text: usize, steps: i32, nextPoly: usize, nextText: usize, nextSteps: i32,
+): void {
   const rotate16 = v128.load(ROTATE_16)
   const rotate8 = v128.load(ROTATE_8)`
 
@@ -53,12 +56,20 @@ export function chacha20Kernel(blocks: 4 | 8): string {
   for (const [index, set] of sets.entries()) {
     for (let word = 0; word < 16; word++) lines.push(`  let ${set}${word} = ${initialWord(word, index)}`)
   }
-  lines.push('  let round = 0', '  for (; round < steps; round++) {')
+  lines.push('  let round = 0', '  while (true) {', '  for (; round < steps; round++) {')
   for (const [i, group] of groups.entries()) {
     lines.push(...group)
     if (i % 2 === 1) lines.push(...polyBlock((i - 1) * 8))
   }
-  lines.push(`    text += ${groups.length * 8}`, '  }', '  for (; round < 10; round++) {', ...groups.flat(), '  }')
+  lines.push(
+    `    text += ${groups.length * 8}`,
+    '  }',
+    '  if (nextSteps == 0) break',
+    ...POLY_STORE,
+    ...POLY_SWITCH,
+    '  }',
+  )
+  lines.push('  for (; round < 10; round++) {', ...groups.flat(), '  }')
   lines.push(...POLY_STORE)
   for (const [index, set] of sets.entries()) lines.push(...writeSet(set, index))
   lines.push('}', '')
@@ -79,9 +90,18 @@ const LIMBS = [0, 1, 2, 3, 4]
 
 /** As in poly1305.ts, whose state this is: r0 to r3, then h0 to h4. */
 const POLY_LOAD = [
-  ...LIMBS.slice(0, 4).map((i) => `  const r${i} = load<u64>(poly, ${i * 8})`),
-  ...LIMBS.slice(1, 4).map((i) => `  const s${i} = r${i} + (r${i} >> 2)`),
+  ...LIMBS.slice(0, 4).map((i) => `  let r${i} = load<u64>(poly, ${i * 8})`),
+  ...LIMBS.slice(1, 4).map((i) => `  let s${i} = r${i} + (r${i} >> 2)`),
   ...LIMBS.map((i) => `  let h${i} = load<u64>(poly, ${32 + i * 8})`),
+]
+
+/** Goes on with the next state. */
+const POLY_SWITCH = [
+  '  poly = nextPoly',
+  '  text = nextText',
+  '  steps += nextSteps',
+  '  nextSteps = 0',
+  ...POLY_LOAD.map((line) => line.replace('let ', '')),
 ]
 
 const POLY_STORE = LIMBS.map((i) => `  store<u64>(poly, h${i}, ${32 + i * 8})`)
@@ -89,8 +109,9 @@ const POLY_STORE = LIMBS.map((i) => `  store<u64>(poly, h${i}, ${32 + i * 8})`)
 /** One block of `poly1305Blocks`. */
 function polyBlock(offset: number): string[] {
   const id = `p${offset}`
+  const add = (i: number) => `h${i} += u64(load<u32>(text, ${offset + i * 4}))`
   return [
-    ...LIMBS.slice(0, 4).map((i) => `h${i} += u64(load<u32>(text, ${offset + i * 4}))`),
+    ...[0, 2].map((i) => `${add(i)}; ${add(i + 1)}`),
     'h4 += 1',
     `const ${id}d0 = h0 * r0 + h1 * s3 + (h2 * s2 + h3 * s1)`,
     `const ${id}d1 = h0 * r1 + h1 * r0 + (h2 * s3 + h3 * s2) + (h4 * s1 + (${id}d0 >> 32))`,
@@ -98,7 +119,9 @@ function polyBlock(offset: number): string[] {
     `const ${id}d3 = h0 * r3 + h1 * r2 + (h2 * r1 + h3 * r0) + (h4 * s3 + (${id}d2 >> 32))`,
     `const ${id}d4 = h4 * r0 + (${id}d3 >> 32)`,
     `h0 = (${id}d0 & 0xffffffff) + (${id}d4 >> 2) * 5`,
-    ...LIMBS.slice(1, 4).map((i) => `h${i} = ${id}d${i} & 0xffffffff`),
+    LIMBS.slice(1, 4)
+      .map((i) => `h${i} = ${id}d${i} & 0xffffffff`)
+      .join('; '),
     `h4 = ${id}d4 & 3`,
   ].map((line) => `    ${line}`)
 }
