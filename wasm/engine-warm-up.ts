@@ -1,5 +1,12 @@
 /** Brings the host's optimising compiler to the packet path, before traffic has to wait for it. */
-import { fillSynthetic, installSynthetic, openSynthetic, sealSynthetic, setUpSynthetic } from './engine-synthetic.ts'
+import {
+  carrySuperPacket,
+  fillSynthetic,
+  installSynthetic,
+  openSynthetic,
+  sealSynthetic,
+  setUpSynthetic,
+} from './engine-synthetic.ts'
 import type { AeadSuite, PacketEngine } from './packet-engine.ts'
 
 /** V8 optimises the packet path after about a thousand packets; the rest lets its background threads finish. */
@@ -16,6 +23,7 @@ export function runWarmUp(engine: PacketEngine): void {
       fillSynthetic(engine, SIZES[round % SIZES.length]!)
       sealSynthetic(engine, round)
       openSynthetic(engine, round)
+      carrySuperPacket(engine, round)
     }
   }
 }
