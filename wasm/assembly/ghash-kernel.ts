@@ -94,11 +94,6 @@ export function setFour(sums: usize, group: usize, x0: v128, x1: v128, x2: v128,
     const back = v128.xor(v128.xor(lookup(v128.load(group, 1984), high2), lookup(v128.load(group, 2000), low2)), v128.xor(lookup(v128.load(group, 2016), high3), lookup(v128.load(group, 2032), low3)))
     v128.store(sums, v128.xor(front, back), 240)
   }
-  {
-    const front = v128.xor(v128.xor(lookup(v128.load(group, 2048), high0), lookup(v128.load(group, 2064), low0)), v128.xor(lookup(v128.load(group, 2080), high1), lookup(v128.load(group, 2096), low1)))
-    const back = v128.xor(v128.xor(lookup(v128.load(group, 2112), high2), lookup(v128.load(group, 2128), low2)), v128.xor(lookup(v128.load(group, 2144), high3), lookup(v128.load(group, 2160), low3)))
-    v128.store(sums, v128.xor(front, back), 256)
-  }
 }
 
 /** Adds to the columns likewise. */
@@ -191,10 +186,5 @@ export function addFour(sums: usize, group: usize, x0: v128, x1: v128, x2: v128,
     const front = v128.xor(v128.xor(lookup(v128.load(group, 1920), high0), lookup(v128.load(group, 1936), low0)), v128.xor(lookup(v128.load(group, 1952), high1), lookup(v128.load(group, 1968), low1)))
     const back = v128.xor(v128.xor(lookup(v128.load(group, 1984), high2), lookup(v128.load(group, 2000), low2)), v128.xor(lookup(v128.load(group, 2016), high3), lookup(v128.load(group, 2032), low3)))
     v128.store(sums, v128.xor(v128.load(sums, 240), v128.xor(front, back)), 240)
-  }
-  {
-    const front = v128.xor(v128.xor(lookup(v128.load(group, 2048), high0), lookup(v128.load(group, 2064), low0)), v128.xor(lookup(v128.load(group, 2080), high1), lookup(v128.load(group, 2096), low1)))
-    const back = v128.xor(v128.xor(lookup(v128.load(group, 2112), high2), lookup(v128.load(group, 2128), low2)), v128.xor(lookup(v128.load(group, 2144), high3), lookup(v128.load(group, 2160), low3)))
-    v128.store(sums, v128.xor(v128.load(sums, 256), v128.xor(front, back)), 256)
   }
 }

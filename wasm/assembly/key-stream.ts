@@ -96,8 +96,15 @@ function writeBlocks(job: AeadJob): void {
   store<u32>(entry, done + bytes, 8)
   job.stream = start + done
   const nonce = v128.load(jobNonce(job))
+  const one = i8x16.replace_lane(i64x2.splat(0), 15, 1)
+  const last = job.stream + bytes
   let counter: u32 = 1
-  for (let at = job.stream; at < job.stream + bytes; at += 16) v128.store(at, counterBlock(nonce, counter++))
+  // The counter's last byte counts by itself until it carries.
+  for (let at = job.stream; at < last; counter = (counter | 0xff) + 1) {
+    let block = counterBlock(nonce, counter)
+    const carries = min(last, at + (<usize>(256 - (counter & 0xff)) << 4))
+    for (; at < carries; at += 16, block = i8x16.add(block, one)) v128.store(at, block)
+  }
 }
 
 /** The host could not: the engine does these jobs by itself. */
