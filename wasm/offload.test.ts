@@ -33,11 +33,14 @@ interface Options {
   readonly header?: boolean
   readonly sa?: Partial<OutboundSa>
   readonly more?: number
+  /** AES-GCM with the AES of node:crypto, in place of ChaCha20-Poly1305. */
+  readonly aes?: boolean
 }
 
 /** One tunnel to itself, over `1 + more` SAs. */
 function setUp(options: Options = {}) {
-  const pair = new EnginePair(createEngine({ build: options.pathMtu === 1280 ? 'strict' : 'auto' }), createNodeEngine())
+  const build = options.pathMtu === 1280 ? 'strict' : 'auto'
+  const pair = new EnginePair(createEngine({ build, aes: options.aes ? 'offload' : 'wasm' }), createNodeEngine())
   const all = [
     ['0.0.0.0', '255.255.255.255'],
     ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
@@ -49,7 +52,8 @@ function setUp(options: Options = {}) {
     endAddress: address(end!),
   }))
   const sas = Array.from({ length: 1 + (options.more ?? 0) }, (_, i): OutboundSa => {
-    const keys = { suite: 'chacha20-poly1305' as const, key: new Uint8Array(32).fill(7 + i), salt: new Uint8Array(4) }
+    const suite = options.aes ? ('aes-128-gcm' as const) : ('chacha20-poly1305' as const)
+    const keys = { suite, key: new Uint8Array(options.aes ? 16 : 32).fill(7 + i), salt: new Uint8Array(4) }
     return { ...keys, spi: 0x1234 + i, esn: false, tunnel: 0, endpoint: 0, local: all, remote: all, ...options.sa }
   })
   pair.setEndpoint(0, { remote: PEER, encapsulation: 'udp' })
@@ -285,7 +289,11 @@ describe('random traffic', () => {
     'of the LAN: both engines agree, and every segment is what the reference cuts (seed %i)',
     (seed) => {
       const random = new Random(seed)
-      const { pair } = setUp({ pathMtu: random.pick([576, 1280, 1500, 9000]), datagrams: random.chance(70) })
+      const { pair } = setUp({
+        pathMtu: random.pick([576, 1280, 1500, 9000]),
+        datagrams: random.chance(70),
+        aes: seed % 2 === 0,
+      })
       for (let step = 0; step < 12; step++) {
         const packets = Array.from({ length: random.between(1, 12) }, () => randomSuperPacket(random))
         const sent = packets.map((packet) => (random.chance(20) ? brokenSuperPacket(random, packet) : packet))
@@ -299,7 +307,7 @@ describe('random traffic', () => {
     'of the wire: what comes out, cut apart, is what went in, flow by flow (seed %i)',
     (seed) => {
       const random = new Random(100 + seed)
-      const { pair, sa } = setUp({ datagrams: random.chance(70) })
+      const { pair, sa } = setUp({ datagrams: random.chance(70), aes: seed % 2 === 0 })
       let sequence = 0n
       let merged = 0
       for (let step = 0; step < 6; step++) {
