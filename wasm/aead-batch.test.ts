@@ -38,6 +38,12 @@ describe.each(WAYS)('batches of AEADs $way, $target build', ({ target, way }) =>
     }
   })
 
+  test.each(SUITES)('%s agrees with node:crypto on single packets', (suite) => {
+    const { aead, keys, random } = setUp(`single ${suite}`, [suite, suite, suite, suite])
+    for (let length = 0; length <= 700; length++) compareWithNode(aead, keys, random, [length])
+    for (let length = 4000; length <= 4200; length++) compareWithNode(aead, keys, random, [length])
+  })
+
   test('agrees with node:crypto on batches of any shape, with suites and keys mixed and forgeries among them', () => {
     const seed = randomBytes(8).toString('hex')
     const mixes: AeadSuite[][] = [[...SUITES, 'chacha20-poly1305'], ...SUITES.map((suite) => Array(4).fill(suite))]

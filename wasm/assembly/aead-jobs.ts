@@ -64,6 +64,20 @@ export function queueJob(): AeadJob {
   return job
 }
 
+/** XORs `bytes` of key stream into the start of a job's text; writes whole blocks of 16 bytes. */
+export function xorText(job: AeadJob, stream: usize, bytes: u32): void {
+  let src = job.src
+  let dst = job.dst
+  const end = src + ((bytes + 15) & ~15)
+  for (; src + 64 <= end; src += 64, dst += 64, stream += 64) {
+    v128.store(dst, v128.xor(v128.load(src), v128.load(stream)))
+    v128.store(dst, v128.xor(v128.load(src, 16), v128.load(stream, 16)), 16)
+    v128.store(dst, v128.xor(v128.load(src, 32), v128.load(stream, 32)), 32)
+    v128.store(dst, v128.xor(v128.load(src, 48), v128.load(stream, 48)), 48)
+  }
+  for (; src < end; src += 16, dst += 16, stream += 16) v128.store(dst, v128.xor(v128.load(src), v128.load(stream)))
+}
+
 /** Erases what the jobs of the last batch left in their working memory. */
 export function wipeJobs(): void {
   memory.fill(JOBS, 0, OUTBOX * 2 * JOB_BYTES)

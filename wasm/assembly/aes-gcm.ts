@@ -2,6 +2,7 @@
 import { AES_SCHEDULE_BYTES, aesEncrypt, aesInit } from './aes.ts'
 import { aesCtrWipe, counterBlock, ROW_BLOCKS, runRow, setRow } from './aes-ctr.ts'
 import { equal16 } from './bytes.ts'
+import { gcmBatchWipe } from './gcm-batch.ts'
 import { GHASH_TABLE_BYTES, ghash, ghashInit, ghashWipe } from './ghash.ts'
 
 /** The hash tables follow the key schedule, from the next multiple of 64 on. */
@@ -39,6 +40,7 @@ export function aesGcmWipe(): void {
   memory.fill(MASK, 0, 16)
   memory.fill(TAG, 0, 16)
   aesCtrWipe()
+  gcmBatchWipe()
   ghashWipe()
 }
 

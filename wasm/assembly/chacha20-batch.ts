@@ -11,7 +11,7 @@
  */
 import { SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
-import { AeadJob, JOB_WORK, jobAt, jobNonce } from './aead-jobs'
+import { AeadJob, JOB_WORK, jobAt, jobNonce, xorText } from './aead-jobs'
 import { equal16 } from './bytes'
 import { forgetKeys, LANES, MAX_STEPS, runLanes, setLane, stepBlocks, ZEROS } from './chacha20-lanes'
 import { POLY1305_STATE_BYTES, poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305'
@@ -34,6 +34,9 @@ const HASHES: usize = memory.data(2 * (32 + POLY1305_STATE_BYTES), 16)
 /** The packet being hashed, and the one behind it. */
 let hash: Hash = changetype<Hash>(HASHES)
 let following: Hash = changetype<Hash>(HASHES + POLY + POLY1305_STATE_BYTES)
+
+/** Key stream of a packet that has not been verified. */
+const AHEAD: usize = memory.data(448, 16)
 
 /** End of the jobs at hand, and what is done to them. */
 let end: u32 = 0
@@ -65,11 +68,16 @@ export function chacha20OpenJobs(first: u32, last: u32): void {
     readyJob = current
     let used: u32 = 0
     for (; used < LANES && current < end; used++, current = nextJob(current + 1)) setKeyLane(used, jobAt(current))
+    if (last - first == 1) used += setAhead(jobAt(first))
     runAndHash(used)
   }
   readyJob = end
   current = nextJob(first)
   block = 1
+  if (last - first == 1 && current < end) {
+    finishHash()
+    block += useAhead(jobAt(first))
+  }
   while (current < end) {
     let used: u32 = 0
     while (used < LANES && current < end) {
@@ -81,8 +89,25 @@ export function chacha20OpenJobs(first: u32, last: u32): void {
   }
 }
 
+/** For a packet that comes alone: key stream of its first blocks in the lanes beside the one-time key. Returns how many. */
+function setAhead(job: AeadJob): u32 {
+  const blocks = min((job.length + 63) >> 6, LANES - 1)
+  for (let lane: u32 = 1; lane <= blocks; lane++) {
+    setLane(lane, job.context, jobNonce(job), lane, ZEROS, AHEAD + (<usize>(lane - 1) << 6))
+  }
+  return blocks
+}
+
+/** Decrypts those blocks if the tag has been verified. Returns how many. */
+function useAhead(job: AeadJob): u32 {
+  const bytes = min(job.length, (LANES - 1) << 6)
+  if (job.verified) xorText(job, AHEAD, bytes)
+  return (bytes + 63) >> 6
+}
+
 /** Erases what the last batch left. */
 export function chacha20BatchWipe(): void {
+  memory.fill(AHEAD, 0, 64 * (LANES - 1))
   memory.fill(HASHES, 0, 2 * (POLY + POLY1305_STATE_BYTES))
 }
 

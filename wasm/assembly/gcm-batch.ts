@@ -7,7 +7,7 @@
  */
 import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
-import { AeadJob, JOB_WORK, jobAt, jobNonce } from './aead-jobs'
+import { AeadJob, JOB_WORK, jobAt, jobNonce, xorText } from './aead-jobs'
 import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes'
 import { counterBlock, prepareRun, ROW_BLOCKS, runPrepared, runRow, setRow } from './aes-ctr'
 import { AES_GCM_TABLES } from './aes-gcm'
@@ -16,6 +16,8 @@ import { ghashBlocks } from './ghash'
 import { applyStream } from './key-stream'
 
 const ZEROS: usize = memory.data(16, 16)
+/** Key stream of a packet that has not been verified. */
+const AHEAD: usize = memory.data(112, 16)
 const RUN_BLOCKS: u32 = 8
 /** Preparing costs as much as it saves in one run. */
 const PREPARE_FROM: u32 = 2 * RUN_BLOCKS
@@ -40,7 +42,7 @@ export function gcmSealJobs(first: u32, end: u32): void {
     else {
       useKey(job)
       put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
-      encryptText(job, i)
+      encryptText(job, i, 0)
     }
     const ready = used == 0 ? i + 1 : oldest
     for (; hashed < ready; hashed++) sealTag(jobAt(hashed))
@@ -51,11 +53,13 @@ export function gcmSealJobs(first: u32, end: u32): void {
 
 export function gcmOpenJobs(first: u32, end: u32): void {
   schedule = 0
+  let ahead: u32 = 0
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
     if (job.suite == SUITE_CHACHA20_POLY1305 || job.stream != 0) continue
     useKey(job)
     put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
+    if (end - first == 1) ahead = putAhead(job, i)
   }
   flush()
   for (let i = first; i < end; i++) {
@@ -66,10 +70,25 @@ export function gcmOpenJobs(first: u32, end: u32): void {
     if (job.stream != 0) applyStream(job)
     else {
       useKey(job)
-      encryptText(job, i)
+      if (ahead != 0) xorText(job, AHEAD, min(job.length, ahead << 4))
+      encryptText(job, i, ahead)
     }
   }
   flush()
+}
+
+/** For a packet that comes alone: key stream of its first blocks beside the tag's mask. Returns how many. */
+function putAhead(job: AeadJob, index: u32): u32 {
+  const blocks = min((job.length + 15) >> 4, ROW_BLOCKS - 1)
+  for (let block: u32 = 0; block < blocks; block++) {
+    put(index, counterBlock(loadNonce(job), FIRST_COUNTER + block), ZEROS, AHEAD + (<usize>block << 4))
+  }
+  return blocks
+}
+
+/** Erases what the last batch left. */
+export function gcmBatchWipe(): void {
+  memory.fill(AHEAD, 0, 16 * (ROW_BLOCKS - 1))
 }
 
 // @ts-ignore: decorator
@@ -102,13 +121,12 @@ function flush(): void {
   used = 0
 }
 
-/** XORs the key stream into the text, as far as it does not go into the row. */
-function encryptText(job: AeadJob, index: u32): void {
+/** XORs the key stream into the text from block `done` on, as far as it does not go into the row. */
+function encryptText(job: AeadJob, index: u32, done: u32): void {
   const nonce = loadNonce(job)
   const blocks = (job.length + 15) >> 4
-  let done: u32 = 0
-  if (blocks >= PREPARE_FROM) {
-    prepareRun(schedule, counterBlock(nonce, FIRST_COUNTER))
+  if (blocks >= PREPARE_FROM + done) {
+    prepareRun(schedule, counterBlock(nonce, FIRST_COUNTER + done))
     for (; done + RUN_BLOCKS <= blocks; done += RUN_BLOCKS) {
       const counter = FIRST_COUNTER + done
       if ((counter & 0xff) <= LAST_START) {

@@ -4,7 +4,7 @@
  * is there then is the key stream, with the tag's mask in front of each packet's.
  */
 import { MAX_OUTER, OUTBOX, SUITE_AES_128_GCM, SUITE_AES_256_GCM } from '../abi'
-import { AeadJob, jobAt, jobNonce } from './aead-jobs'
+import { AeadJob, jobAt, jobNonce, xorText } from './aead-jobs'
 import { counterBlock } from './aes-ctr'
 
 const STREAM_BYTES: u32 = OUTBOX * (MAX_OUTER + 16)
@@ -34,7 +34,10 @@ export function layOutStream(end: u32): bool {
     job.stream = 0
     if (((suites >> job.suite) & 1) != 0) countBlocks(job)
   }
-  if (!placeKeys()) return false
+  if (!placeKeys()) {
+    store<u32>(STREAM_KEYS, 0)
+    return false
+  }
   for (let i: u32 = 0; i < end; i++) {
     const job = jobAt(i)
     if (((suites >> job.suite) & 1) != 0) writeBlocks(job)
@@ -112,19 +115,9 @@ export function forgetStream(end: u32): void {
   for (let i: u32 = 0; i < end; i++) jobAt(i).stream = 0
 }
 
-/** XORs the key stream of a job into its text; writes whole blocks. */
+/** XORs the key stream of a job into its text. */
 export function applyStream(job: AeadJob): void {
-  let stream = job.stream + 16
-  let src = job.src
-  let dst = job.dst
-  const end = src + ((job.length + 15) & ~15)
-  for (; src + 64 <= end; src += 64, dst += 64, stream += 64) {
-    v128.store(dst, v128.xor(v128.load(src), v128.load(stream)))
-    v128.store(dst, v128.xor(v128.load(src, 16), v128.load(stream, 16)), 16)
-    v128.store(dst, v128.xor(v128.load(src, 32), v128.load(stream, 32)), 32)
-    v128.store(dst, v128.xor(v128.load(src, 48), v128.load(stream, 48)), 48)
-  }
-  for (; src < end; src += 16, dst += 16, stream += 16) v128.store(dst, v128.xor(v128.load(src), v128.load(stream)))
+  xorText(job, job.stream + 16, job.length)
 }
 
 /** Erases what the last batches left. */
