@@ -285,6 +285,23 @@ describe('coalescing', () => {
 })
 
 describe('random traffic', () => {
+  it('of any bytes traps nothing, and what is well goes on', () => {
+    const random = new Random(50)
+    const { pair } = setUp()
+    for (let step = 0; step < 40; step++) {
+      const bytes = Array.from({ length: 20 }, () => random.bytes(random.between(0, 120)))
+      for (const packet of bytes)
+        if (packet.length > 20 && random.chance(80)) packet.set([1, random.pick([0, 1, 4, 5])])
+      pair.sealLarge([...bytes, random.bytes(VNET_HEADER + 65_535), random.bytes(VNET_HEADER + 65_536)], step)
+      const runs = bytes.map((each) => ({ bytes: each, segment: random.below(60), remote: PEER, tos: 3 }))
+      pair.openRuns([...runs, { ...runs[0]!, bytes: random.bytes(65_535), segment: random.between(600, 9300) }], step)
+    }
+    expect(pair.drops()).toMatchObject({ bad_offload: expect.any(Number), oversized: expect.any(Number) })
+    expect(pair.drops().bad_offload).toBeGreaterThan(50)
+    const { wire } = pair.sealLarge([superPacketOf(stream(4, 20_000), 1000)], 0)
+    expect(pair.openRuns(flights(wire), 0).lan.length).toBe(1)
+  })
+
   it.each([1, 2, 3, 4, 5, 6])(
     'of the LAN: both engines agree, and every segment is what the reference cuts (seed %i)',
     (seed) => {

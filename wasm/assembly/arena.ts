@@ -38,7 +38,7 @@ export const WIRE_TX_ENDPOINT: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_TOS: usize = memory.data(OUTBOX, 64)
 
 /** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
-export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
+export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES + 64, 64)
 export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
 export const LARGE_WIRE_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
 export const LARGE_WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
