@@ -11,6 +11,13 @@ export interface ConnectorStatus {
   readonly startedAt: string
   readonly now: string
   readonly engine: { readonly kind: 'wasm' | 'node'; readonly build: string; readonly why: string }
+  /** How packets cross the kernel: many at once, where it can. Absent from connectors that do not tell. */
+  readonly offloads?: {
+    readonly tun: 'tso+uso' | 'tso' | 'none'
+    readonly udpSend: 'gso' | 'single'
+    readonly udpReceive: 'gro' | 'single'
+    readonly why: string
+  }
   readonly tun: {
     readonly name: string
     readonly mtu: number

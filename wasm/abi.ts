@@ -15,14 +15,38 @@ export const SLOT_BYTES = 10240
 export const MAX_INNER = 9000
 /** Largest ESP packet (UDP payload) that is taken from the wire. */
 export const MAX_OUTER = 9216
+/**
+ * Bytes from one large slot to the next: what a kernel with offloads hands over at once, up to 64 KB of a TCP stream
+ * or of datagrams laid end to end, with room in front for a virtio_net_hdr and slack for wide stores behind.
+ */
+export const LARGE_BYTES = 66560
+/** Longest packet in a large slot, and longest that the engine coalesces. */
+export const LARGE_PACKET = 65535
+/** Of a virtio_net_hdr without the buffer count, in front of packets from and to a TUN device with IFF_VNET_HDR. */
+export const VNET_HEADER = 10
+/** Flows of which packets are coalesced at the same time; the one that began first gives way. */
+export const COALESCE_FLOWS = 16
+/** Packets that one batch call coalesces into; more go by themselves. */
+export const COALESCE_BUFFERS = 64
+/** Datagrams in one super-packet, as the kernels that had UDP_SEGMENT first allow (UDP_MAX_SEGMENTS). */
+export const COALESCE_DATAGRAMS = 64
 /** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
 export const NAME_STRIDE = 32
 
-export const MAX_SAS = 4096
-export const MAX_TUNNELS = 1024
-export const MAX_GROUPS = 1024
-export const MAX_ENDPOINTS = 1024
-export const MAX_ROUTES = 65536
+/** SAs of both directions, and bare AEAD keys; a power of two. */
+export const MAX_SAS = 32768
+export const MAX_TUNNELS = 16384
+export const MAX_GROUPS = 16384
+export const MAX_ENDPOINTS = 16384
+/** Prefixes, IPv4 and IPv6 together. */
+export const MAX_ROUTES = 1048576
+/** AES-GCM keys that are expanded at the same time; those that have waited long give way. */
+export const MAX_CONTEXTS = 16384
+/** Pages of 64 KB that the engine's memory has at most. */
+export const MAX_PAGES = 16384
+/** SAs, and prefixes, of an engine of capacity `small`. */
+export const SMALL_SAS = 1024
+export const SMALL_ROUTES = 16384
 /** Outbound SAs that one tunnel may choose from by selector. */
 export const MAX_TUNNEL_SAS = 32
 /** Traffic selectors on each side of an SA. */
@@ -91,4 +115,6 @@ export const DROP_FRAGMENT_TIMEOUT = 20
 export const DROP_OVERSIZED = 21
 export const DROP_ICMP_RATE = 22
 export const DROP_EVENT_OVERFLOW = 23
-export const DROP_REASONS = 24
+/** Like the two before it, and unlike the others, never of an SA. */
+export const DROP_BAD_OFFLOAD = 24
+export const DROP_REASONS = 25

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { MAX_PAGES } from './abi.ts'
 import { BuildError, build, modulePath, TARGETS } from './build.ts'
 
 const project = fileURLToPath(new URL('..', import.meta.url))
@@ -21,14 +22,14 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }))
 
 describe('build', () => {
-  test('makes both modules, with nothing imported and memory that cannot grow', async () => {
+  test('makes both modules, with nothing imported and memory that has a bound', async () => {
     expect(await buildHere()).toEqual(TARGETS)
     for (const target of TARGETS) {
       const module = new WebAssembly.Module(readFileSync(modulePath(target, root)))
       const exports = new WebAssembly.Instance(module).exports as { answer(): number; memory: GrowingMemory }
       expect(WebAssembly.Module.imports(module)).toEqual([])
       expect(exports.answer()).toBe(42)
-      expect(() => exports.memory.grow(1)).toThrow(RangeError)
+      expect(() => exports.memory.grow(MAX_PAGES + 1)).toThrow(RangeError)
     }
   })
 

@@ -10,7 +10,8 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFi
 import { dirname, join } from 'node:path'
 import { argv, exit, stderr } from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { customSection, fixMemory } from './module-bytes.ts'
+import { MAX_PAGES } from './abi.ts'
+import { boundMemory, customSection } from './module-bytes.ts'
 
 export type Target = 'relaxed' | 'strict'
 export const TARGETS: readonly Target[] = ['relaxed', 'strict']
@@ -39,7 +40,7 @@ export async function build(options: BuildOptions = {}): Promise<Target[]> {
     const path = modulePath(target, root)
     if (recordedDigest(path) === digest) continue
     log(`building ${target} engine\n`)
-    const bytes = fixMemory(await compileTarget(root, target, log))
+    const bytes = boundMemory(await compileTarget(root, target, log), MAX_PAGES)
     requireNoImports(bytes, target)
     putInPlace(path, Buffer.concat([bytes, customSection(DIGEST_SECTION, Buffer.from(digest))]))
     built.push(target)

@@ -6,6 +6,7 @@ import type {
   Endpoint,
   EngineEvent,
   InboundSa,
+  LanFormat,
   LanOutbox,
   OutboundSa,
   PacketEngine,
@@ -24,6 +25,11 @@ export interface Datagram {
   readonly tos: number
   /** What the host claims to have received, where that is more or less than `bytes`. */
   readonly length?: number
+}
+
+/** Datagrams of one length, but for a shorter last, laid end to end. */
+export interface Run extends Omit<Datagram, 'length'> {
+  readonly segment: number
 }
 
 /** An SA's name in the pair: each engine has a handle of its own. */
@@ -109,6 +115,61 @@ export class EnginePair {
       }
     }
     return { wire, lan }
+  }
+
+  setLanFormat(format: LanFormat): void {
+    this.#both((engine) => engine.setLanFormat(format))
+  }
+
+  /** As `seal`, from large slots. */
+  sealLarge(packets: readonly Uint8Array[], now: number): { wire: WirePacket[]; lan: Uint8Array[]; calls: number } {
+    const wire: WirePacket[] = []
+    const lan: Uint8Array[] = []
+    let calls = 0
+    for (let first = 0; first < packets.length; first += BATCH) {
+      const batch = packets.slice(first, first + BATCH)
+      for (const { lanLarge } of this.#engines) {
+        batch.forEach((packet, slot) => {
+          lanLarge.length[slot] = packet.length
+          lanLarge.slot(slot, packet.length).set(packet)
+        })
+      }
+      for (let from = 0; from < batch.length; calls++) {
+        from += this.#both((engine) => engine.sealLarge(from, batch.length - from, now))
+        const sent = this.#both((engine) => wireContents(engine))
+        wire.push(...sent)
+        lan.push(...this.#both((engine) => contents(engine.lanTx)))
+        this.compareState()
+        if (from < batch.length && sent.length === 0 && lan.length === 0) throw new Error('it does not go on')
+      }
+    }
+    return { wire, lan, calls }
+  }
+
+  /** As `open`, from slots that hold several datagrams each. */
+  openRuns(runs: readonly Run[], now: number): { verdicts: number[]; lan: Uint8Array[] } {
+    const verdicts: number[] = []
+    const lan: Uint8Array[] = []
+    for (let first = 0; first < runs.length; first += BATCH) {
+      const batch = runs.slice(first, first + BATCH)
+      for (const { wireLarge, memory } of this.#engines) {
+        batch.forEach(({ bytes, segment, remote, tos }, slot) => {
+          wireLarge.slot(slot).set(bytes)
+          wireLarge.length[slot] = bytes.length
+          wireLarge.segment[slot] = segment
+          wireLarge.tos[slot] = tos
+          new Uint8Array(memory, wireLarge.names + slot * NAME_STRIDE, NAME_STRIDE).set(socketName(remote))
+        })
+      }
+      for (let from = 0; from < batch.length; ) {
+        from += this.#both((engine) => engine.openRuns(from, batch.length - from, now))
+        const datagrams = this.#both((engine) => engine.wireLarge.datagrams)
+        verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, datagrams)]))
+        lan.push(...this.#both((engine) => contents(engine.lanTx)))
+        this.compareState()
+      }
+    }
+    return { verdicts, lan }
   }
 
   /** Opens all datagrams. Returns the verdicts and what goes to the LAN. */

@@ -13,7 +13,14 @@ const only = process.env.ISTHMUS_SEED
 const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)]
 
 /** Not reached by chance: each has a case of its own in differential-cases.test.ts. */
-const RARE: readonly DropName[] = ['outbox_full', 'oversized', 'icmp_rate', 'fragment_limit', 'event_overflow']
+const RARE: readonly DropName[] = [
+  'outbox_full',
+  'oversized',
+  'icmp_rate',
+  'fragment_limit',
+  'event_overflow',
+  'bad_offload',
+]
 
 it('both engines agree on random worlds, byte for byte', () => {
   const dropped = new Map<string, number>()
@@ -49,7 +56,8 @@ it('the comparison sees every kind of difference', () => {
 
 function runWorld(seed: number): DifferentialWorld {
   const build = seed % 2 === 0 ? 'strict' : 'auto'
-  const world = new DifferentialWorld(createEngine({ build }), createNodeEngine(), seed)
+  const aes = seed % 3 === 0 ? 'offload' : 'wasm'
+  const world = new DifferentialWorld(createEngine({ build, aes }), createNodeEngine(), seed)
   for (let step = 0; step < STEPS; step++) {
     try {
       world.step()

@@ -24,6 +24,7 @@ export const DROP_NAMES = [
   'oversized',
   'icmp_rate',
   'event_overflow',
+  'bad_offload',
 ] as const
 
 export type DropName = (typeof DROP_NAMES)[number]

@@ -1,23 +1,25 @@
 /** Views on the packet slots of engine memory. Made once; the batch calls allocate nothing. */
-import { BATCH, OUTBOX, SLOT_BYTES } from './abi.ts'
-import type { RawExports } from './engine-exports.ts'
-import type { LanOutbox, ReceiveArea, WireOutbox, WireReceiveArea } from './packet-engine.ts'
+import { BATCH, LARGE_BYTES, OUTBOX, SLOT_BYTES } from './abi.ts'
+import type { RawExports, RawGlobal } from './engine-exports.ts'
+import type { LanOutbox, ReceiveArea, RunReceiveArea, WireOutbox, WireReceiveArea } from './packet-engine.ts'
 
 class Slots implements ReceiveArea {
   readonly offset: number
   readonly length: Uint32Array
   readonly #memory: ArrayBuffer
+  readonly #stride: number
 
-  constructor(memory: ArrayBuffer, offset: number, lengths: number) {
+  constructor(memory: ArrayBuffer, offset: number, lengths: number, count = BATCH, stride = SLOT_BYTES) {
     this.#memory = memory
+    this.#stride = stride
     this.offset = offset
-    this.length = new Uint32Array(memory, lengths, BATCH)
+    this.length = new Uint32Array(memory, lengths, count)
   }
 
-  slot(index: number, length = SLOT_BYTES): Uint8Array {
-    if (!(index >= 0 && index < BATCH && length <= SLOT_BYTES))
+  slot(index: number, length = this.#stride): Uint8Array {
+    if (!(index >= 0 && index < this.length.length && length <= this.#stride))
       throw new RangeError(`no slot ${index} of ${length} bytes`)
-    return new Uint8Array(this.#memory, this.offset + index * SLOT_BYTES, length)
+    return new Uint8Array(this.#memory, this.offset + index * this.#stride, length)
   }
 }
 
@@ -27,10 +29,30 @@ class WireSlots extends Slots implements WireReceiveArea {
   readonly verdict: Uint8Array
 
   constructor(raw: RawExports) {
-    super(raw.memory.buffer, raw.WIRE_RX.value, raw.WIRE_RX_LENGTH.value)
+    super(raw.memory.buffer, raw.WIRE_RX.value, raw.WIRE_RX_LENGTH.value, OUTBOX)
     this.names = raw.WIRE_RX_NAMES.value
-    this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_TOS.value, BATCH)
-    this.verdict = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_VERDICT.value, BATCH)
+    this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_TOS.value, OUTBOX)
+    this.verdict = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_VERDICT.value, OUTBOX)
+  }
+}
+
+class RunSlots extends Slots implements RunReceiveArea {
+  readonly names: number
+  readonly tos: Uint8Array
+  readonly segment: Uint32Array
+  readonly #datagrams: RawGlobal
+
+  constructor(raw: RawExports) {
+    const memory = raw.memory.buffer
+    super(memory, raw.LARGE_WIRE_RX.value, raw.LARGE_WIRE_RX_LENGTH.value, BATCH, LARGE_BYTES)
+    this.names = raw.LARGE_WIRE_RX_NAMES.value
+    this.tos = new Uint8Array(memory, raw.LARGE_WIRE_RX_TOS.value, BATCH)
+    this.segment = new Uint32Array(memory, raw.LARGE_WIRE_RX_SEGMENT.value, BATCH)
+    this.#datagrams = raw.runDatagrams
+  }
+
+  get datagrams(): number {
+    return this.#datagrams.value
   }
 }
 
@@ -74,6 +96,14 @@ export function lanReceiveArea(raw: RawExports): ReceiveArea {
 
 export function wireReceiveArea(raw: RawExports): WireReceiveArea {
   return new WireSlots(raw)
+}
+
+export function largeLanArea(raw: RawExports): ReceiveArea {
+  return new Slots(raw.memory.buffer, raw.LARGE_LAN_START.value, raw.LARGE_LAN_RX_LENGTH.value, BATCH, LARGE_BYTES)
+}
+
+export function runReceiveArea(raw: RawExports): RunReceiveArea {
+  return new RunSlots(raw)
 }
 
 export function lanOutbox(raw: RawExports): LanOutbox {

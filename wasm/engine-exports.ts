@@ -20,6 +20,15 @@ export interface RawExports {
   readonly WIRE_TX_LENGTH: RawGlobal
   readonly WIRE_TX_OFFSET: RawGlobal
   readonly WIRE_TX_TOS: RawGlobal
+  readonly LARGE_LAN_START: RawGlobal
+  readonly LARGE_LAN_RX_LENGTH: RawGlobal
+  readonly LARGE_WIRE_RX: RawGlobal
+  readonly LARGE_WIRE_RX_LENGTH: RawGlobal
+  readonly LARGE_WIRE_RX_NAMES: RawGlobal
+  readonly LARGE_WIRE_RX_SEGMENT: RawGlobal
+  readonly LARGE_WIRE_RX_TOS: RawGlobal
+  readonly runDatagrams: RawGlobal
+  readonly STREAM_KEYS: RawGlobal
   readonly CONTROL_KEY: RawGlobal
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
@@ -27,8 +36,16 @@ export interface RawExports {
   readonly AEAD_SOURCE: RawGlobal
   readonly AEAD_TARGET: RawGlobal
   readonly AEAD_AAD: RawGlobal
+  /** Once, before any other call; `memory.buffer` is replaced. */
+  configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
   sealBatch(first: number, count: number, now: number): number
   openBatch(count: number, udp: number, now: number): void
+  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. */
+  completeBatch(streamed: number): void
+  setOffload(aes128: number, aes256: number, leastBlocks: number): void
+  setLanFormat(header: number, datagrams: number): void
+  sealLarge(first: number, count: number, now: number): number
+  openRuns(first: number, count: number, now: number): number
   /** A handle, -1 when the table is full, -2 when the SPI is taken. */
   installInbound(
     spi: number,
@@ -68,12 +85,15 @@ export interface RawExports {
   lookupRoute(version: number): number
   routeCount(): number
   nodeCount(): number
+  contextCount(): number
   innerMtu(handle: number): number
   saKind(handle: number): number
   saPackets(handle: number): number
   saBytes(handle: number): number
   saLastAt(handle: number): number
   saDrops(handle: number, reason: number): number
+  /** A bit for each reason that has been counted. */
+  saDropMask(handle: number): number
   globalDrops(reason: number): number
   takeEvent(): number
   takenSubject(): number

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { address, prefix, type SocketAddress } from '../protocol/net.ts'
 import {
   MAX_INNER,
+  MAX_TUNNELS,
   OUTBOX,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
@@ -288,7 +289,7 @@ describe('control calls', () => {
     ['a reserved SPI', () => engine.installOutbound(outboundSa({ spi: 255 }))],
     ['a window of 65', () => engine.installInbound(inboundSa({ replayWindow: 65 }))],
     ['a window of 4160', () => engine.installInbound(inboundSa({ replayWindow: 4160 }))],
-    ['tunnel 1024', () => engine.setTunnel(1024, tunnel)],
+    ['a tunnel too many', () => engine.setTunnel(MAX_TUNNELS, tunnel)],
     ['a path MTU of 575', () => engine.setTunnel(0, { ...tunnel, pathMtu: 575 })],
     ['an SA that is none', () => engine.setTunnel(0, { ...tunnel, sas: [17] })],
     ['a group of 17', () => engine.setGroup(0, Array(17).fill(0))],

@@ -3,12 +3,24 @@
  * the place to read what a packet goes through. Written after the RFCs, without care for speed.
  */
 import { type Address, addressBytes, formatAddress, type Prefix, type SocketAddress } from '../protocol/net.ts'
-import { BATCH, DROP_FRAGMENT_TIMEOUT, MAX_INNER, NAME_STRIDE, SLOT_BYTES } from './abi.ts'
+import {
+  BATCH,
+  DROP_FRAGMENT_TIMEOUT,
+  DROP_OVERSIZED,
+  LARGE_BYTES,
+  LARGE_PACKET,
+  MAX_INNER,
+  MAX_OUTER,
+  NAME_STRIDE,
+  OUTBOX,
+  SLOT_BYTES,
+} from './abi.ts'
 import {
   type AeadSuite,
   type Encapsulation,
   EngineError,
   type GroupHandle,
+  type LanFormat,
   type PacketEngine,
   type SaHandle,
   type SaKeys,
@@ -18,9 +30,11 @@ import * as aead from './reference/aead.ts'
 import { getU16 } from './reference/bytes.ts'
 import { innerMtu } from './reference/choose.ts'
 import { openDatagram } from './reference/open-path.ts'
+import { sealLarge } from './reference/seal-large.ts'
 import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
 import { checkGroup } from './reference/tables.ts'
+import { PLAIN_VNET } from './reference/vnet.ts'
 
 /** Linux socket address families, in the host's byte order at the start of a name. */
 const AF_INET = 2
@@ -36,6 +50,8 @@ export function createNodeEngine(): PacketEngine {
     memory: memory.buffer,
     lanRx: memory.lanRx,
     wireRx: memory.wireRx,
+    lanLarge: memory.lanLarge,
+    wireLarge: memory.wireLarge,
     lanTx: memory.lanTx,
     wireTx: memory.wireTx,
     installInbound: (sa) => tables.installInbound(sa),
@@ -51,6 +67,9 @@ export function createNodeEngine(): PacketEngine {
     innerMtu: (sa) => innerMtu(tables, tables.outbound(sa), tables.tunnel(tables.outbound(sa).sa.tunnel)),
     sealBatch: (first, count, now) => sealBatch(engine, first, count, now),
     openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
+    setLanFormat: (format) => setLanFormat(engine, format),
+    sealLarge: (first, count, now) => sealLargeBatch(engine, first, count, now),
+    openRuns: (first, count, now) => openRuns(engine, first, count, now),
     pollEvent: () => tally.poll(),
     counters: (sa) => tables.sa(sa).tally.report(),
     drops: () => tally.report(),
@@ -83,15 +102,71 @@ function sealBatch(engine: EngineState, first: number, count: number, now: numbe
 function openBatch(engine: EngineState, count: number, encapsulation: Encapsulation, now: number): void {
   startBatch(engine, now)
   const { wireRx } = engine.memory
-  for (let slot = 0; slot < Math.min(count, BATCH); slot++) {
+  for (let slot = 0; slot < Math.min(count, OUTBOX); slot++) {
     const bytes = wireRx.slot(slot, Math.min(wireRx.length[slot]!, SLOT_BYTES)).slice()
     const remote = remoteOf(engine, slot)
     wireRx.verdict[slot] = openDatagram(engine, { bytes, encapsulation, remote, tos: wireRx.tos[slot]!, now })
   }
+  engine.coalescer.finish()
+}
+
+function setLanFormat(engine: EngineState, { header, datagrams }: LanFormat): void {
+  engine.memory.lanTx.header = header ? PLAIN_VNET : new Uint8Array(0)
+  engine.coalescer.tcp = header
+  engine.coalescer.datagrams = header && datagrams
+}
+
+function sealLargeBatch(engine: EngineState, first: number, count: number, now: number): number {
+  startBatch(engine, now)
+  if (engine.begun?.slot !== first) engine.begun = undefined
+  const { lanLarge } = engine.memory
+  const end = Math.min(first + count, BATCH)
+  for (let slot = first; slot < end; slot++) {
+    const length = Math.min(lanLarge.length[slot]!, LARGE_BYTES)
+    if (!sealLarge(engine, slot, lanLarge.slot(slot, length), now)) return slot - first
+  }
+  return end - first
+}
+
+function openRuns(engine: EngineState, first: number, count: number, now: number): number {
+  const { wireLarge, wireRx } = engine.memory
+  const bytes = new Uint8Array(engine.memory.buffer)
+  wireLarge.datagrams = 0
+  let slot = first
+  for (; slot < Math.min(first + count, BATCH); slot++) {
+    const datagrams = datagramsOf(
+      wireLarge.slot(slot, Math.min(wireLarge.length[slot]!, LARGE_PACKET)),
+      wireLarge.segment[slot]!,
+    )
+    if (slot > first && wireLarge.datagrams + datagrams.length > OUTBOX) break
+    for (const datagram of datagrams) {
+      if (wireLarge.datagrams === OUTBOX) {
+        engine.tally.drop(DROP_OVERSIZED)
+        break
+      }
+      const target = wireLarge.datagrams++
+      wireRx.slot(target).set(datagram.subarray(0, MAX_OUTER))
+      wireRx.length[target] = datagram.length
+      wireRx.tos[target] = wireLarge.tos[slot]!
+      const name = wireLarge.names + slot * NAME_STRIDE
+      bytes.copyWithin(wireRx.names + target * NAME_STRIDE, name, name + NAME_STRIDE)
+    }
+  }
+  openBatch(engine, wireLarge.datagrams, 'udp', now)
+  return slot - first
+}
+
+/** Datagrams of `size` bytes laid end to end, the last one perhaps shorter; with a size of 0 there is one. */
+function datagramsOf(run: Uint8Array, size: number): Uint8Array[] {
+  const each = size === 0 ? run.length : size
+  const out: Uint8Array[] = []
+  for (let at = 0; at < run.length || at === 0; at += each) out.push(run.subarray(at, at + each))
+  return out
 }
 
 function startBatch(engine: EngineState, now: number): void {
   engine.memory.lanTx.clear()
+  engine.coalescer.clear()
   engine.memory.wireTx.clear()
   const expired = engine.reassembly.expire(now)
   for (let i = 0; i < expired; i++) engine.tally.drop(DROP_FRAGMENT_TIMEOUT)

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { address, prefix } from '../protocol/net.ts'
-import { MAX_SAS, MAX_TUNNELS, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
+import {
+  MAX_ENDPOINTS,
+  MAX_GROUPS,
+  MAX_PAGES,
+  MAX_SAS,
+  MAX_TUNNELS,
+  VERDICT_DELIVERED,
+  VERDICT_DROPPED,
+} from './abi.ts'
 import { instantiateEngine } from './engine.ts'
 import { dropped, espPacket, events, ipv4, ipv6, KEYS, open, seal, selector, setUp, udp } from './engine-fixture.ts'
 import { createEngine } from './load.ts'
@@ -120,7 +128,8 @@ describe('the module', () => {
     )
     expect(engine.memory).toBe(memory)
     expect(memory.byteLength).toBe(byteLength)
-    expect(byteLength).toBeLessThan(128 << 20)
+    expect(byteLength).toBeLessThan(MAX_PAGES << 16)
+    expect(createEngine({ capacity: 'small' }).memory.byteLength).toBeLessThan(128 << 20)
   })
 
   it('leaves nothing behind after a warm-up', () => {
@@ -130,7 +139,7 @@ describe('the module', () => {
     expect(engine.lookupRoute(address('10.0.0.1'))).toBeUndefined()
     expect(engine.wireTx.count + engine.lanTx.count).toBe(0)
     expect(events(engine)).toEqual([])
-    expect(() => engine.counters((1 << 12) | 0)).toThrow(EngineError)
+    expect(() => engine.counters(MAX_SAS)).toThrow(EngineError)
   })
 
   it('can be instantiated from a compiled module', () => {
@@ -177,7 +186,7 @@ describe('control calls', () => {
           local: [selector('10.0.0.0/8', { endAddress: address('::1') })],
         }),
       () => engine.installInbound({ ...inbound, spi: 301, initialHighest: 1n << 32n }),
-      () => engine.installOutbound({ ...outbound, endpoint: 1024 }),
+      () => engine.installOutbound({ ...outbound, endpoint: MAX_ENDPOINTS }),
       () => engine.installOutbound({ ...outbound, hardBytes: -1 }),
       () => engine.setTunnel(0, { pathMtu: 575, clampMss: false, copyDscp: false, sas: [] }),
       () => engine.setTunnel(0, { pathMtu: 1500, clampMss: false, copyDscp: false, sas: [12345] }),
@@ -187,9 +196,10 @@ describe('control calls', () => {
           0,
           Array.from({ length: 17 }, (_, i) => i),
         ),
-      () => engine.setGroup(1024, []),
-      () => engine.setRoute(prefix('10.0.0.0/8'), 1024),
-      () => engine.setEndpoint(1024, { remote: { address: address('192.0.2.1'), port: 1 }, encapsulation: 'esp' }),
+      () => engine.setGroup(MAX_GROUPS, []),
+      () => engine.setRoute(prefix('10.0.0.0/8'), MAX_GROUPS),
+      () =>
+        engine.setEndpoint(MAX_ENDPOINTS, { remote: { address: address('192.0.2.1'), port: 1 }, encapsulation: 'esp' }),
       () => engine.innerMtu(77),
       () => engine.aeadSeal(77, new Uint8Array(12), new Uint8Array(0), new Uint8Array(0)),
     ]
@@ -204,7 +214,7 @@ describe('control calls', () => {
     const handles = Array.from({ length: MAX_SAS }, (_, i) => engine.installInbound({ ...inbound, spi: 300 + i }))
     expect(new Set([old, ...handles]).size).toBe(MAX_SAS + 1)
     expect(() => engine.installInbound({ ...inbound, spi: 10 })).toThrow(EngineError)
-    expect(() => engine.installInbound({ ...inbound, spi: 299 })).toThrow(/more than 4096 SAs/)
+    expect(() => engine.installInbound({ ...inbound, spi: 299 })).toThrow(`more than ${MAX_SAS} SAs`)
     engine.removeSa(old)
     expect(() => engine.counters(old)).toThrow(EngineError)
     for (const handle of handles) engine.removeSa(handle)
@@ -219,13 +229,13 @@ describe('control calls', () => {
     expect(dropped(engine)).toEqual({ no_sa: 1 })
   })
 
-  it('leave no key in memory after removal', () => {
+  it.each(['chacha20-poly1305', 'aes-256-gcm'] as const)('leave no key of %s in memory after removal', (suite) => {
     const engine = createEngine()
     const key = Uint8Array.from({ length: 32 }, (_, i) => 0xc0 ^ (i * 29))
     const find = () => Buffer.from(engine.memory).indexOf(key)
-    const keys = { suite: 'chacha20-poly1305', key, salt: Uint8Array.of(9, 9, 9, 9) } as const
+    const keys = { suite, key, salt: Uint8Array.of(9, 9, 9, 9) }
     const site = setUp(engine, { keys })
-    const aead = engine.installAead('chacha20-poly1305', key)
+    const aead = engine.installAead(suite, key)
     open(
       engine,
       seal(engine, [ipv4(udp(10))]).wire.map(({ bytes }) => bytes),

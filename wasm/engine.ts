@@ -26,9 +26,11 @@ import {
   MAX_SAS,
   MAX_TUNNEL_SAS,
   MAX_TUNNELS,
+  SMALL_ROUTES,
+  SMALL_SAS,
 } from './abi.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
-import { lanOutbox, lanReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
+import { lanOutbox, lanReceiveArea, largeLanArea, runReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
 import {
   checkHandle,
   checkReplayWindow,
@@ -40,6 +42,7 @@ import {
   suiteCode,
 } from './engine-arguments.ts'
 import type { RawExports } from './engine-exports.ts'
+import { type AesPlan, type AesUse, type HostAes, StreamRunner } from './engine-offload.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -50,10 +53,12 @@ import {
   type EngineEvent,
   type GroupHandle,
   type InboundSa,
+  type LanFormat,
   type LanOutbox,
   type OutboundSa,
   type PacketEngine,
   type ReceiveArea,
+  type RunReceiveArea,
   type SaCounters,
   type SaHandle,
   type SaKeys,
@@ -71,37 +76,78 @@ const UDP_HEADER = 8
 const FULL = -1
 const OUTBOUND = 2
 const AEAD_KEY = 3
+const ALL_WASM: AesUse = {
+  suites: { 'aes-128-gcm': 'wasm', 'aes-256-gcm': 'wasm' },
+  why: 'the engine needs no host for it',
+}
+
+/**
+ * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 500 MB of address space, of which memory is used as
+ * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
+ */
+export type Capacity = 'small' | 'large'
+
+const CAPACITIES: Record<Capacity, { readonly sas: number; readonly routes: number }> = {
+  small: { sas: SMALL_SAS, routes: SMALL_ROUTES },
+  large: { sas: MAX_SAS, routes: MAX_ROUTES },
+}
 
 /** An engine with empty tables on a compiled module of `wasm/build/`; `build` says which one it is. */
-export function instantiateEngine(module: WebAssembly.Module, build: 'relaxed' | 'strict' = 'relaxed'): WasmEngine {
-  return new WasmEngine(module, build)
+export function instantiateEngine(
+  module: WebAssembly.Module,
+  build: 'relaxed' | 'strict' = 'relaxed',
+  capacity: Capacity = 'large',
+): WasmEngine {
+  return new WasmEngine(module, build, capacity)
 }
 
 export class WasmEngine implements PacketEngine {
   readonly kind = 'wasm'
   readonly build: 'relaxed' | 'strict'
+  readonly capacity: Capacity
   readonly memory: ArrayBuffer
   readonly lanRx: ReceiveArea
   readonly wireRx: WireReceiveArea
+  readonly lanLarge: ReceiveArea
+  readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
   readonly #module: WebAssembly.Module
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
+  #offload: StreamRunner | undefined
+  #aes: AesUse = ALL_WASM
 
-  constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict') {
+  constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict', capacity: Capacity = 'large') {
     const raw = new WebAssembly.Instance(module, {}).exports as unknown as RawExports
+    const { sas, routes } = CAPACITIES[capacity]
+    const [high, low] = crypto.getRandomValues(new Uint32Array(2))
+    if (raw.configure(sas, routes, high!, low!) === 0) throw new EngineError('the host has no memory for the tables')
     this.build = build
+    this.capacity = capacity
     this.memory = raw.memory.buffer
     this.lanRx = lanReceiveArea(raw)
     this.wireRx = wireReceiveArea(raw)
+    this.lanLarge = largeLanArea(raw)
+    this.wireLarge = runReceiveArea(raw)
     this.lanTx = lanOutbox(raw)
     this.wireTx = wireOutbox(raw)
     this.#module = module
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
     this.#handles = new Uint32Array(this.memory, raw.CONTROL_HANDLES.value, MAX_TUNNEL_SAS)
+  }
+
+  /** Has the host do AES from now on. To be called before the first SA is installed. */
+  offloadAes(aes: HostAes, { plan, use }: { readonly plan: AesPlan; readonly use: AesUse }): void {
+    this.#offload = plan.suites.length > 0 ? new StreamRunner(this.#raw, aes, plan) : undefined
+    this.#aes = use
+  }
+
+  /** Which way AES goes, and why. */
+  get aes(): AesUse {
+    return this.#aes
   }
 
   installInbound(sa: InboundSa): SaHandle {
@@ -131,7 +177,9 @@ export class WasmEngine implements PacketEngine {
   }
 
   removeSa(sa: SaHandle): void {
-    if (integerIn(sa, 0, 0x7fff_ffff)) this.#raw.removeSa(sa)
+    if (!integerIn(sa, 0, 0x7fff_ffff)) return
+    this.#raw.removeSa(sa)
+    this.#offload?.remove(sa)
   }
 
   setEndpoint(handle: EndpointHandle, endpoint: Endpoint): void {
@@ -167,7 +215,7 @@ export class WasmEngine implements PacketEngine {
     checkHandle('group', group, MAX_GROUPS)
     const { version, address, bits } = splitPrefix(prefix)
     this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
-    if (this.#raw.setRoute(version, bits, group) === 0) throw new EngineError(`more than ${MAX_ROUTES} routes`)
+    if (this.#raw.setRoute(version, bits, group) === 0) throw this.#full('routes')
   }
 
   removeRoute(prefix: Prefix): void {
@@ -188,11 +236,30 @@ export class WasmEngine implements PacketEngine {
   }
 
   sealBatch(first: number, count: number, now: number): number {
-    return this.#raw.sealBatch(first, count, now)
+    const consumed = this.#raw.sealBatch(first, count, now)
+    this.#offload?.complete()
+    return consumed
   }
 
   openBatch(count: number, encapsulation: Encapsulation, now: number): void {
     this.#raw.openBatch(count, encapsulation === 'udp' ? 1 : 0, now)
+    this.#offload?.complete()
+  }
+
+  setLanFormat({ header, datagrams }: LanFormat): void {
+    this.#raw.setLanFormat(+header, +(header && datagrams))
+  }
+
+  sealLarge(first: number, count: number, now: number): number {
+    const consumed = this.#raw.sealLarge(first, count, now)
+    this.#offload?.complete()
+    return consumed
+  }
+
+  openRuns(first: number, count: number, now: number): number {
+    const consumed = this.#raw.openRuns(first, count, now)
+    this.#offload?.complete()
+    return consumed
   }
 
   pollEvent(): EngineEvent | undefined {
@@ -217,9 +284,9 @@ export class WasmEngine implements PacketEngine {
   counters(sa: SaHandle): SaCounters {
     if (!this.#isLive(sa)) throw new EngineError(`no SA ${sa}`)
     const drops: Partial<Record<DropName, number>> = {}
-    for (const [reason, name] of DROP_NAMES.entries()) {
-      const count = this.#raw.saDrops(sa, reason)
-      if (count !== 0) drops[name] = count
+    for (let left = this.#raw.saDropMask(sa); left !== 0; left &= left - 1) {
+      const reason = 31 - Math.clz32(left & -left)
+      drops[DROP_NAMES[reason]!] = this.#raw.saDrops(sa, reason)
     }
     return {
       packets: this.#raw.saPackets(sa),
@@ -239,7 +306,7 @@ export class WasmEngine implements PacketEngine {
     this.#bytes.set(key, this.#raw.CONTROL_KEY.value)
     const handle = this.#raw.installAeadKey(code)
     this.#wipeControl()
-    if (handle < 0) throw new EngineError(`more than ${MAX_SAS} SAs`)
+    if (handle < 0) throw this.#full('sas')
     return handle
   }
 
@@ -262,7 +329,7 @@ export class WasmEngine implements PacketEngine {
    * this engine changes. Takes some tens of milliseconds.
    */
   warmUp(): void {
-    runWarmUp(new WasmEngine(this.#module, this.build))
+    runWarmUp(new WasmEngine(this.#module, this.build, 'small'))
   }
 
   #putKeys(keys: SaKeys): void {
@@ -276,8 +343,9 @@ export class WasmEngine implements PacketEngine {
   }
 
   #installed(handle: number, sa: InboundSa | OutboundSa): SaHandle {
-    if (handle === FULL) throw new EngineError(`more than ${MAX_SAS} SAs`)
+    if (handle === FULL) throw this.#full('sas')
     if (handle < 0) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
+    this.#offload?.install(handle, sa.suite, sa.key)
     this.#addSelectors(handle, true, sa.local)
     this.#addSelectors(handle, false, sa.remote)
     return handle
@@ -291,6 +359,10 @@ export class WasmEngine implements PacketEngine {
       this.#bytes.set(addressBytes(endAddress), at + 16)
       this.#raw.addSelector(handle, +local, familyOf(startAddress), protocol, startPort, endPort)
     }
+  }
+
+  #full(table: 'sas' | 'routes'): EngineError {
+    return new EngineError(`more than ${CAPACITIES[this.capacity][table]} ${table === 'sas' ? 'SAs' : 'routes'}`)
   }
 
   #isLive(handle: SaHandle): boolean {

@@ -1,26 +1,52 @@
 /** Reads the built engine from `wasm/build/`. Apart from engine.ts, so that that runs where there are no files. */
 import { readFileSync } from 'node:fs'
-import { instantiateEngine, type WasmEngine } from './engine.ts'
+import { type AesChoice, chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
+import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
 
 export type EngineBuild = 'relaxed' | 'strict'
 
 export interface EngineOptions {
   /** `relaxed` needs a host with relaxed SIMD; `auto`, the default, takes it where there is one. */
   readonly build?: EngineBuild | 'auto'
+  /** Default: `large`. */
+  readonly capacity?: Capacity
+  /**
+   * Who does AES: `wasm` the engine itself, which is the default, `offload` node:crypto, a call for each key in a batch;
+   * `auto` measures both, once in the life of the process.
+   */
+  readonly aes?: 'auto' | 'wasm' | 'offload'
 }
 
 /**
- * A new engine with empty tables. Synchronous; about 63 MB of address space, of which memory is
- * touched as it is used.
+ * A new engine with empty tables. Synchronous. Of its address space, memory is touched as it is used.
  * @throws if the modules are not built (`npm run build`) or the host cannot run the wanted one
  */
 export function createEngine(options: EngineOptions = {}): WasmEngine {
-  const build = options.build ?? 'auto'
-  if (build !== 'auto') return instantiateEngine(new WebAssembly.Module(moduleBytes(build)), build)
+  const { capacity = 'large', aes = 'wasm' } = options
+  const { module, build } = loadModule(options.build ?? 'auto')
+  const engine = instantiateEngine(module, build, capacity)
+  if (aes !== 'wasm') {
+    engine.offloadAes(new NodeAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build))
+  }
+  return engine
+}
+
+function loadModule(wanted: EngineBuild | 'auto'): { module: WebAssembly.Module; build: EngineBuild } {
+  if (wanted !== 'auto') return { module: new WebAssembly.Module(moduleBytes(wanted)), build: wanted }
   const relaxed = moduleBytes('relaxed')
   return WebAssembly.validate(relaxed)
-    ? instantiateEngine(new WebAssembly.Module(relaxed), 'relaxed')
-    : instantiateEngine(new WebAssembly.Module(moduleBytes('strict')), 'strict')
+    ? { module: new WebAssembly.Module(relaxed), build: 'relaxed' }
+    : { module: new WebAssembly.Module(moduleBytes('strict')), build: 'strict' }
+}
+
+const measured = new Map<EngineBuild, AesChoice>()
+
+function measuredAes(module: WebAssembly.Module, build: EngineBuild): AesChoice {
+  const known = measured.get(build)
+  if (known !== undefined) return known
+  const choice = chooseAes(() => instantiateEngine(module, build, 'small'))
+  measured.set(build, choice)
+  return choice
 }
 
 function moduleBytes(build: EngineBuild): Uint8Array {

@@ -11,8 +11,8 @@ export function customSection(name: string, contents: Uint8Array): Uint8Array {
   return section(CUSTOM_SECTION, [...leb128(nameBytes.length), ...nameBytes, ...contents])
 }
 
-/** The module with the maximum of its one memory set to the initial size: it never grows. Throws when it has not one memory. */
-export function fixMemory(module: Uint8Array): Uint8Array<ArrayBuffer> {
+/** The module with the maximum of its one memory set to `maximum` pages. Throws when it has not one memory, or a larger one. */
+export function boundMemory(module: Uint8Array, maximum: number): Uint8Array<ArrayBuffer> {
   for (let at = PREAMBLE_BYTES; at < module.length; ) {
     const id = module[at]!
     const size = readLeb128(module, at + 1)
@@ -22,7 +22,8 @@ export function fixMemory(module: Uint8Array): Uint8Array<ArrayBuffer> {
       // Then one byte of flags.
       const pages = readLeb128(module, count.next + 1)
       if (count.value !== 1) throw new Error(`${count.value} memories instead of one`)
-      const fixed = section(MEMORY_SECTION, [1, HAS_MAXIMUM, ...leb128(pages.value), ...leb128(pages.value)])
+      if (pages.value > maximum) throw new Error(`a memory of ${pages.value} pages`)
+      const fixed = section(MEMORY_SECTION, [1, HAS_MAXIMUM, ...leb128(pages.value), ...leb128(maximum)])
       return Uint8Array.from([...module.subarray(0, at), ...fixed, ...module.subarray(end)])
     }
     at = end

@@ -5,8 +5,9 @@
  * Control calls (install, remove, routes) throw `EngineError` on misuse or when a table is full.
  * Batch calls never throw: a packet that cannot pass is a counter.
  *
- * Buffers: every view belongs to the engine and lives as long as it does. What lies in the
- * outboxes is valid until the next batch call of either direction.
+ * Buffers: every view belongs to the engine and lives as long as it does. What the outboxes point to
+ * is valid until the next batch call of either direction, or until the host writes into the receive
+ * slots that went into the call: packets are opened where they were received.
  */
 import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
 import type { DropName } from './drop-reasons.ts'
@@ -148,6 +149,27 @@ export interface WireReceiveArea extends ReceiveArea {
   readonly verdict: Uint8Array
 }
 
+/**
+ * Datagrams of one sender laid end to end, as a socket with UDP_GRO hands them over. Slots are LARGE_BYTES apart and
+ * hold LARGE_PACKET bytes; `names` and `tos` as in `WireReceiveArea`.
+ */
+export interface RunReceiveArea extends ReceiveArea {
+  readonly names: number
+  readonly tos: Uint8Array
+  /** Bytes of each datagram but a shorter last; 0 where the slot is one datagram. The host sets it for each slot. */
+  readonly segment: Uint32Array
+  /** Datagrams that the last `openRuns` took apart: they are in `wireRx`, from slot 0 on, with lengths and verdicts. */
+  readonly datagrams: number
+}
+
+/** What the TUN device takes, and gives by `lanLarge`. */
+export interface LanFormat {
+  /** Each packet in `lanTx` has a virtio_net_hdr of VNET_HEADER bytes in front; TCP streams are coalesced. */
+  readonly header: boolean
+  /** Runs of UDP datagrams are coalesced too. Needs `header`. */
+  readonly datagrams: boolean
+}
+
 /** Packets for the TUN device; a reassembled IPv4 datagram may have up to REASSEMBLY_MAX_BYTES. */
 export interface LanOutbox {
   /** Entries in use after a batch call. */
@@ -171,6 +193,12 @@ export interface PacketEngine {
   readonly memory: ArrayBuffer
   readonly lanRx: ReceiveArea
   readonly wireRx: WireReceiveArea
+  /**
+   * For a TUN device with IFF_VNET_HDR: slots LARGE_BYTES apart, each for a virtio_net_hdr and LARGE_PACKET bytes
+   * behind it, which may be a super-packet to be segmented.
+   */
+  readonly lanLarge: ReceiveArea
+  readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
 
@@ -201,9 +229,23 @@ export interface PacketEngine {
   /**
    * Wire to LAN. Takes datagrams from `wireRx` slots 0 to `count - 1`, all received on sockets of one
    * encapsulation ('udp': after the UDP header; 'esp': after the IP header); fills `lanTx` and
-   * `wireRx.verdict`. `count` is at most BATCH.
+   * `wireRx.verdict`. `count` is at most OUTBOX, for each of which `wireRx` has a slot.
    */
   openBatch(count: number, encapsulation: Encapsulation, now: number): void
+
+  /** Without header in the beginning. */
+  setLanFormat(format: LanFormat): void
+  /**
+   * As `sealBatch`, from `lanLarge`. A super-packet that the outbox holds no more of is not consumed, and goes on
+   * where it stopped when the next call begins with it: nothing else may be sealed in between. Its segments are those
+   * that its header asks for; of TCP smaller ones where the path is narrower.
+   */
+  sealLarge(first: number, count: number, now: number): number
+  /**
+   * As `openBatch` for 'udp', from slots `first` to `first + count - 1` of `wireLarge`. Returns how many slots it
+   * consumed, at least one: what makes no more than OUTBOX datagrams. Overwrites `wireRx`.
+   */
+  openRuns(first: number, count: number, now: number): number
 
   pollEvent(): EngineEvent | undefined
   counters(sa: SaHandle): SaCounters

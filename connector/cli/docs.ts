@@ -13,6 +13,8 @@ const CLI_HEAD = `# The command line
 error what went wrong and what to do, and its exit code tells a script the kind of trouble. Colours appear on terminals
 only; \`NO_COLOR=1\` switches them off. \`ISTHMUS_CONFIG\` names the configuration, \`ISTHMUS_NODE\` another Node.js (22.18 or
 later) to run with, and \`ISTHMUS_TRACE=1\` adds a stack trace to an error that should not happen.
+\`ISTHMUS_OFFLOADS\` is \`all\`, \`none\`, or some of \`tso\`, \`uso\`, \`gso\` and \`gro\`: the offloads of the kernel that a
+connector may use; \`isthmus status\` says which it does.
 
 This page is made from the verbs in \`connector/cli/\`; \`node connector/cli/generate.ts\` renews it.
 `

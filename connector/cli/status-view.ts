@@ -154,7 +154,7 @@ function pathText(tunnel: TunnelStatus): string {
 }
 
 function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): string[] {
-  const { engine, tun } = status
+  const { engine, offloads, tun } = status
   const age = elapsed(status.startedAt, status.now)
   const lines = labelled(
     'connector',
@@ -163,6 +163,11 @@ function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): s
     paint,
   )
   lines.push(...labelled('engine', `${engine.kind} ${engine.build} (${engine.why})`, width, paint))
+  if (offloads !== undefined) {
+    const { tun: device, udpSend, udpReceive, why } = offloads
+    const text = `TUN ${device}, UDP send ${udpSend}, UDP receive ${udpReceive} (${why})`
+    lines.push(...labelled('offloads', text, width, paint))
+  }
   if (hasDrops(status.drops)) lines.push(...labelled('dropped', dropsText(status.drops), width, paint))
   const ike = Object.fromEntries(Object.entries(status.ike).map(([name, count]) => [words(name), count]))
   if (hasDrops(ike)) lines.push(...labelled('IKE', dropsText(ike), width, paint))

@@ -1,19 +1,24 @@
 /** What the main thread and the packet worker say to each other. Everything here survives structured cloning. */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
-import type { Encapsulation, InboundSa, OutboundSa } from '../../wasm/packet-engine.ts'
+import type { Encapsulation, InboundSa, LanFormat, OutboundSa } from '../../wasm/packet-engine.ts'
 
 /** `ike`: the IKE port. `udp`: the NAT-traversal port, IKE behind a marker, ESP and keepalives. `esp`: raw protocol 50. */
 export interface WireSocket {
   readonly fd: number
   readonly kind: 'ike' | 'udp' | 'esp'
   readonly local: SocketAddress
+  /** The kernel cuts messages into packets of one length (UDP_SEGMENT). */
+  readonly segments?: boolean
+  /** The kernel may lay datagrams of one length end to end (UDP_GRO). */
+  readonly runs?: boolean
 }
 
 export type EngineChoice = 'wasm' | 'wasm-strict' | 'node'
 
 export interface WorkerStart {
   readonly tunFd: number
+  readonly lanFormat: LanFormat
   /** Commands refer to these by index. */
   readonly sockets: readonly WireSocket[]
   /** Written by the main thread after each command, to end a `poll`. */
@@ -88,6 +93,8 @@ export interface Counters {
   readonly children: readonly ChildCounters[]
   /** Zeros left out. */
   readonly drops: Partial<Record<DropName | HostDrop, number>>
+  /** Messages of several packets that the kernel would not cut. */
+  readonly segmentsRefused: number
 }
 
 /** What a command answers with: an installed child's largest inner packet, or a removed child's last counters. */

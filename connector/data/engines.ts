@@ -18,13 +18,13 @@ export function makeEngine(choice: EngineChoice): MadeEngine {
   }
   let engine: ReturnType<typeof createEngine>
   try {
-    engine = createEngine({ build: choice === 'wasm-strict' ? 'strict' : 'auto' })
+    engine = createEngine({ build: choice === 'wasm-strict' ? 'strict' : 'auto', aes: 'auto' })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`the engine could not be loaded: ${reason}; "npm run build" makes it`)
   }
   engine.warmUp()
-  return { engine, build: engine.build, why: whyBuild(choice, engine.build) }
+  return { engine, build: engine.build, why: `${whyBuild(choice, engine.build)}; ${engine.aes.why}` }
 }
 
 function whyBuild(choice: EngineChoice, build: string): string {

@@ -16,9 +16,9 @@ const RAW4 = 22
 const NAT6 = 23
 const SOCKETS: WireSocket[] = [
   { fd: IKE, kind: 'ike', local: { address: address('192.0.2.1'), port: 500 } },
-  { fd: NAT, kind: 'udp', local: { address: address('192.0.2.1'), port: 4500 } },
+  { fd: NAT, kind: 'udp', local: { address: address('192.0.2.1'), port: 4500 }, segments: true },
   { fd: RAW4, kind: 'esp', local: { address: address('192.0.2.1'), port: 0 } },
-  { fd: NAT6, kind: 'udp', local: { address: address('2001:db8::1'), port: 4500 } },
+  { fd: NAT6, kind: 'udp', local: { address: address('2001:db8::1'), port: 4500 }, segments: true },
 ]
 const PEER: SocketAddress = { address: address('192.0.2.2'), port: 4500 }
 const PEER6: SocketAddress = { address: address('2001:db8::2'), port: 4500 }
@@ -38,6 +38,7 @@ class Bench {
     syscalls: this.kernel,
     addressOf: this.kernel.addressOf,
     tunFd: TUN,
+    lanFormat: { header: false, datagrams: false },
     eventFd: EVENT,
     sockets: SOCKETS,
     onIke: (socket, remote, bytes) => this.ike.push({ socket, remote, bytes }),

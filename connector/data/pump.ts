@@ -3,14 +3,18 @@
  * copied and nothing allocated per packet here.
  */
 import type { SocketAddress } from '../../protocol/net.ts'
-import { BATCH, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE } from '../../wasm/abi.ts'
-import type { PacketEngine } from '../../wasm/packet-engine.ts'
+import { BATCH, LARGE_BYTES, LARGE_PACKET, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE, VNET_HEADER } from '../../wasm/abi.ts'
+import type { LanFormat, PacketEngine } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket } from './commands.ts'
-import { HostArea, MAX_POLL, POLLFD } from './host-area.ts'
+import { HostArea, MAX_POLL, POLLFD, type Reception } from './host-area.ts'
 import { WireSender } from './sender.ts'
 import { readSockaddr } from './sockaddr.ts'
 import { MSG_DONTWAIT, type PacketSyscalls, POLLERR, POLLIN, POLLNVAL } from './syscalls.ts'
 
+/** Bytes taken from the device before they are sealed and sent. */
+const LAN_BYTES = 131_072
+/** Slots filled by one receive call while datagrams come laid end to end. */
+const RUN_SLOTS = 8
 const EBADF = 9
 const EBADFD = 77
 const ENOTSOCK = 88
@@ -20,6 +24,8 @@ export interface PumpParts {
   readonly syscalls: PacketSyscalls
   readonly addressOf: (buffer: ArrayBuffer) => number
   readonly tunFd: number
+  /** What the device takes and gives. */
+  readonly lanFormat: LanFormat
   readonly eventFd: number
   readonly sockets: readonly WireSocket[]
   /** An IKE datagram, marker removed; the array is the receiver's. */
@@ -37,12 +43,15 @@ export class Pump {
   readonly #area: HostArea
   readonly #memoryView: DataView
   readonly #sender: WireSender
-  readonly #raw4: readonly boolean[]
+  readonly #reception: readonly Reception[]
+  /** Slots that the next receive call may fill, by socket. */
+  readonly #slots: Uint8Array
 
   constructor(parts: PumpParts) {
     if (parts.sockets.length + 2 > MAX_POLL) throw new RangeError(`at most ${MAX_POLL - 2} sockets`)
     this.#parts = parts
-    this.#area = new HostArea(parts.engine.memory, parts.engine.wireRx, parts.addressOf)
+    this.#area = new HostArea(parts.engine.memory, parts.engine.wireRx, parts.engine.wireLarge, parts.addressOf)
+    parts.engine.setLanFormat(parts.lanFormat)
     this.#memoryView = new DataView(parts.engine.memory)
     this.#sender = new WireSender({
       area: this.#area,
@@ -51,14 +60,19 @@ export class Pump {
       drops: this.drops,
       checkAlive: (errno) => checkAlive(errno, 'a socket is gone'),
     })
-    this.#raw4 = parts.sockets.map((socket) => socket.kind === 'esp' && !socket.local.address.includes(':'))
+    this.#reception = parts.sockets.map(receptionOf)
+    this.#slots = new Uint8Array(parts.sockets.length).fill(BATCH)
     const fds = [parts.tunFd, parts.eventFd, ...parts.sockets.map((socket) => socket.fd)]
     for (const [i, fd] of fds.entries()) {
       this.#area.view.setInt32(this.#area.at.poll + i * POLLFD, fd, true)
       this.#area.view.setInt16(this.#area.at.poll + i * POLLFD + 4, POLLIN, true)
     }
-    this.#area.resetReceive(false, BATCH)
-    this.#area.resetReceive(true, BATCH)
+    for (const kind of ['rx', 'rxRaw4', 'rxRuns'] as const) this.#area.resetReceive(kind, BATCH)
+  }
+
+  /** Messages of several packets that the kernel would not cut. */
+  get segmentsRefused(): number {
+    return this.#sender.refused
   }
 
   /** Where packets for the engine's endpoint `handle` go. */
@@ -76,7 +90,7 @@ export class Pump {
     if (ready <= 0) return false
     if (this.#ready(1)) syscalls.read(this.#parts.eventFd, this.#area.base + this.#area.at.scratch, 8)
     let moved = 0
-    if (this.#ready(0)) moved += this.#fromLan(clock())
+    if (this.#ready(0)) moved += this.#parts.lanFormat.header ? this.#fromLanLarge(clock()) : this.#fromLan(clock())
     for (let i = 0; i < sockets.length; i++) if (this.#ready(2 + i)) moved += this.#fromWire(i, clock())
     return moved > 0
   }
@@ -110,33 +124,85 @@ export class Pump {
     return count
   }
 
-  #fromWire(index: number, now: number): number {
-    const { engine, syscalls, sockets } = this.#parts
-    const socket = sockets[index]!
-    const raw4 = this.#raw4[index]!
-    const headers = this.#area.base + (raw4 ? this.#area.at.rxRaw4 : this.#area.at.rx)
-    const count = syscalls.recvmmsg(socket.fd, headers, BATCH, MSG_DONTWAIT, 0)
-    if (count <= 0) {
-      if (count < 0) checkAlive(syscalls.errno(), 'a socket is gone')
-      return 0
+  /** As `#fromLan`, with super-packets; as much at once as the caches hold. */
+  #fromLanLarge(now: number): number {
+    const { engine, syscalls, tunFd } = this.#parts
+    const first = this.#area.memory + engine.lanLarge.offset
+    let count = 0
+    for (let bytes = 0; count < BATCH && bytes < LAN_BYTES; count++) {
+      const length = syscalls.read(tunFd, first + count * LARGE_BYTES, VNET_HEADER + LARGE_PACKET)
+      if (length <= 0) {
+        if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
+        break
+      }
+      engine.lanLarge.length[count] = length
+      bytes += length
     }
-    const { length, tos, verdict } = engine.wireRx
+    for (let done = 0; done < count; ) {
+      done += engine.sealLarge(done, count - done, now)
+      this.#sender.flush(engine.wireTx)
+      this.#flushLan()
+    }
+    return count
+  }
+
+  #receive(index: number, slots: number): number {
+    const { syscalls, sockets } = this.#parts
+    const headers = this.#area.base + this.#area.at[this.#reception[index]!]
+    const count = syscalls.recvmmsg(sockets[index]!.fd, headers, slots, MSG_DONTWAIT, 0)
+    if (count < 0) checkAlive(syscalls.errno(), 'a socket is gone')
+    return Math.max(0, count)
+  }
+
+  /** Runs of datagrams: few slots at a time while they are long, all of them while there is one datagram in each. */
+  #runsFromWire(index: number, now: number): number {
+    const { engine } = this.#parts
+    const count = this.#receive(index, this.#slots[index]!)
+    const { length, segment, tos } = engine.wireLarge
+    let long = false
     for (let i = 0; i < count; i++) {
-      length[i] = this.#area.receivedLength(raw4, i)
-      tos[i] = this.#area.receivedTos(raw4, i)
-      if (raw4) this.#skipOptions(i)
+      length[i] = this.#area.receivedLength('rxRuns', i)
+      tos[i] = this.#area.receivedTos('rxRuns', i)
+      segment[i] = this.#area.receivedSegment(i)
+      if (segment[i]! > 0) long = true
     }
-    this.#area.resetReceive(raw4, count)
+    this.#slots[index] = long ? RUN_SLOTS : BATCH
+    this.#area.resetReceive('rxRuns', count)
+    for (let done = 0; done < count; ) {
+      done += engine.openRuns(done, count - done, now)
+      this.#flushLan()
+      this.#handAllIke(index, engine.wireLarge.datagrams)
+    }
+    return count
+  }
+
+  #fromWire(index: number, now: number): number {
+    const { engine, sockets } = this.#parts
+    const socket = sockets[index]!
+    const kind = this.#reception[index]!
+    if (kind === 'rxRuns') return this.#runsFromWire(index, now)
+    const count = this.#receive(index, BATCH)
+    if (count === 0) return 0
+    const { length, tos } = engine.wireRx
+    for (let i = 0; i < count; i++) {
+      length[i] = this.#area.receivedLength(kind, i)
+      tos[i] = this.#area.receivedTos(kind, i)
+      if (kind === 'rxRaw4') this.#skipOptions(i)
+    }
+    this.#area.resetReceive(kind, count)
     if (socket.kind === 'ike') {
       for (let i = 0; i < count; i++) this.#handIke(index, i, 0)
       return count
     }
     engine.openBatch(count, socket.kind, now)
     this.#flushLan()
-    if (socket.kind === 'udp') {
-      for (let i = 0; i < count; i++) if (verdict[i] === VERDICT_IKE) this.#handIke(index, i, 4)
-    }
+    if (socket.kind === 'udp') this.#handAllIke(index, count)
     return count
+  }
+
+  #handAllIke(socket: number, count: number): void {
+    const { verdict } = this.#parts.engine.wireRx
+    for (let i = 0; i < count; i++) if (verdict[i] === VERDICT_IKE) this.#handIke(socket, i, 4)
   }
 
   /** The rare IPv4 header with options is longer than the part that the kernel was told to put aside. */
@@ -164,6 +230,11 @@ export class Pump {
       if (syscalls.write(tunFd, this.#area.memory + offset[i]!, length[i]!) < 0) this.drops.lan_write++
     }
   }
+}
+
+function receptionOf({ kind, local, runs }: WireSocket): Reception {
+  if (kind === 'esp' && !local.address.includes(':')) return 'rxRaw4'
+  return kind === 'udp' && runs === true ? 'rxRuns' : 'rx'
 }
 
 function checkAlive(errno: number, what: string): void {

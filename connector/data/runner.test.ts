@@ -34,6 +34,7 @@ class Bench {
     syscalls: this.kernel,
     addressOf: this.kernel.addressOf,
     tunFd: TUN,
+    lanFormat: { header: false, datagrams: false },
     eventFd: 11,
     sockets: [{ fd: NAT, kind: 'udp', local: { address: address('192.0.2.1'), port: 4500 } }],
     onIke: () => {},
@@ -193,6 +194,7 @@ describe('the runner', () => {
     const [report] = bench.turn()
     expect(report).toEqual({
       type: 'counters',
+      segmentsRefused: 0,
       children: [
         {
           id: 1,

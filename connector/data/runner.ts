@@ -206,6 +206,7 @@ export class Runner {
       type: 'counters',
       children: [...this.#children.values()].map((child) => this.#countersOf(child)),
       drops,
+      segmentsRefused: pump.segmentsRefused,
     })
   }
 

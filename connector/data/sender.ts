@@ -35,6 +35,9 @@ export class WireSender {
   /** The first packet of each message of the run in hand, and behind the last the run's end. */
   readonly #first = new Uint32Array(OUTBOX + 1)
 
+  /** Messages that the kernel would not cut. */
+  refused = 0
+
   constructor(parts: SenderParts) {
     this.#parts = parts
   }
@@ -42,11 +45,11 @@ export class WireSender {
   /** Where packets for the engine's endpoint `handle` go. */
   setEndpoint(handle: number, socket: number, remote: SocketAddress): void {
     const { area, sockets } = this.#parts
-    const { kind, fd } = sockets[socket]!
+    const { kind, fd, segments } = sockets[socket]!
     const to = kind === 'esp' ? { address: remote.address, port: 0 } : remote
     this.#nameLength[handle] = writeSockaddr(area.view, area.at.endpoints + handle * NAME_STRIDE, to)
     this.#fd[handle] = fd
-    this.#segments[handle] = kind === 'udp' ? 1 : 0
+    this.#segments[handle] = segments === true ? 1 : 0
   }
 
   flush(outbox: WireOutbox): void {
@@ -107,6 +110,7 @@ export class WireSender {
       if (this.#first[at + 1]! > first + 1) {
         // An interface without checksums in hardware, a path narrower than the packets: these go one by one.
         this.#segments[endpoint[first]!] = 0
+        this.refused++
         return first
       }
       drops.send_refused++

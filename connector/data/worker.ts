@@ -18,6 +18,7 @@ function run(engine: PacketEngine): void {
     syscalls: libc(),
     addressOf,
     tunFd: start.tunFd,
+    lanFormat: start.lanFormat,
     eventFd: start.eventFd,
     sockets: start.sockets,
     onIke: (socket, remote, bytes) => {

@@ -35,6 +35,8 @@ interface Connection {
   readonly tunnel: number
   /** Promoted Child SAs by name of the child, newest last. */
   readonly promoted: Map<string, number[]>
+  /** Oldest first. */
+  readonly installed: Set<MutableChild>
   /** Of children that are gone. */
   retired: Omit<ChildCounters, 'id'>
 }
@@ -52,7 +54,8 @@ export class Children {
     this.#call = call
     for (const [tunnel, connection] of planned.entries()) {
       const retired = { inbound: NOTHING, outbound: NOTHING }
-      this.#connections.set(connection.ike.name, { planned: connection, tunnel, promoted: new Map(), retired })
+      const mine = { planned: connection, tunnel, promoted: new Map(), installed: new Set<MutableChild>(), retired }
+      this.#connections.set(connection.ike.name, mine)
     }
   }
 
@@ -82,7 +85,7 @@ export class Children {
       },
       [inbound.key.buffer, outbound.key.buffer],
     )
-    this.#installed.set(sa.id, {
+    const child: MutableChild = {
       id: sa.id,
       connection: sa.connection,
       child: sa.child,
@@ -92,7 +95,9 @@ export class Children {
       localAddress: sa.localAddress,
       innerMtu: answer.innerMtu ?? 0,
       counters: { id: sa.id, inbound: NOTHING, outbound: NOTHING },
-    })
+    }
+    this.#installed.set(sa.id, child)
+    connection.installed.add(child)
   }
 
   async promote(id: number): Promise<void> {
@@ -111,6 +116,7 @@ export class Children {
     const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
     connection.promoted.set(child.child, others)
     this.#installed.delete(id)
+    connection.installed.delete(child)
     // First what takes its place, so that no packet falls between.
     const [, answer] = await Promise.all([this.#setTunnel(connection), this.#call({ type: 'remove-child', id })])
     const last = answer.counters ?? child.counters
@@ -143,7 +149,7 @@ export class Children {
 
   /** The Child SAs of a connection, oldest first. */
   of(connection: string): InstalledChild[] {
-    return [...this.#installed.values()].filter((child) => child.connection === connection)
+    return [...(this.#connections.get(connection)?.installed ?? [])]
   }
 
   /** What a connection has carried since the start, in Child SAs past and present. */

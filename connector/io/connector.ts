@@ -13,6 +13,7 @@ import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
 import { libc } from './ffi.ts'
 import { KeyLog } from './key-log.ts'
+import { offloadChoice } from './offloads.ts'
 import { openPacketPath, type PacketPath } from './packet-path.ts'
 import type { PacketReport } from './packet-worker.ts'
 import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
@@ -59,6 +60,7 @@ class Connector implements ConnectorHandle {
   #stopping: Promise<void> | undefined
   #keyLog: KeyLog | undefined
   #drops: Counters['drops'] = {}
+  #segmentsRefused = 0
   // From here on: there once `start` has succeeded, which alone hands this object out.
   #path!: PacketPath
   #machine!: IkeMachine
@@ -90,6 +92,7 @@ class Connector implements ConnectorHandle {
     }
     const path = await openPacketPath(plan, {
       engine,
+      offloads: offloadChoice(process.env.ISTHMUS_OFFLOADS),
       onReport: (report) => this.#takeReport(report),
       onFailure: (failure) => this.#fail(failure),
     })
@@ -109,6 +112,7 @@ class Connector implements ConnectorHandle {
     return buildStatus({
       plan: this.#plan,
       engine,
+      offloads: this.#path.offloads(this.#segmentsRefused),
       children,
       connections: this.#machine.status(now),
       ike: this.#machine.counters(),
@@ -214,7 +218,10 @@ class Connector implements ConnectorHandle {
   }
 
   #takeReport(report: PacketReport): void {
-    if (report.type === 'counters') this.#drops = report.drops
+    if (report.type === 'counters') {
+      this.#drops = report.drops
+      this.#segmentsRefused = report.segmentsRefused
+    }
     const driver = this.#driver
     // What comes before IKE runs has no one to hear it.
     if (driver === undefined) return

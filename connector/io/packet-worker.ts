@@ -1,5 +1,6 @@
 /** The main thread's end of the packet worker: starts it, sends commands and waits for their answers, ends it. */
 import { Worker } from 'node:worker_threads'
+import type { LanFormat } from '../../wasm/packet-engine.ts'
 import {
   type Answer,
   type Command,
@@ -22,6 +23,7 @@ export type PacketReport = Exclude<Report, { type: 'done' | 'refused' | 'failed'
 
 export interface PacketWorkerOptions {
   readonly tunFd: number
+  readonly lanFormat: LanFormat
   readonly sockets: readonly WireSocket[]
   readonly engine: EngineChoice
   readonly onReport: (report: PacketReport) => void
@@ -55,14 +57,14 @@ export class PacketWorker {
     this.#signals = new Int32Array(signals)
     this.#one.view.setBigUint64(0, 1n, true)
     this.#eventFd = libc().eventfd(0, O_NONBLOCK | O_CLOEXEC)
-    const { tunFd, sockets, engine } = options
+    const { tunFd, lanFormat, sockets, engine } = options
     this.engine = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject }
     })
     this.engine.catch(() => {})
     this.#worker = new Worker(new URL('../data/worker.ts', import.meta.url), {
       name: 'isthmus-packets',
-      workerData: { tunFd, sockets, eventFd: this.#eventFd, signals, engine },
+      workerData: { tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
     })
     this.#worker.on('message', (report: Report) => this.#take(report))
     this.#worker.on('error', (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)))

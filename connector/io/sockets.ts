@@ -15,7 +15,10 @@ const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const IPPROTO_IP = 0
 const IPPROTO_IPV6 = 41
+const IPPROTO_UDP = 17
 const IPPROTO_ESP = 50
+const UDP_SEGMENT = 103
+const UDP_GRO = 104
 const IP_MTU_DISCOVER = 10
 const IP_RECVTOS = 13
 const IPV6_MTU_DISCOVER = 23
@@ -25,11 +28,17 @@ const IPV6_RECVTCLASS = 66
 const PMTUDISC_DONT = 0
 const BUFFER_BYTES = 8 << 20
 
+/** A socket that is not open yet. */
+export type SocketWish = Pick<WireSocket, 'kind' | 'local'>
+
 /** Opens what is asked for, or nothing: on a failure, what was opened before is closed again. */
-export function openSockets(wanted: readonly Omit<WireSocket, 'fd'>[]): WireSocket[] {
+export function openSockets(
+  wanted: readonly SocketWish[],
+  offloads: { readonly gso: boolean; readonly gro: boolean },
+): WireSocket[] {
   const opened: WireSocket[] = []
   try {
-    for (const socket of wanted) opened.push({ ...socket, fd: openSocket(socket) })
+    for (const socket of wanted) opened.push(prepareRuns({ ...socket, fd: openSocket(socket) }, offloads))
     return opened
   } catch (error) {
     closeSockets(opened)
@@ -41,7 +50,7 @@ export function closeSockets(sockets: readonly WireSocket[]): void {
   for (const socket of sockets) libc().close(socket.fd)
 }
 
-function openSocket(wanted: Omit<WireSocket, 'fd'>): number {
+function openSocket(wanted: SocketWish): number {
   const c = libc()
   const { local, kind } = wanted
   const six = familyOf(local.address) === 6
@@ -59,6 +68,16 @@ function openSocket(wanted: Omit<WireSocket, 'fd'>): number {
   return fd
 }
 
+/** Many ESP packets in one message: sending is switched on message by message, receiving here. */
+function prepareRuns(socket: WireSocket, offloads: { readonly gso: boolean; readonly gro: boolean }): WireSocket {
+  if (socket.kind !== 'udp') return socket
+  return {
+    ...socket,
+    segments: offloads.gso && setOption(socket.fd, IPPROTO_UDP, UDP_SEGMENT, 0),
+    runs: offloads.gro && setOption(socket.fd, IPPROTO_UDP, UDP_GRO, 1),
+  }
+}
+
 function prepare(fd: number, six: boolean): void {
   if (six) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
   setOption(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVTCLASS : IP_RECVTOS, 1)
@@ -69,7 +88,7 @@ function prepare(fd: number, six: boolean): void {
 
 /** What stands in the way of a socket, in words. Exported for tests. */
 export function socketFailure(
-  wanted: Omit<WireSocket, 'fd'>,
+  wanted: SocketWish,
   reason: string,
   holder: (local: SocketAddress) => string | undefined = whoHolds,
 ): StartFailure {
@@ -119,8 +138,8 @@ function whoHolds(local: SocketAddress): string | undefined {
 export function socketsFor(
   connections: readonly { localAddress: Address; encapsulation: 'auto' | 'udp' }[],
   ports: { readonly port: number; readonly natPort: number },
-): Omit<WireSocket, 'fd'>[] {
-  const wanted = new Map<string, Omit<WireSocket, 'fd'>>()
+): SocketWish[] {
+  const wanted = new Map<string, SocketWish>()
   const add = (kind: WireSocket['kind'], address: Address, port: number): void => {
     wanted.set(`${kind} ${address} ${port}`, { kind, local: { address, port } })
   }

@@ -72,6 +72,7 @@ function status(connection: ConnectionStatus, failure?: { code: string; message:
   return buildStatus({
     plan: PLAN,
     engine: { kind: 'wasm', build: 'relaxed', why: 'w' },
+    offloads: { tun: 'tso', udpSend: 'gso', udpReceive: 'single', why: 'w' },
     children: new Children(PLAN.connections, [], async () => ({})),
     connections: [connection],
     ike: IKE,

@@ -12,6 +12,7 @@ import type { EngineInfo } from './packet-worker.ts'
 export interface StatusParts {
   readonly plan: ConnectorPlan
   readonly engine: EngineInfo
+  readonly offloads: NonNullable<ConnectorStatus['offloads']>
   readonly children: Children
   readonly connections: readonly ConnectionStatus[]
   readonly ike: IkeCounters
@@ -28,6 +29,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
   const { plan, failure } = parts
   const time = (instant: number): string => new Date(parts.wallClock - (parts.now - instant)).toISOString()
   const tun = { name: plan.tun.name, mtu: plan.tun.mtu }
+  const ikeOf = new Map(parts.connections.map((connection) => [connection.connection, connection]))
   return {
     version: STATUS_VERSION,
     site: plan.site,
@@ -35,19 +37,24 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
     startedAt: time(parts.startedAt),
     now: time(parts.now),
     engine: parts.engine,
+    offloads: parts.offloads,
     tun:
       failure === undefined
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
-    tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, time)),
+    tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
   }
 }
 
-function tunnelStatus(parts: StatusParts, planned: PlannedConnection, time: (instant: number) => string): TunnelStatus {
+function tunnelStatus(
+  parts: StatusParts,
+  planned: PlannedConnection,
+  ike: ConnectionStatus | undefined,
+  time: (instant: number) => string,
+): TunnelStatus {
   const name = planned.ike.name
-  const ike = parts.connections.find((connection) => connection.connection === name)
   const installed = parts.children.of(name)
   const encapsulation = installed.at(-1)?.encapsulation
   const { now } = parts

@@ -1,18 +1,34 @@
 /** The TUN device: one per connector, gone with the process (not persistent). */
 import { writeFileSync } from 'node:fs'
+import { VNET_HEADER } from '../../wasm/abi.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, O_RDWR, Scratch } from './ffi.ts'
 
 const TUNSETIFF = 0x400454ca
 const IFF_TUN = 1
 const IFF_NO_PI = 0x1000
+const IFF_VNET_HDR = 0x4000
+const TUNSETOFFLOAD = 0x400454d0
+const TUNSETVNETHDRSZ = 0x400454d8
+/** TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 and, of kernels since 6.2, TUN_F_USO4 and TUN_F_USO6; CWR is dealt with. */
+const OFFLOAD_TSO = 0x01 | 0x02 | 0x04
+const OFFLOAD_ECN = 0x08
+const OFFLOAD_USO = 0x20 | 0x40
 /** IFNAMSIZ without the terminating zero. */
 const NAME_BYTES = 15
 const IFREQ_BYTES = 40
 
+/** How the kernel and the packet path hand packets over; with `step` not `none` each has a virtio_net_hdr. */
+export interface TunOffload {
+  readonly step: 'tso+uso' | 'tso' | 'none'
+  /** What stands in the way of more. */
+  readonly why: string
+}
+
 export interface TunDevice {
   readonly fd: number
   readonly name: string
+  readonly offload: TunOffload
   close(): void
 }
 
@@ -21,7 +37,7 @@ const CAPABILITY_REMEDY =
   'containers: --cap-add NET_ADMIN), or try it in a namespace of your own: unshare -Urnm.'
 
 /** Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. */
-export function openTun(name: string): TunDevice {
+export function openTun(name: string, wanted: { readonly tso: boolean; readonly uso: boolean }): TunDevice {
   const encoded = new TextEncoder().encode(name)
   if (encoded.length === 0 || encoded.length > NAME_BYTES || /[\s/]/.test(name)) {
     throw new StartFailure(
@@ -31,19 +47,48 @@ export function openTun(name: string): TunDevice {
       EXIT.badConfig,
     )
   }
+  if (wanted.tso) {
+    const fd = attach(encoded, name, IFF_VNET_HDR)
+    const offload = typeof fd === 'number' ? setOffload(fd, wanted.uso) : undefined
+    if (typeof fd === 'number' && offload !== undefined) return device(fd, name, offload)
+    if (typeof fd === 'number') libc().close(fd)
+  }
+  const fd = attach(encoded, name, 0)
+  if (typeof fd !== 'number') throw fd
+  return device(fd, name, { step: 'none', why: 'this kernel has no virtio_net_hdr for TUN devices' })
+}
+
+function device(fd: number, name: string, offload: TunOffload): TunDevice {
+  quietIpv6(name)
+  return { fd, name, offload, close: () => libc().close(fd) }
+}
+
+/** A descriptor of the device, made with these flags besides those of every one, or why there is none. */
+function attach(encoded: Uint8Array, name: string, flags: number): number | StartFailure {
   const c = libc()
   const fd = c.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC, 0)
-  if (fd < 0) throw openFailure(errnoName(c.errno()))
+  if (fd < 0) return openFailure(errnoName(c.errno()))
   const request = new Scratch(IFREQ_BYTES)
   request.bytes.set(encoded)
-  request.view.setUint16(16, IFF_TUN | IFF_NO_PI, true)
+  request.view.setUint16(16, IFF_TUN | IFF_NO_PI | flags, true)
   if (c.ioctl(fd, TUNSETIFF, request.address) < 0) {
     const reason = errnoName(c.errno())
     c.close(fd)
-    throw createFailure(name, reason)
+    return createFailure(name, reason)
   }
-  quietIpv6(name)
-  return { fd, name, close: () => c.close(fd) }
+  return fd
+}
+
+/** Has the kernel leave segments and checksums to us, as far as it can. Undefined where it cannot at all. */
+function setOffload(fd: number, uso: boolean): TunOffload | undefined {
+  const c = libc()
+  const size = new Scratch(4)
+  size.view.setInt32(0, VNET_HEADER, true)
+  if (c.ioctl(fd, TUNSETVNETHDRSZ, size.address) < 0) return undefined
+  const tcp = OFFLOAD_TSO | OFFLOAD_ECN
+  if (uso && c.ioctl(fd, TUNSETOFFLOAD, tcp | OFFLOAD_USO) >= 0) return { step: 'tso+uso', why: '' }
+  const why = uso ? 'UDP runs need Linux 6.2' : 'UDP runs switched off'
+  return c.ioctl(fd, TUNSETOFFLOAD, tcp) >= 0 ? { step: 'tso', why } : undefined
 }
 
 export function openFailure(reason: string): StartFailure {

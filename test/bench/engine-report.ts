@@ -2,7 +2,8 @@
 import type { AeadSuite } from '../../wasm/packet-engine.ts'
 import type { Operation } from './engine-subjects.ts'
 
-export type Mode = 'wasm-relaxed' | 'wasm-strict' | 'node'
+/** The engine's ways, with `aead-` in front the AEAD alone; `node` is node:crypto packet by packet. */
+export type Mode = 'relaxed' | 'strict' | 'offload' | 'aead-relaxed' | 'aead-strict' | 'aead-offload' | 'node'
 
 /** What is measured side by side: one suite, size and operation. */
 export interface Case {

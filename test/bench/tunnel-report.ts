@@ -5,6 +5,8 @@ export interface Figures {
   readonly tcpGbps: number
   /** Thousands of 64-byte IP packets per second received, one direction, best of the offered rates. */
   readonly udpKpps: number
+  /** As `udpKpps`, of packets of 1,400 bytes. */
+  readonly udpLargeKpps: number
   readonly rttMsP50: number
 }
 
@@ -45,6 +47,7 @@ export function toReport(rounds: readonly RoundFigures[], missing: readonly stri
       suite: path === 'wireguard-go' ? 'chacha20poly1305' : suite,
       tcpGbps: median(own.map(({ tcpGbps }) => tcpGbps)),
       udpKpps: median(own.map(({ udpKpps }) => udpKpps)),
+      udpLargeKpps: median(own.map(({ udpLargeKpps }) => udpLargeKpps)),
       rttMsP50: median(own.map(({ rttMsP50 }) => rttMsP50)),
       isthmusTcpRatio: ratios.length === 0 ? null : median(ratios),
     }
@@ -58,10 +61,11 @@ export function printTable(report: Report): void {
     row.suite,
     row.tcpGbps.toFixed(2),
     row.udpKpps.toFixed(0),
+    row.udpLargeKpps.toFixed(0),
     row.rttMsP50.toFixed(3),
     row.isthmusTcpRatio === null ? '' : `${row.isthmusTcpRatio.toFixed(1)}x`,
   ])
-  const table = [['path', 'suite', 'TCP Gbit/s', 'UDP kpps', 'RTT ms', 'isthmus / this'], ...cells]
+  const table = [['path', 'suite', 'TCP Gbit/s', '64 B kpps', '1400 B kpps', 'RTT ms', 'isthmus / this'], ...cells]
   const widths = table[0]!.map((_, column) => Math.max(...table.map((line) => line[column]!.length)))
   for (const line of table) {
     const padded = line.map((cell, column) =>

@@ -2,11 +2,17 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { SpawnOptions } from '../../connector/io/namespaces.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { createWorld, type Spawned, type World } from './netns.ts'
 import { until } from './until.ts'
 
 const END = join(import.meta.dirname, 'end.ts')
+const BRIDGE = join(import.meta.dirname, 'bridge.ts')
+const OUTER = [
+  ['192.0.2.1/24', '2001:db8::1/64'],
+  ['192.0.2.2/24', '2001:db8::2/64'],
+] as const
 
 /** The arguments of `end.ts`. */
 export interface Shape {
@@ -15,6 +21,14 @@ export interface Shape {
   readonly engine: string
   readonly outer: '4' | '6'
   readonly rekeyMs?: number
+  /** ISTHMUS_OFFLOADS of either end. */
+  readonly offloads?: readonly [string, string]
+}
+
+/** A wire between the namespaces that is not a veth: see bridge.ts. */
+export interface BadWire {
+  readonly lost: number
+  readonly late: number
 }
 
 /**
@@ -41,8 +55,8 @@ export class Pair {
   /** Both ends, their Child SA in place. */
   async start(shape: Shape): Promise<[Spawned, Spawned]> {
     const ends: [Spawned, Spawned] = [
-      this.world.spawn('a', this.vector(0, shape)),
-      this.world.spawn('b', this.vector(1, shape)),
+      this.world.spawn('a', this.vector(0, shape), environment(shape, 0)),
+      this.world.spawn('b', this.vector(1, shape), environment(shape, 1)),
     ]
     await Promise.all(ends.map((end) => end.waitFor(/^ready$/m)))
     return ends
@@ -73,19 +87,35 @@ export class Pair {
   }
 }
 
-export async function createPair(): Promise<Pair> {
+function environment({ offloads }: Shape, side: 0 | 1): SpawnOptions {
+  return offloads === undefined ? {} : { env: { ISTHMUS_OFFLOADS: offloads[side] } }
+}
+
+export async function createPair(wire?: BadWire): Promise<Pair> {
   const directory = mkdtempSync(join(tmpdir(), 'isthmus-pair-'))
   const world = await createWorld()
   await world.ns('a')
   await world.ns('b')
-  await world.link('a', 'b', {
-    names: ['to-b', 'to-a'],
-    addresses: [
-      ['192.0.2.1/24', '2001:db8::1/64'],
-      ['192.0.2.2/24', '2001:db8::2/64'],
-    ],
-  })
+  if (wire === undefined) await world.link('a', 'b', { names: ['to-b', 'to-a'], addresses: OUTER })
+  else await badLink(world, join(directory, 'wire'), wire)
   return new Pair(world, directory)
+}
+
+async function badLink(world: World, socket: string, { lost, late }: BadWire): Promise<void> {
+  const ends: Spawned[] = []
+  for (const [side, [ns, device, role]] of (
+    [
+      ['a', 'to-b', 'listen'],
+      ['b', 'to-a', 'connect'],
+    ] as const
+  ).entries()) {
+    const end = world.spawn(ns, [process.execPath, BRIDGE, device, socket, role, String(lost), String(late)])
+    await end.waitFor(/device/)
+    const addresses = OUTER[side]!.map((each) => `ip addr add ${each} dev ${device}`)
+    await world.exec(ns, [...addresses, `ip link set ${device} up mtu 1500`].join('; '))
+    ends.push(end)
+  }
+  await Promise.all(ends.map((end) => end.waitFor(/ready/)))
 }
 
 /** What an end says of itself when asked. */

@@ -15,7 +15,7 @@ export const SLACK_BYTES = 512
 const MAX_TEXT = 9216
 const MAX_AAD = 4096
 
-const SUITE_NUMBERS: Record<AeadSuite, number> = {
+export const SUITE_NUMBERS: Record<AeadSuite, number> = {
   'aes-128-gcm': SUITE_AES_128_GCM,
   'aes-256-gcm': SUITE_AES_256_GCM,
   'chacha20-poly1305': SUITE_CHACHA20_POLY1305,
@@ -24,8 +24,11 @@ const SUITE_NUMBERS: Record<AeadSuite, number> = {
 /** The entry: one context and one buffer of each kind, at addresses that the module tells. */
 const ENTRY = `
 import { AEAD_CTX_BYTES, aeadInit, aeadOpen, aeadSeal, aeadWipe } from './aead.ts'
-import { poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305.ts'
-export { poly1305Blocks, poly1305Finish, poly1305Init }
+import * as poly1305 from './poly1305.ts'
+const POLY1305: usize = memory.data(poly1305.POLY1305_STATE_BYTES, 16)
+export function poly1305Init(key: usize): void { poly1305.poly1305Init(POLY1305, key) }
+export function poly1305Blocks(from: usize, count: u32): void { poly1305.poly1305Blocks(POLY1305, from, count) }
+export function poly1305Finish(tag: usize): void { poly1305.poly1305Finish(POLY1305, tag) }
 export { aeadInit, aeadOpen, aeadSeal, aeadWipe }
 const SLACK: i32 = ${SLACK_BYTES}
 const CTX: usize = memory.data(AEAD_CTX_BYTES, 64)
@@ -64,15 +67,19 @@ interface Exports {
 /** suite, ctx, nonce, aad, aadLength, src, dst, length: as in wasm/assembly/aead.ts. */
 type AeadArguments = [number, number, number, number, number, number, number, number]
 
-/** Compiles both targets from the sources as they stand; takes a second or two. */
-export async function compileAeadModules(): Promise<Record<Target, Uint8Array>> {
+export function compileAeadModules(): Promise<Record<Target, Uint8Array>> {
+  return compileEntry(ENTRY)
+}
+
+/** Compiles both targets from the sources as they stand, with another entry; takes a second or two. */
+export async function compileEntry(entry: string): Promise<Record<Target, Uint8Array>> {
   const root = mkdtempSync(join(tmpdir(), 'isthmus-aead-'))
   try {
     const project = fileURLToPath(new URL('../..', import.meta.url))
     for (const name of ['asconfig.json', 'wasm/abi.ts', 'wasm/assembly']) {
       cpSync(join(project, name), join(root, name), { recursive: true })
     }
-    writeFileSync(join(root, 'wasm/assembly/index.ts'), ENTRY)
+    writeFileSync(join(root, 'wasm/assembly/index.ts'), entry)
     let messages = ''
     await build({ root, log: (text) => (messages += text) }).catch((error) => {
       throw new Error(messages, { cause: error })

@@ -1,68 +1,60 @@
 /** AES-GCM with a 12-byte nonce and a 16-byte tag (NIST SP 800-38D section 7, RFC 4106 section 5). */
-import { AES_SCHEDULE_BYTES, aesCtrBlocks8, aesEncrypt, aesInit } from './aes.ts'
+import { AES_SCHEDULE_BYTES, aesEncrypt, aesInit } from './aes.ts'
+import { aesCtrWipe, counterBlock, ROW_BLOCKS, runRow, setRow } from './aes-ctr.ts'
 import { equal16 } from './bytes.ts'
+import { gcmBatchWipe } from './gcm-batch.ts'
 import { GHASH_TABLE_BYTES, ghash, ghashInit, ghashWipe } from './ghash.ts'
 
-const BLOCK: u32 = 16
-/** Data blocks beside the tag's mask in the first call. */
-const FIRST_BYTES: u32 = 7 * BLOCK
-
 /** The hash tables follow the key schedule, from the next multiple of 64 on. */
-const TABLES: usize = (AES_SCHEDULE_BYTES + 63) & ~63
-export const AES_GCM_CTX_BYTES: usize = TABLES + GHASH_TABLE_BYTES
+export const AES_GCM_TABLES: usize = (AES_SCHEDULE_BYTES + 63) & ~63
+export const AES_GCM_CTX_BYTES: usize = AES_GCM_TABLES + GHASH_TABLE_BYTES
 
-const ZEROS: usize = memory.data(112, 16)
+const ZEROS: usize = memory.data(16, 16)
 /** The encrypted first counter block; XORed with the hash it is the tag. */
 const MASK: usize = memory.data(16, 16)
-/** Key stream of the first data blocks, when opening. */
-const STREAM: usize = memory.data(112, 16)
 const TAG: usize = memory.data(16, 16)
 
 export function aesGcmInit(ctx: usize, key: usize, rounds: u32): void {
   memory.fill(ctx, 0, AES_GCM_CTX_BYTES)
   aesInit(ctx, key, rounds)
-  ghashInit(ctx + TABLES, aesEncrypt(ctx, rounds, i64x2.splat(0)))
+  ghashInit(ctx + AES_GCM_TABLES, aesEncrypt(ctx, rounds, i64x2.splat(0)))
 }
 
 export function aesGcmSeal(ctx: usize, rounds: u32, nonce: usize, aad: usize, aadLength: u32, src: usize, dst: usize, length: u32): void {
-  const nonceBlock = loadNonce(nonce)
-  aesCtrBlocks8(ctx, rounds, nonceBlock, 1, ZEROS, MASK, src, dst)
-  ctrXorRest(ctx, rounds, nonceBlock, src, dst, length)
-  const hash = ghash(ctx + TABLES, aad, aadLength, dst, length)
+  xorBlocks(ctx, rounds, nonce, src, dst, length)
+  const hash = ghash(ctx + AES_GCM_TABLES, aad, aadLength, dst, length)
   v128.store(dst + length, v128.xor(hash, v128.load(MASK)))
 }
 
 export function aesGcmOpen(ctx: usize, rounds: u32, nonce: usize, aad: usize, aadLength: u32, src: usize, dst: usize, length: u32): bool {
-  const nonceBlock = loadNonce(nonce)
-  aesCtrBlocks8(ctx, rounds, nonceBlock, 1, ZEROS, MASK, ZEROS, STREAM)
-  const hash = ghash(ctx + TABLES, aad, aadLength, src, length)
+  xorBlocks(ctx, rounds, nonce, src, dst, 0)
+  const hash = ghash(ctx + AES_GCM_TABLES, aad, aadLength, src, length)
   v128.store(TAG, v128.xor(hash, v128.load(MASK)))
   if (!equal16(TAG, src + length)) return false
-  const ready = min(length, FIRST_BYTES)
-  for (let i: usize = 0; i < ready; i += 16) v128.store(dst + i, v128.xor(v128.load(src + i), v128.load(STREAM + i)))
-  ctrXorRest(ctx, rounds, nonceBlock, src, dst, length)
+  xorBlocks(ctx, rounds, nonce, src, dst, length)
   return true
 }
 
 /** Erases what the last packet left: the tag's mask, key stream, hash sums. */
 export function aesGcmWipe(): void {
   memory.fill(MASK, 0, 16)
-  memory.fill(STREAM, 0, 112)
   memory.fill(TAG, 0, 16)
+  aesCtrWipe()
+  gcmBatchWipe()
   ghashWipe()
 }
 
-/** XORs the key stream into what the first call left; writes up to 127 bytes behind `dst + length`. */
-function ctrXorRest(ctx: usize, rounds: u32, nonce: v128, src: usize, dst: usize, length: u32): void {
-  let counter: u32 = 9
-  for (let done = FIRST_BYTES; done < length; done += 8 * BLOCK, counter += 8) {
-    const from = src + done
-    const to = dst + done
-    aesCtrBlocks8(ctx, rounds, nonce, counter, from, to, from + BLOCK, to + BLOCK)
+/** Writes the tag's mask and XORs the key stream into the text; writes whole blocks. */
+function xorBlocks(ctx: usize, rounds: u32, nonce: usize, src: usize, dst: usize, length: u32): void {
+  const nonceBlock = i32x4.replace_lane(v128.load64_zero(nonce), 2, load<u32>(nonce, 8))
+  setRow(0, counterBlock(nonceBlock, 1), ZEROS, MASK)
+  let used: u32 = 1
+  let counter: u32 = 2
+  for (let at: usize = 0; at < <usize>length; at += 16) {
+    setRow(used++, counterBlock(nonceBlock, counter++), src + at, dst + at)
+    if (used < ROW_BLOCKS) continue
+    runRow(ctx, rounds, used)
+    used = 0
   }
-}
-
-function loadNonce(nonce: usize): v128 {
-  const start = v128.load64_zero(nonce)
-  return i32x4.replace_lane(start, 2, load<u32>(nonce, 8))
+  if (used > 0) runRow(ctx, rounds, used)
 }

@@ -15,7 +15,8 @@ import { lookup } from './bytes.ts'
 
 export const AES_128_ROUNDS: u32 = 10
 export const AES_256_ROUNDS: u32 = 14
-const RECORD: usize = 48
+/** Bytes of each round in the key schedule. */
+export const RECORD: usize = 48
 /** Bytes of a key schedule, for either key length. */
 export const AES_SCHEDULE_BYTES: usize = RECORD * 15
 
@@ -81,19 +82,19 @@ function previousOf(round: u32): v128 {
 
 // @ts-ignore: decorator
 @inline
-function low(x: v128): v128 {
+export function low(x: v128): v128 {
   return v128.and(x, v128.load(LOW_NIBBLES))
 }
 
 // @ts-ignore: decorator
 @inline
-function high(x: v128): v128 {
+export function high(x: v128): v128 {
   return v128.and(i16x8.shr_u(x, 4), v128.load(LOW_NIBBLES))
 }
 
 // @ts-ignore: decorator
 @inline
-function toTower(x: v128): v128 {
+export function toTower(x: v128): v128 {
   return v128.xor(lookup(v128.load(TO_TOWER_LOW), low(x)), lookup(v128.load(TO_TOWER_HIGH), high(x)))
 }
 
@@ -114,7 +115,7 @@ function substituteLast(x: v128): v128 {
 /** One middle round of one block; `record` is that round's part of the key schedule. */
 // @ts-ignore: decorator
 @inline
-function middleRound(x: v128, record: usize): v128 {
+export function middleRound(x: v128, record: usize): v128 {
   const inverse = v128.load(INVERSE)
   const k = low(x)
   const i = high(x)
@@ -133,7 +134,7 @@ function middleRound(x: v128, record: usize): v128 {
 
 // @ts-ignore: decorator
 @inline
-function lastRound(x: v128, record: usize): v128 {
+export function lastRound(x: v128, record: usize): v128 {
   return v128.xor(lookup(substituteLast(x), v128.load(LAST_ORDER)), v128.load(record))
 }
 
@@ -143,48 +144,4 @@ export function aesEncrypt(schedule: usize, rounds: u32, x: v128): v128 {
   x = v128.xor(toTower(x), v128.load(schedule))
   for (let record = schedule + RECORD; record < last; record += RECORD) x = middleRound(x, record)
   return lastRound(x, last)
-}
-
-// @ts-ignore: decorator
-@inline
-function counterBlock(nonce: v128, counter: u32): v128 {
-  return toTower(i32x4.replace_lane(nonce, 3, bswap<u32>(counter)))
-}
-
-/**
- * XORs eight blocks of AES-CTR key stream from counter block `nonce` | `counter` on, with the 12-byte nonce in lanes 0
- * to 2. The first block goes from `firstSrc` to `firstDst`, so that it can mask the GCM tag; the others from `src` to `dst`.
- */
-export function aesCtrBlocks8(
-  schedule: usize, rounds: u32, nonce: v128, counter: u32,
-  firstSrc: usize, firstDst: usize, src: usize, dst: usize,
-): void {
-  const last = schedule + <usize>rounds * RECORD
-  const key = v128.load(schedule)
-  let x0 = v128.xor(counterBlock(nonce, counter), key)
-  let x1 = v128.xor(counterBlock(nonce, counter + 1), key)
-  let x2 = v128.xor(counterBlock(nonce, counter + 2), key)
-  let x3 = v128.xor(counterBlock(nonce, counter + 3), key)
-  let x4 = v128.xor(counterBlock(nonce, counter + 4), key)
-  let x5 = v128.xor(counterBlock(nonce, counter + 5), key)
-  let x6 = v128.xor(counterBlock(nonce, counter + 6), key)
-  let x7 = v128.xor(counterBlock(nonce, counter + 7), key)
-  for (let record = schedule + RECORD; record < last; record += RECORD) {
-    x0 = middleRound(x0, record)
-    x1 = middleRound(x1, record)
-    x2 = middleRound(x2, record)
-    x3 = middleRound(x3, record)
-    x4 = middleRound(x4, record)
-    x5 = middleRound(x5, record)
-    x6 = middleRound(x6, record)
-    x7 = middleRound(x7, record)
-  }
-  v128.store(firstDst, v128.xor(v128.load(firstSrc), lastRound(x0, last)))
-  v128.store(dst, v128.xor(v128.load(src), lastRound(x1, last)))
-  v128.store(dst, v128.xor(v128.load(src, 16), lastRound(x2, last)), 16)
-  v128.store(dst, v128.xor(v128.load(src, 32), lastRound(x3, last)), 32)
-  v128.store(dst, v128.xor(v128.load(src, 48), lastRound(x4, last)), 48)
-  v128.store(dst, v128.xor(v128.load(src, 64), lastRound(x5, last)), 64)
-  v128.store(dst, v128.xor(v128.load(src, 80), lastRound(x6, last)), 80)
-  v128.store(dst, v128.xor(v128.load(src, 96), lastRound(x7, last)), 96)
 }

@@ -1,11 +1,13 @@
 /**
- * The memory map. Every region is a static reservation with slack, so that memory is fixed when the
- * module starts and nothing is ever allocated. Packet slots are SLOT_BYTES apart: the largest
+ * The memory map, but for the tables of reserve.ts. Every region is a static reservation with slack, so that memory is
+ * fixed when the engine is made and nothing is ever allocated. Packet slots are SLOT_BYTES apart: the largest
  * packet, up to 512 bytes of AEAD over-write, and guard bytes.
  */
 import {
   BATCH,
+  COALESCE_BUFFERS,
   DROP_REASONS,
+  LARGE_BYTES,
   MAX_ENDPOINTS,
   MAX_GROUPS,
   MAX_SAS,
@@ -15,17 +17,16 @@ import {
   REASSEMBLY_SLOTS,
   SLOT_BYTES,
 } from '../abi'
-import { AEAD_CTX_BYTES } from './aead'
 
 export const LAN_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
 export const LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
-export const WIRE_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
-export const WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
-export const WIRE_RX_NAMES: usize = memory.data(BATCH * NAME_STRIDE, 64)
-export const WIRE_RX_TOS: usize = memory.data(BATCH, 64)
-export const WIRE_RX_VERDICT: usize = memory.data(BATCH, 64)
+export const WIRE_RX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
+export const WIRE_RX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
+export const WIRE_RX_NAMES: usize = memory.data(OUTBOX * NAME_STRIDE, 64)
+export const WIRE_RX_TOS: usize = memory.data(OUTBOX, 64)
+export const WIRE_RX_VERDICT: usize = memory.data(OUTBOX, 64)
 
-export const LAN_TX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
+export const LAN_TX: usize = memory.data(OUTBOX * SLOT_BYTES + 64, 64)
 export const LAN_TX_COUNT: usize = memory.data(64, 64)
 export const LAN_TX_OFFSET: usize = memory.data(OUTBOX * 4, 64)
 export const LAN_TX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
@@ -35,6 +36,17 @@ export const WIRE_TX_OFFSET: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_ENDPOINT: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_TOS: usize = memory.data(OUTBOX, 64)
+
+/** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
+export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES + 64, 64)
+export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
+export const LARGE_WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX_SEGMENT: usize = memory.data(BATCH * 4, 64)
+export const LARGE_WIRE_RX_NAMES: usize = memory.data(BATCH * NAME_STRIDE, 64)
+export const LARGE_WIRE_RX_TOS: usize = memory.data(BATCH, 64)
+/** Super-packets for the LAN. */
+export const COALESCED: usize = memory.data(COALESCE_BUFFERS * LARGE_BYTES, 64)
 
 /** One inner fragment on its way into ESP. */
 export const FRAGMENT_SCRATCH: usize = memory.data(SLOT_BYTES, 64)
@@ -50,20 +62,9 @@ export const AEAD_AAD: usize = memory.data(SLOT_BYTES, 64)
 
 export const GLOBAL_DROPS: usize = memory.data(DROP_REASONS * 8, 64)
 
-/** Room of one SA: its record, drop counters, selectors of both sides, replay window. */
-export const SA_RECORD_BYTES: u32 = 256
-export const SA_DROPS_BYTES: u32 = 192
-export const SELECTOR_BYTES: u32 = 40
-export const SA_SELECTORS_BYTES: u32 = 1280
-export const SA_WINDOW_BYTES: u32 = 1024
-export const SA_STRIDE: u32 = 2752
-export const SAS: usize = memory.data(MAX_SAS * 2752, 64)
-export const SA_GENERATIONS: usize = memory.data(MAX_SAS * 4, 64)
-export const AEAD_CONTEXTS: usize = memory.data(MAX_SAS * AEAD_CTX_BYTES, 64)
-
 /** Entries of { spi, index + 1 }: twice as many as SAs, so that probing always ends. */
-export const SPI_TABLE_ENTRIES: u32 = 8192
-export const SPI_TABLE: usize = memory.data(8192 * 8, 64)
+export const SPI_TABLE_ENTRIES: u32 = MAX_SAS * 2
+export const SPI_TABLE: usize = memory.data(MAX_SAS * 2 * 8, 64)
 
 export const TUNNEL_STRIDE: u32 = 192
 export const TUNNELS: usize = memory.data(MAX_TUNNELS * 192, 64)
@@ -75,6 +76,7 @@ export const ENDPOINT_OVERHEADS: usize = memory.data(MAX_ENDPOINTS, 64)
 /** Room in front of the data of a datagram being reassembled, for its header. */
 export const REASSEMBLY_HEADROOM: u32 = 512
 export const REASSEMBLY_STRIDE: u32 = 66816
-export const REASSEMBLY_BUFFERS: usize = memory.data(REASSEMBLY_SLOTS * 66816, 64)
+/** With room in front of the first, as there is in the slack behind each, for a virtio_net_hdr. */
+export const REASSEMBLY_BUFFERS: usize = memory.data(REASSEMBLY_SLOTS * 66816 + 64, 64) + 64
 export const REASSEMBLY_RECORD_STRIDE: u32 = 640
 export const REASSEMBLY_RECORDS: usize = memory.data(REASSEMBLY_SLOTS * 640, 64)

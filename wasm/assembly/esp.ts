@@ -2,10 +2,14 @@
  * ESP in tunnel mode (RFC 4303) with an AEAD whose 8-byte IV is the sequence number (RFC 4106
  * section 3, RFC 7634 section 2): header, IV, ciphertext with trailer, 16-byte ICV.
  */
-import { DROP_AUTH_FAILED, DROP_BAD_PADDING } from '../abi'
-import { aeadOpen, aeadSeal } from './aead'
-import { pushWire, wireSlot } from './outbox'
-import { esnAadOf, nonceOf, Sa } from './sa'
+import { BATCH, DROP_BAD_PADDING, LARGE_BYTES, SLOT_BYTES } from '../abi'
+import { aeadSealBatch } from './aead-batch'
+import { clearJobs, jobCount, queueJob } from './aead-jobs'
+import { LAN_RX, LARGE_LAN_RX } from './arena'
+import { layOutStream } from './key-stream'
+import { contextOf } from './contexts'
+import { pushWire, releaseWire, wireSlot, withholdWire } from './outbox'
+import { Sa } from './sa'
 
 const HEADER: u32 = 8
 const IV: u32 = 8
@@ -18,11 +22,31 @@ export const NEXT_IPV4: u32 = 4
 export const NEXT_IPV6: u32 = 41
 export const NEXT_NONE: u32 = 59
 
+/** Where the inner packet of the next wire entry may be put together, to be encrypted in place. */
+// @ts-ignore: decorator
+@inline
+export function wireText(): usize {
+  return wireSlot() + HEADER + IV
+}
+
+// @ts-ignore: decorator
+@inline
+function inReceiveSlot(packet: usize): bool {
+  return packet - LAN_RX < <usize>(BATCH * SLOT_BYTES) || packet - LARGE_LAN_RX < <usize>(BATCH * LARGE_BYTES)
+}
+
 /**
- * Seals the inner packet into the next wire slot, which must be free. Writes the trailer behind the
- * packet, into the slack of its slot.
+ * Puts the inner packet into the next wire slot, which must be free, and queues its encryption: `finishSeal` has to
+ * follow. A packet in a LAN slot or at `wireText()` is taken from where it is, with the trailer written behind it, and
+ * must stay there; any other is copied.
  */
 export function sealEsp(sa: Sa, inner: usize, length: u32, nextHeader: u32, tos: u32): void {
+  const slot = wireSlot()
+  const target = slot + HEADER + IV
+  if (inner != target && !inReceiveSlot(inner)) {
+    memory.copy(target, inner, length)
+    inner = target
+  }
   const padding = (2 - length) & 3
   const trailer = inner + length
   store<u32>(trailer, 0x00030201)
@@ -30,35 +54,83 @@ export function sealEsp(sa: Sa, inner: usize, length: u32, nextHeader: u32, tos:
   store<u8>(trailer + padding, <u8>nextHeader, 1)
   const sequence = sa.sequence + 1
   sa.sequence = sequence
-  const slot = wireSlot()
   store<u32>(slot, bswap<u32>(sa.spi))
   store<u32>(slot, bswap<u32>(<u32>sequence), 4)
   store<u64>(slot, bswap<u64>(sequence), 8)
-  store<u64>(nonceOf(sa), bswap<u64>(sequence), 4)
   const text = length + padding + 2
-  const aad = prepareAad(sa, slot, sequence)
-  aeadSeal(sa.suite, sa.context, nonceOf(sa), aad, sa.esn ? 12 : 8, inner, slot + HEADER + IV, text)
+  queueEsp(sa, slot, sequence, inner, target, text)
   pushWire(HEADER + IV + text + ICV, sa.endpoint, tos)
 }
 
-/** What `openEsp` found: length of the payload data, and the next header. */
+/**
+ * Encrypts what `sealEsp` has queued, or leaves that to `completeStreamSeal`, when the host has made the key stream. The
+ * outbox is empty until then: nothing leaves it that is not encrypted.
+ */
+export function finishSeal(): void {
+  if (layOutStream(jobCount())) withheld = withholdWire()
+  else completeSeal()
+}
+
+/** Packets in the wire outbox that wait for their key stream. */
+let withheld: u32 = 0
+
+/** Does nothing where `finishSeal` has done it. */
+export function completeStreamSeal(): void {
+  if (withheld == 0) return
+  completeSeal()
+  releaseWire(withheld)
+  withheld = 0
+}
+
+function completeSeal(): void {
+  aeadSealBatch(0, jobCount())
+  clearJobs()
+}
+
+/** Length of the payload data that `stripTrailer` found, and the next header. */
 export let openedLength: u32 = 0
 export let openedNextHeader: u32 = 0
 
-/** Verifies and decrypts an ESP packet of at least ESP_MIN bytes into `target`. */
-export function verifyEsp(sa: Sa, packet: usize, length: u32, sequence: u64, target: usize): i32 {
-  store<u64>(nonceOf(sa), load<u64>(packet, 8), 4)
-  const text = length - HEADER - IV - ICV
-  const aad = prepareAad(sa, packet, sequence)
-  const authentic = aeadOpen(sa.suite, sa.context, nonceOf(sa), aad, sa.esn ? 12 : 8, packet + HEADER + IV, target, text)
-  if (!authentic) return DROP_AUTH_FAILED
-  openedLength = text
-  return ESP_OK
+/** Queues an ESP packet of at least ESP_MIN bytes, to be verified and decrypted in place by `aeadOpenBatch`. */
+export function queueOpen(sa: Sa, packet: usize, length: u32, sequence: u64): void {
+  const text = packet + HEADER + IV
+  queueEsp(sa, packet, sequence, text, text, length - HEADER - IV - ICV)
 }
 
-/** Checks and cuts off the trailer of the text that `verifyEsp` left at `target` (RFC 4303 section 2.4). */
-export function stripTrailer(target: usize): i32 {
-  const text = openedLength
+/** The plaintext of a packet that was opened. */
+// @ts-ignore: decorator
+@inline
+export function openedText(packet: usize): usize {
+  return packet + HEADER + IV
+}
+
+/** SPI and sequence number are the AAD; under ESN that has all 64 bits (RFC 4106 section 5). */
+function queueEsp(sa: Sa, packet: usize, sequence: u64, src: usize, dst: usize, length: u32): void {
+  const job = queueJob()
+  const spi = load<u32>(packet)
+  if (sa.esn) {
+    job.aadFirst = <u64>spi | (<u64>bswap<u32>(<u32>(sequence >> 32)) << 32)
+    job.aadSecond = <u64>load<u32>(packet, 4)
+    job.aadLength = 12
+  } else {
+    job.aadFirst = load<u64>(packet)
+    job.aadSecond = 0
+    job.aadLength = 8
+  }
+  job.salt = sa.salt
+  job.ivHigh = load<u32>(packet, 8)
+  job.ivLow = load<u32>(packet, 12)
+  job.suite = sa.suite
+  job.context = contextOf(sa)
+  job.src = src
+  job.dst = dst
+  job.length = length
+  job.handle = sa.handle
+  job.sequence = sequence
+}
+
+/** Checks and cuts off the trailer of the `text` plaintext bytes at `target` (RFC 4303 section 2.4). */
+export function stripTrailer(target: usize, text: u32): i32 {
   const padding: u32 = load<u8>(target + text - 2)
   if (padding + 2 > text) return DROP_BAD_PADDING
   const start = target + text - 2 - padding
@@ -68,12 +140,4 @@ export function stripTrailer(target: usize): i32 {
   openedLength = text - 2 - padding
   openedNextHeader = load<u8>(target + text - 1)
   return ESP_OK
-}
-
-/** SPI and sequence number lie in the packet as they are; the high half under ESN does not. */
-function prepareAad(sa: Sa, packet: usize, sequence: u64): usize {
-  if (!sa.esn) return packet
-  sa.aadHigh = bswap<u32>(<u32>(sequence >> 32))
-  sa.aadLow = bswap<u32>(<u32>sequence)
-  return esnAadOf(sa)
 }

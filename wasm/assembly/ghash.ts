@@ -1,29 +1,30 @@
 /**
  * GHASH (NIST SP 800-38D section 6.4) by byte lookup, without a table that a secret addresses.
  *
- * A nibble times a power of the hash key H is 17 bytes long before reduction; a table for each of these bytes gives it
- * for all 16 bytes of a block at once. So for block X and byte j, column S_j holds in lane m byte j of X[m] * H^n, and the
- * product is the sum of all S_j shifted by j bytes. Columns are summed over up to 16 blocks, each with its own power,
- * and only then shifted together and reduced.
+ * A nibble times a power of the hash key H, reduced, has 16 bytes; a table for each of these bytes gives it for all 16
+ * bytes of a block at once. So for block X and byte j, column S_j holds in lane m byte j of X[m] * H^n, and the product
+ * is the sum of all S_j shifted by j bytes. Columns are summed over up to 16 blocks, each with its own power, and only
+ * then shifted together and reduced.
  *
  * Blocks go in fours. A table group serves the four consecutive powers of one four: for each j, eight tables of 16 bytes
  * (high and low nibble of the first block, with the highest power, to the last).
  */
-import { loadPartial, lookup } from './bytes.ts'
+import { loadPartial } from './bytes.ts'
+import { addFour, setFour } from './ghash-kernel.ts'
 
-const COLUMNS: usize = 17
+const COLUMNS: usize = 16
 const COLUMN_TABLES: usize = 8 * 16
 const GROUP_BYTES: usize = COLUMNS * COLUMN_TABLES
 const GROUPS: i32 = 4
 /** Bytes of the tables for H to H^16. */
 export const GHASH_TABLE_BYTES: usize = <usize>GROUPS * GROUP_BYTES
 
-/** The sums S_0 to S_16. */
-const SUMS: usize = memory.data(272, 16)
+/** The sums S_0 to S_15. */
+const SUMS: usize = memory.data(256, 16)
 /** The unreduced product, 32 bytes. */
 const PRODUCT: usize = memory.data(32, 16)
-/** H * x^d for d = 0 to 7, 17 bytes each, 32 apart. */
-const MULTIPLES: usize = memory.data(256, 16)
+/** H * x^d for d = 0 to 7, 16 bytes each. */
+const MULTIPLES: usize = memory.data(128, 16)
 /** For bit d of a nibble, counted from its most significant: 0xff in the lanes of those nibbles that have it. */
 const NIBBLE_BITS: usize = memory.data<u8>([
   0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
@@ -31,6 +32,9 @@ const NIBBLE_BITS: usize = memory.data<u8>([
   0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255,
   0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255,
 ], 16)
+
+/** The first four blocks, when there are zeros among them. */
+const HEAD_FOUR: usize = memory.data(64, 16)
 
 /** What is being hashed: the last block of AAD with what came before it, the text, the lengths; see `blockAt`. */
 const FIRST: usize = memory.data(16, 16)
@@ -77,11 +81,49 @@ export function ghash(tables: usize, aad: usize, aadLength: u32, from: usize, le
   return sum
 }
 
+/** GHASH of `blocks` whole blocks at `from`, AAD and lengths among them. */
+export function ghashBlocks(tables: usize, from: usize, blocks: u32): v128 {
+  let fours = <i32>(blocks + 3) >> 2
+  const zeros = (4 - blocks) & 3
+  let group = tables + <usize>((fours - 1) & (GROUPS - 1)) * GROUP_BYTES
+  if (zeros != 0) {
+    // Zero blocks in front fill the first four up; they add nothing.
+    memory.fill(HEAD_FOUR, 0, 48)
+    for (let i: usize = zeros; i < 4; i++, from += 16) v128.store(HEAD_FOUR + (i << 4), v128.load(from))
+    const at = HEAD_FOUR
+    setFour(SUMS, group, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+  } else {
+    setFour(SUMS, group, v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+    from += 64
+  }
+  for (; group > tables; from += 64, fours--) {
+    group -= GROUP_BYTES
+    addFour(SUMS, group, v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+  }
+  let sum = reduceSums()
+  for (fours--; fours > 0; fours -= GROUPS, from += 256) {
+    // The four that needs the last sum comes last, so that the others need not wait for it.
+    let at = from + 64
+    group = tables + 2 * GROUP_BYTES
+    setFour(SUMS, group, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+    for (at += 64; group > tables; at += 64) {
+      group -= GROUP_BYTES
+      addFour(SUMS, group, v128.load(at), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+    }
+    const first = v128.xor(sum, v128.load(from))
+    const highest = tables + 3 * GROUP_BYTES
+    addFour(SUMS, highest, first, v128.load(from, 16), v128.load(from, 32), v128.load(from, 48))
+    sum = reduceSums()
+  }
+  return sum
+}
+
 /** Erases what the last hash left in memory. */
 export function ghashWipe(): void {
   clearSums()
   memory.fill(PRODUCT, 0, 32)
-  memory.fill(MULTIPLES, 0, 256)
+  memory.fill(MULTIPLES, 0, 128)
+  memory.fill(HEAD_FOUR, 0, 64)
   memory.fill(FIRST, 0, 16)
   memory.fill(LENGTHS, 0, 16)
 }
@@ -109,39 +151,16 @@ function blockAt(index: i32): v128 {
 function addFourAt(group: usize, index: i32, isLast: bool, sum: v128): void {
   if (index > 0 && !isLast) {
     const at = text + (usize(index - 1) << 4)
-    addFour(group, v128.xor(sum, v128.load(at)), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
+    addFour(SUMS, group, v128.xor(sum, v128.load(at)), v128.load(at, 16), v128.load(at, 32), v128.load(at, 48))
   } else {
-    addFour(group, v128.xor(sum, blockAt(index)), blockAt(index + 1), blockAt(index + 2), blockAt(index + 3))
-  }
-}
-
-/** Adds four blocks to the sums; `group` has the tables of their powers. */
-function addFour(group: usize, x0: v128, x1: v128, x2: v128, x3: v128): void {
-  const mask = i8x16.splat(0x0f)
-  const high0 = v128.and(i16x8.shr_u(x0, 4), mask)
-  const high1 = v128.and(i16x8.shr_u(x1, 4), mask)
-  const high2 = v128.and(i16x8.shr_u(x2, 4), mask)
-  const high3 = v128.and(i16x8.shr_u(x3, 4), mask)
-  const low0 = v128.and(x0, mask)
-  const low1 = v128.and(x1, mask)
-  const low2 = v128.and(x2, mask)
-  const low3 = v128.and(x3, mask)
-  for (let column = SUMS; column < SUMS + 16 * COLUMNS; column += 16, group += COLUMN_TABLES) {
-    // A tree: a chain of additions would wait for each lookup in turn.
-    const first = v128.xor(lookup(v128.load(group), high0), lookup(v128.load(group, 16), low0))
-    const second = v128.xor(lookup(v128.load(group, 32), high1), lookup(v128.load(group, 48), low1))
-    const third = v128.xor(lookup(v128.load(group, 64), high2), lookup(v128.load(group, 80), low2))
-    const fourth = v128.xor(lookup(v128.load(group, 96), high3), lookup(v128.load(group, 112), low3))
-    const four = v128.xor(v128.xor(first, second), v128.xor(third, fourth))
-    v128.store(column, v128.xor(v128.load(column), four))
+    addFour(SUMS, group, v128.xor(sum, blockAt(index)), blockAt(index + 1), blockAt(index + 2), blockAt(index + 3))
   }
 }
 
 /** `x` times H. */
 function multiplyByH(tables: usize, x: v128): v128 {
   const zero = i64x2.splat(0)
-  clearSums()
-  addFour(tables, zero, zero, zero, x)
+  setFour(SUMS, tables, zero, zero, zero, x)
   return reduceSums()
 }
 
@@ -151,13 +170,21 @@ function clearSums(): void {
 
 /** Shifts the sums together and reduces modulo x^128 + x^7 + x^2 + x + 1. */
 function reduceSums(): v128 {
-  let front = v128.load(SUMS, 256)
-  let back = i64x2.splat(0)
-  for (let column = SUMS + 240; column >= SUMS; column -= 16) {
-    back = i8x16.shuffle(front, back, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
-    front = i8x16.shuffle(i64x2.splat(0), front, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
-    front = v128.xor(front, v128.load(column))
+  const zero = i64x2.splat(0)
+  // Two halves, so that one need not wait for the other. Neither is longer than 23 bytes.
+  let front = v128.load(SUMS, 112)
+  let back = zero
+  let high = v128.load(SUMS, 240)
+  let highBack = zero
+  for (let column = SUMS + 96; column >= SUMS; column -= 16) {
+    back = shiftBack(front, back)
+    front = v128.xor(shiftFront(front), v128.load(column))
+    highBack = shiftBack(high, highBack)
+    high = v128.xor(shiftFront(high), v128.load(column, 128))
   }
+  // The higher half lies 8 bytes further on.
+  front = v128.xor(front, v128.shuffle<i64>(zero, high, 0, 2))
+  back = v128.xor(back, v128.shuffle<i64>(high, highBack, 1, 2))
   v128.store(PRODUCT, front)
   v128.store(PRODUCT, back, 16)
   // The most significant bit of the first byte is x^0, so that a shift right multiplies by x.
@@ -170,33 +197,46 @@ function reduceSums(): v128 {
   return v128.xor(front, i64x2.replace_lane(i64x2.splat(bswap<u64>(r0)), 1, bswap<u64>(r1)))
 }
 
+// @ts-ignore: decorator
+@inline
+function shiftBack(front: v128, back: v128): v128 {
+  return i8x16.shuffle(front, back, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
+}
+
+// @ts-ignore: decorator
+@inline
+function shiftFront(front: v128): v128 {
+  return i8x16.shuffle(i64x2.splat(0), front, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
+}
+
 /** Writes the tables of H^n, given as `power`. */
 function buildTables(tables: usize, n: i32, power: v128): void {
   storeMultiples(power)
   const place = tables + <usize>((n - 1) >> 2) * GROUP_BYTES + <usize>(3 - ((n - 1) & 3)) * 32
   for (let j: usize = 0; j < COLUMNS; j++) {
     v128.store(place + j * COLUMN_TABLES, nibbleTable(MULTIPLES + j))
-    v128.store(place + j * COLUMN_TABLES, nibbleTable(MULTIPLES + 4 * 32 + j), 16)
+    v128.store(place + j * COLUMN_TABLES, nibbleTable(MULTIPLES + 4 * 16 + j), 16)
   }
 }
 
-/** For all 16 nibbles, the sum of those of the four bytes (32 apart) whose bit the nibble has. */
+/** For all 16 nibbles, the sum of those of the four bytes (16 apart) whose bit the nibble has. */
 function nibbleTable(bytes: usize): v128 {
   const bit0 = v128.and(v128.load8_splat(bytes), v128.load(NIBBLE_BITS))
-  const bit1 = v128.and(v128.load8_splat(bytes, 32), v128.load(NIBBLE_BITS, 16))
-  const bit2 = v128.and(v128.load8_splat(bytes, 64), v128.load(NIBBLE_BITS, 32))
-  const bit3 = v128.and(v128.load8_splat(bytes, 96), v128.load(NIBBLE_BITS, 48))
+  const bit1 = v128.and(v128.load8_splat(bytes, 16), v128.load(NIBBLE_BITS, 16))
+  const bit2 = v128.and(v128.load8_splat(bytes, 32), v128.load(NIBBLE_BITS, 32))
+  const bit3 = v128.and(v128.load8_splat(bytes, 48), v128.load(NIBBLE_BITS, 48))
   return v128.xor(v128.xor(bit0, bit1), v128.xor(bit2, bit3))
 }
 
 function storeMultiples(power: v128): void {
-  const upper = bswap<u64>(i64x2.extract_lane(power, 0))
-  const lower = bswap<u64>(i64x2.extract_lane(power, 1))
-  for (let d: u64 = 0; d < 8; d++) {
-    const to = MULTIPLES + usize(d) * 32
-    // A shift by 64 would be one by 0, so that d = 0 takes two steps.
-    store<u64>(to, bswap<u64>(upper >> d))
-    store<u64>(to, bswap<u64>((lower >> d) | ((upper << 1) << (63 - d))), 8)
-    store<u8>(to, <u8>((lower << 8) >> d), 16)
+  let upper = bswap<u64>(i64x2.extract_lane(power, 0))
+  let lower = bswap<u64>(i64x2.extract_lane(power, 1))
+  for (let to = MULTIPLES; to < MULTIPLES + 128; to += 16) {
+    store<u64>(to, bswap<u64>(upper))
+    store<u64>(to, bswap<u64>(lower), 8)
+    // What is pushed out comes back in as 1 + x + x^2 + x^7.
+    const out = 0 - (lower & 1)
+    lower = (lower >> 1) | (upper << 63)
+    upper = (upper >> 1) ^ (out & 0xe100000000000000)
   }
 }

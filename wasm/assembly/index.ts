@@ -27,11 +27,21 @@ import {
   WIRE_TX_TOS,
 } from './arena'
 import { aeadOpen, aeadSeal } from './aead'
-import { dropsOf } from './counters'
-import { deleteRoute, insertRoute, lookup, maskHigh, maskLow } from './fib'
-import { openSlots } from './open'
+import { setCoalescing } from './coalesce'
+import { contextOf } from './contexts'
+import { dropMaskOf, dropsOf } from './counters'
+import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
+import { seedHash } from './hash'
+import { jobCount } from './aead-jobs'
+import { completeStreamSeal } from './esp'
+import { forgetStream } from './key-stream'
+import { completeOpen, openSlots } from './open'
+import { openRunSlots } from './open-runs'
+import { setLanHeader } from './outbox'
+import { reserve } from './reserve'
 import { SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
+import { sealLargeSlots } from './seal-large'
 import { innerMtuOf, tunnelAt } from './tunnel'
 
 export {
@@ -59,8 +69,20 @@ export {
   WIRE_TX_TOS,
 }
 
+export {
+  LARGE_LAN_RX_LENGTH,
+  LARGE_WIRE_RX,
+  LARGE_WIRE_RX_LENGTH,
+  LARGE_WIRE_RX_NAMES,
+  LARGE_WIRE_RX_SEGMENT,
+  LARGE_WIRE_RX_TOS,
+} from './arena'
+export { runDatagrams } from './open-runs'
+export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { setOffload, STREAM_KEYS } from './key-stream'
+export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
 export {
   addSelector,
@@ -72,12 +94,44 @@ export {
 } from './sa'
 export { dropTunnel as removeTunnel, putEndpoint as setEndpoint, putGroup as setGroup, putTunnel as setTunnel } from './tunnel'
 
+/**
+ * Once, before any other call: the size of the tables, and 64 random bits that nobody else knows. Returns false when the
+ * host does not have the memory.
+ */
+export function configure(sas: u32, routes: u32, seedHigh: u32, seedLow: u32): bool {
+  if (!reserve(sas, routes)) return false
+  seedHash(seedHigh, seedLow)
+  initFib()
+  return true
+}
+
 export function sealBatch(first: u32, count: u32, now: f64): u32 {
   return sealSlots(first, count, now)
 }
 
 export function openBatch(count: u32, udp: bool, now: f64): void {
   openSlots(count, udp, now)
+}
+
+/** After a batch call that left keys in STREAM_KEYS: when their blocks have been encrypted, or else not `streamed`. */
+export function completeBatch(streamed: bool): void {
+  if (!streamed) forgetStream(jobCount())
+  completeStreamSeal()
+  completeOpen()
+}
+
+/** How packets from and to the LAN look: `header` in front of them, `datagrams` coalesced as well as TCP. */
+export function setLanFormat(header: bool, datagrams: bool): void {
+  setLanHeader(header)
+  setCoalescing(datagrams)
+}
+
+export function sealLarge(first: u32, count: u32, now: f64): u32 {
+  return sealLargeSlots(first, count, now)
+}
+
+export function openRuns(first: u32, count: u32, now: f64): u32 {
+  return openRunSlots(first, count, now)
 }
 
 /** The address is in the control area; host bits do not matter. Returns false when the table is full. */
@@ -129,6 +183,12 @@ export function saLastAt(handle: u32): f64 {
   return sa == null ? 0 : sa.lastAt
 }
 
+/** A bit for each reason for which the SA has dropped packets. */
+export function saDropMask(handle: u32): u32 {
+  const sa = saByHandle(handle)
+  return sa == null ? 0 : dropMaskOf(sa)
+}
+
 export function saDrops(handle: u32, reason: u32): f64 {
   const sa = saByHandle(handle)
   return sa == null ? 0 : dropsOf(sa, reason)
@@ -139,7 +199,7 @@ export function sealText(handle: u32, aadLength: u32, length: u32): void {
   const sa = saByHandle(handle)
   if (sa == null) return
   takeNonce(nonceOf(sa))
-  aeadSeal(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+  aeadSeal(sa.suite, contextOf(sa), nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
 }
 
 /** `length` is that of the plaintext. */
@@ -147,7 +207,7 @@ export function openText(handle: u32, aadLength: u32, length: u32): bool {
   const sa = saByHandle(handle)
   if (sa == null) return false
   takeNonce(nonceOf(sa))
-  return aeadOpen(sa.suite, sa.context, nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
+  return aeadOpen(sa.suite, contextOf(sa), nonceOf(sa), AEAD_AAD, aadLength, AEAD_SOURCE, AEAD_TARGET, length)
 }
 
 /** Erases what the last bare AEAD call left in memory. */

@@ -1,9 +1,10 @@
 /**
  * Wire to LAN (RFC 4303 section 3.4): demultiplex, SA by SPI, window check, verify and decrypt,
- * window commit, trailer, inner packet, selectors, ECN. No plaintext leaves before its tag verified.
+ * window commit, trailer, inner packet, selectors, ECN. The AEAD comes first for the whole batch; all else goes
+ * packet by packet. No plaintext leaves before its tag verified.
  */
 import {
-  BATCH,
+  DROP_AUTH_FAILED,
   DROP_BAD_INNER,
   DROP_BAD_NEXT_HEADER,
   DROP_ECN,
@@ -15,6 +16,7 @@ import {
   EVENT_PEER_MOVED,
   MAX_OUTER,
   NAME_STRIDE,
+  OUTBOX,
   SLOT_BYTES,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
@@ -23,7 +25,10 @@ import {
   VERDICT_KEEPALIVE,
   DROP_BAD_HEADER,
 } from '../abi'
+import { aeadOpenBatch } from './aead-batch'
+import { clearJobs, jobAt, jobCount } from './aead-jobs'
 import { FRAGMENT_SCRATCH, WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
+import { closeFlow, deliverLan, emptyCoalescer, finishCoalescing } from './coalesce'
 import { countDrop, countSaDrop } from './counters'
 import { decapsulateEcn } from './ecn'
 import {
@@ -34,8 +39,9 @@ import {
   NEXT_NONE,
   openedLength,
   openedNextHeader,
+  openedText,
+  queueOpen,
   stripTrailer,
-  verifyEsp,
 } from './esp'
 import { addressHigh, addressLow, familyOf, raiseFrom, raiseUnknownSpi } from './events'
 import { IP_OK, PACKET, parsePacket } from './ip'
@@ -53,24 +59,79 @@ import {
   wholeStart,
 } from './reassembly'
 import { SEQUENCE_OK, checkWindow, commitWindow, inferSequence } from './replay'
+import { layOutStream } from './key-stream'
 import { Sa, saAt } from './sa'
 import { spiLookup } from './spi-table'
-import { innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
+import { ESP_OVERHEAD, innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
 
 const KEEPALIVE: u32 = 0xff
 const NON_ESP_MARKER: u32 = 4
 const IKE_HEADER: u32 = 28
 
+/** For each slot of the batch the number of its job plus 1, or 0. */
+const JOB_OF: usize = memory.data(OUTBOX, 16)
+
 let now: f64 = 0
 let udp: bool = false
+/** Of the batch call under way: its datagrams, and whether they wait for their key stream. */
+let datagrams: u32 = 0
+let opening: bool = false
 
 export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void {
   now = time
   udp = encapsulatedInUdp
   emptyOutboxes()
+  emptyCoalescer()
   expireReassembly(time)
-  const todo = min<u32>(count, BATCH)
-  for (let i: u32 = 0; i < todo; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
+  const todo = min<u32>(count, OUTBOX)
+  clearJobs()
+  for (let i: u32 = 0; i < todo; i++) store<u8>(JOB_OF + i, queueDatagram(i))
+  datagrams = todo
+  opening = true
+  if (!layOutStream(jobCount())) completeOpen()
+}
+
+/** The rest of `openSlots`, when the host has made the key stream. Does nothing where that is done. */
+export function completeOpen(): void {
+  if (!opening) return
+  opening = false
+  aeadOpenBatch(0, jobCount())
+  for (let i: u32 = 0; i < datagrams; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
+  finishCoalescing()
+}
+
+/**
+ * Queues an ESP packet that looks as if it would pass the window. Counts nothing: packets are judged one after the
+ * other in `openDatagram`, where those before it have moved the window. Returns the job's number plus 1, or 0.
+ */
+function queueDatagram(slot: u32): u8 {
+  const start = WIRE_RX + slot * SLOT_BYTES
+  const length = load<u32>(WIRE_RX_LENGTH + (slot << 2))
+  if (length > <u32>MAX_OUTER || length < ESP_MIN) return 0
+  const spi = bswap<u32>(load<u32>(start))
+  if (udp && spi == 0) return 0
+  const index = spiLookup(spi)
+  if (index < 0) return 0
+  const sa = saAt(index)
+  const sequence = inferSequence(sa, bswap<u32>(load<u32>(start, 4)))
+  if (checkWindow(sa, sequence) != SEQUENCE_OK) return 0
+  queueOpen(sa, start, length, sequence)
+  return <u8>jobCount()
+}
+
+/** Whether the packet is authentic as number `sequence`; if so, it has been decrypted. */
+function isAuthentic(sa: Sa, slot: u32, start: usize, length: u32, sequence: u64): bool {
+  const number: u32 = load<u8>(JOB_OF + slot)
+  if (number != 0) {
+    const job = jobAt(number - 1)
+    // What is authentic under one number is not under another.
+    if (job.verified || job.sequence == sequence) return job.verified && job.sequence == sequence
+  }
+  // A packet before it has moved the window so far that its number reads differently.
+  const spare = jobCount()
+  queueOpen(sa, start, length, sequence)
+  aeadOpenBatch(spare, spare + 1)
+  return jobAt(spare).verified
 }
 
 function openDatagram(slot: u32): u32 {
@@ -90,7 +151,7 @@ function openDatagram(slot: u32): u32 {
     raiseUnknownSpi(spi, name, now)
     return drop(DROP_UNKNOWN_SPI)
   }
-  return openPacket(saAt(index), start, length, name, load<u8>(WIRE_RX_TOS + slot))
+  return openPacket(saAt(index), slot, start, length)
 }
 
 function drop(reason: i32): u32 {
@@ -103,19 +164,18 @@ function dropOf(sa: Sa, reason: i32): u32 {
   return VERDICT_DROPPED
 }
 
-function openPacket(sa: Sa, start: usize, length: u32, name: usize, tos: u32): u32 {
+function openPacket(sa: Sa, slot: u32, start: usize, length: u32): u32 {
   const sequence = inferSequence(sa, bswap<u32>(load<u32>(start, 4)))
   const refused = checkWindow(sa, sequence)
   if (refused != SEQUENCE_OK) return dropOf(sa, refused)
-  const target = lanSlot()
-  const forged = verifyEsp(sa, start, length, sequence, target)
-  if (forged != ESP_OK) return dropOf(sa, forged)
-  if (commitWindow(sa, sequence) && udp) followPeer(sa, name)
-  const fault = stripTrailer(target)
+  if (!isAuthentic(sa, slot, start, length, sequence)) return dropOf(sa, DROP_AUTH_FAILED)
+  if (commitWindow(sa, sequence) && udp) followPeer(sa, WIRE_RX_NAMES + slot * NAME_STRIDE)
+  const target = openedText(start)
+  const fault = stripTrailer(target, length - ESP_OVERHEAD)
   if (fault != ESP_OK) return dropOf(sa, fault)
   if (openedNextHeader == NEXT_NONE) return consume(sa, 0)
   if (openedNextHeader != NEXT_IPV4 && openedNextHeader != NEXT_IPV6) return dropOf(sa, DROP_BAD_NEXT_HEADER)
-  return openInner(sa, target, tos & 3)
+  return openInner(sa, target, load<u8>(WIRE_RX_TOS + slot) & 3)
 }
 
 function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
@@ -132,8 +192,9 @@ function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
 
 /** Hands the parsed packet to the LAN; `received` are the bytes that count for the SA. */
 function deliver(sa: Sa, received: u32): u32 {
+  if (lanRoom() == 0) return dropOf(sa, DROP_OUTBOX_FULL)
   clampTowardsLan(sa)
-  pushLan(PACKET.start, PACKET.length)
+  deliverLan()
   consume(sa, received)
   return VERDICT_DELIVERED
 }
@@ -153,6 +214,7 @@ function clampTowardsLan(sa: Sa): void {
  */
 function deliverPieces(sa: Sa, received: u32): u32 {
   clampTowardsLan(sa)
+  closeFlow()
   const record = current
   const header = record.headerLength
   const data = PACKET.length - header

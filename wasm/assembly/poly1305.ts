@@ -6,44 +6,40 @@
  * two bits of r1 to r3 are clear, limbs that overflow 2^128 use s = r * 5 / 4.
  */
 
-/** r0 to r3, then h0 to h4, as u64; then the 16 bytes that are added at the end. */
-const STATE: usize = memory.data(88, 16)
-const R0: usize = STATE
-const R1: usize = STATE + 8
-const R2: usize = STATE + 16
-const R3: usize = STATE + 24
-const H: usize = STATE + 32
-const PAD: usize = STATE + 72
+/** Bytes of a state, aligned to 16: r0 to r3, then h0 to h4, as u64; then the 16 bytes that are added at the end. */
+export const POLY1305_STATE_BYTES: u32 = 96
+const H: usize = 32
+const PAD: usize = 72
 
-/** Starts a tag with the 32-byte one-time key at `key`. */
-export function poly1305Init(key: usize): void {
-  store<u64>(R0, u64(load<u32>(key) & 0x0fffffff))
-  store<u64>(R1, u64(load<u32>(key, 4) & 0x0ffffffc))
-  store<u64>(R2, u64(load<u32>(key, 8) & 0x0ffffffc))
-  store<u64>(R3, u64(load<u32>(key, 12) & 0x0ffffffc))
-  store<u64>(H, 0)
-  store<u64>(H, 0, 8)
-  store<u64>(H, 0, 16)
-  store<u64>(H, 0, 24)
-  store<u64>(H, 0, 32)
-  store<u64>(PAD, load<u64>(key, 16))
-  store<u64>(PAD, load<u64>(key, 24), 8)
+/** Starts a tag in `state` with the 32-byte one-time key at `key`. */
+export function poly1305Init(state: usize, key: usize): void {
+  store<u64>(state, u64(load<u32>(key) & 0x0fffffff))
+  store<u64>(state, u64(load<u32>(key, 4) & 0x0ffffffc), 8)
+  store<u64>(state, u64(load<u32>(key, 8) & 0x0ffffffc), 16)
+  store<u64>(state, u64(load<u32>(key, 12) & 0x0ffffffc), 24)
+  store<u64>(state + H, 0)
+  store<u64>(state + H, 0, 8)
+  store<u64>(state + H, 0, 16)
+  store<u64>(state + H, 0, 24)
+  store<u64>(state + H, 0, 32)
+  store<u64>(state + PAD, load<u64>(key, 16))
+  store<u64>(state + PAD, load<u64>(key, 24), 8)
 }
 
 /** Absorbs `count` blocks of 16 bytes at `from`. */
-export function poly1305Blocks(from: usize, count: u32): void {
-  const r0 = load<u64>(R0)
-  const r1 = load<u64>(R1)
-  const r2 = load<u64>(R2)
-  const r3 = load<u64>(R3)
+export function poly1305Blocks(state: usize, from: usize, count: u32): void {
+  const r0 = load<u64>(state)
+  const r1 = load<u64>(state, 8)
+  const r2 = load<u64>(state, 16)
+  const r3 = load<u64>(state, 24)
   const s1 = r1 + (r1 >> 2)
   const s2 = r2 + (r2 >> 2)
   const s3 = r3 + (r3 >> 2)
-  let h0 = load<u64>(H)
-  let h1 = load<u64>(H, 8)
-  let h2 = load<u64>(H, 16)
-  let h3 = load<u64>(H, 24)
-  let h4 = load<u64>(H, 32)
+  let h0 = load<u64>(state + H)
+  let h1 = load<u64>(state + H, 8)
+  let h2 = load<u64>(state + H, 16)
+  let h3 = load<u64>(state + H, 24)
+  let h4 = load<u64>(state + H, 32)
   for (const end = from + (usize(count) << 4); from < end; from += 16) {
     h0 += u64(load<u32>(from))
     h1 += u64(load<u32>(from, 4))
@@ -61,20 +57,20 @@ export function poly1305Blocks(from: usize, count: u32): void {
     h3 = d3 & 0xffffffff
     h4 = d4 & 3
   }
-  store<u64>(H, h0)
-  store<u64>(H, h1, 8)
-  store<u64>(H, h2, 16)
-  store<u64>(H, h3, 24)
-  store<u64>(H, h4, 32)
+  store<u64>(state + H, h0)
+  store<u64>(state + H, h1, 8)
+  store<u64>(state + H, h2, 16)
+  store<u64>(state + H, h3, 24)
+  store<u64>(state + H, h4, 32)
 }
 
 /** Writes the 16-byte tag to `tag`. */
-export function poly1305Finish(tag: usize): void {
-  let h0 = load<u64>(H)
-  let h1 = load<u64>(H, 8) + (h0 >> 32)
-  let h2 = load<u64>(H, 16) + (h1 >> 32)
-  let h3 = load<u64>(H, 24) + (h2 >> 32)
-  const h4 = load<u64>(H, 32) + (h3 >> 32)
+export function poly1305Finish(state: usize, tag: usize): void {
+  let h0 = load<u64>(state + H)
+  let h1 = load<u64>(state + H, 8) + (h0 >> 32)
+  let h2 = load<u64>(state + H, 16) + (h1 >> 32)
+  let h3 = load<u64>(state + H, 24) + (h2 >> 32)
+  const h4 = load<u64>(state + H, 32) + (h3 >> 32)
   h0 &= 0xffffffff
   h1 &= 0xffffffff
   h2 &= 0xffffffff
@@ -85,10 +81,10 @@ export function poly1305Finish(tag: usize): void {
   carry = (h2 + carry) >> 32
   carry = (h3 + carry) >> 32
   const wraps = (h4 + carry) >> 2
-  h0 += wraps * 5 + u64(load<u32>(PAD))
-  h1 += (h0 >> 32) + u64(load<u32>(PAD, 4))
-  h2 += (h1 >> 32) + u64(load<u32>(PAD, 8))
-  h3 += (h2 >> 32) + u64(load<u32>(PAD, 12))
+  h0 += wraps * 5 + u64(load<u32>(state + PAD))
+  h1 += (h0 >> 32) + u64(load<u32>(state + PAD, 4))
+  h2 += (h1 >> 32) + u64(load<u32>(state + PAD, 8))
+  h3 += (h2 >> 32) + u64(load<u32>(state + PAD, 12))
   store<u32>(tag, u32(h0))
   store<u32>(tag, u32(h1), 4)
   store<u32>(tag, u32(h2), 8)
@@ -96,6 +92,6 @@ export function poly1305Finish(tag: usize): void {
 }
 
 /** Erases the one-time key and the accumulator. */
-export function poly1305Wipe(): void {
-  memory.fill(STATE, 0, 88)
+export function poly1305Wipe(state: usize): void {
+  memory.fill(state, 0, POLY1305_STATE_BYTES)
 }

@@ -4,14 +4,14 @@
  * (the idea of RFC 6479); the window itself stays exact to the packet.
  */
 import { DROP_REPLAYED, DROP_TOO_OLD, REPLAY_WINDOW_MIN } from '../abi'
-import { Sa, windowOf } from './sa'
+import { Sa } from './sa'
 
 const RING_WORDS: u64 = 128
 export const SEQUENCE_OK: i32 = -1
 
 /** Everything up to `sa.sequence` counts as received. */
 export function resetWindow(sa: Sa): void {
-  memory.fill(windowOf(sa), 0xff, <usize>RING_WORDS << 3)
+  memory.fill(sa.ring, 0xff, <usize>RING_WORDS << 3)
   const bit = sa.sequence & 63
   store<u64>(wordAt(sa, sa.sequence >> 6), bit == 63 ? u64.MAX_VALUE : (<u64>1 << (bit + 1)) - 1)
 }
@@ -60,5 +60,5 @@ export function commitWindow(sa: Sa, sequence: u64): bool {
 // @ts-ignore: decorator
 @inline
 function wordAt(sa: Sa, block: u64): usize {
-  return windowOf(sa) + (<usize>(block & (RING_WORDS - 1)) << 3)
+  return sa.ring + (<usize>(block & (RING_WORDS - 1)) << 3)
 }

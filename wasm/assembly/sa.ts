@@ -1,21 +1,20 @@
 /** Security associations: one record each, handles with a generation so that a stale one names nothing. */
-import { MAX_SAS, MAX_SELECTORS, MAX_TUNNELS } from '../abi'
-import { AEAD_CTX_BYTES, aeadInit, aeadWipe } from './aead'
+import { MAX_SAS, MAX_SELECTORS } from '../abi'
+import { CONTROL_ADDRESSES, CONTROL_KEY, CONTROL_NONCE } from './arena'
+import { dropContext, putKey } from './contexts'
+import { giveSelectors, selectorAt, selectorReadsPorts, takeSelector } from './policy'
+import { resetWindow } from './replay'
 import {
-  AEAD_CONTEXTS,
-  CONTROL_ADDRESSES,
-  CONTROL_KEY,
-  CONTROL_NONCE,
+  maxSas,
   SA_DROPS_BYTES,
   SA_GENERATIONS,
+  SA_KEY_BYTES,
   SA_RECORD_BYTES,
-  SA_SELECTORS_BYTES,
   SA_STRIDE,
   SAS,
-  SELECTOR_BYTES,
-} from './arena'
-import { Selector, selectorReadsPorts } from './policy'
-import { resetWindow } from './replay'
+  WINDOW_BYTES,
+  WINDOWS,
+} from './reserve'
 import { spiInsert, spiLookup, spiRemove } from './spi-table'
 import { forgetSa } from './tunnel'
 
@@ -24,10 +23,15 @@ export const SA_INBOUND: u8 = 1
 export const SA_OUTBOUND: u8 = 2
 export const SA_AEAD: u8 = 3
 
-const GENERATION_MASK: u32 = 0x3ffff
-const INDEX_BITS: u32 = 12
+const GENERATION_MASK: u32 = 0xffff
+const INDEX_BITS: u32 = 15
+/** Freed records that wait before the first of them is used again. */
+const RESTING: u32 = 64
 
-/** At most SA_RECORD_BYTES; `salt`, `iv` and then `aad` must stay in this order and without gaps. */
+if (1 << INDEX_BITS != MAX_SAS) ERROR('handles do not fit')
+if (SA_RECORD_BYTES + SA_DROPS_BYTES + SA_KEY_BYTES > SA_STRIDE) ERROR('SA room too small')
+
+/** At most SA_RECORD_BYTES; `salt` and `iv` must stay in this order and without gaps. */
 @unmanaged
 export class Sa {
   kind: u8
@@ -45,7 +49,16 @@ export class Sa {
   endpoint: u32
   window: u32
   handle: u32
+  /** Of the AEAD; 0 while the key is not expanded. See contexts.ts. */
   context: usize
+  contextSlot: u32
+  /** Numbers of the first selector of either side, 0 for none. */
+  localSelectors: u32
+  remoteSelectors: u32
+  /** Inbound: the ring of the replay window. */
+  ring: usize
+  /** Outbound: places in tunnels that it has. */
+  places: u32
   /** Outbound: last number used. Inbound: highest number received. */
   sequence: u64
   packets: u64
@@ -57,7 +70,6 @@ export class Sa {
   hardBytes: f64
   /** Inbound: where the highest packets come from; 0 while not known. */
   peerHead: u32
-  reserved: u32
   peerHigh: u64
   peerLow: u64
   /** The 12-byte nonce: salt and IV (RFC 4106 section 4). */
@@ -65,10 +77,6 @@ export class Sa {
   salt: u32
   ivHigh: u32
   ivLow: u32
-  /** SPI and 64-bit sequence number under ESN (RFC 4106 section 5). */
-  aadSpi: u32
-  aadHigh: u32
-  aadLow: u32
 }
 
 if (offsetof<Sa>() > SA_RECORD_BYTES) ERROR('SA record too long')
@@ -76,7 +84,7 @@ if (offsetof<Sa>() > SA_RECORD_BYTES) ERROR('SA record too long')
 // @ts-ignore: decorator
 @inline
 export function saAt(index: u32): Sa {
-  return changetype<Sa>(SAS + index * SA_STRIDE)
+  return changetype<Sa>(SAS + <usize>index * SA_STRIDE)
 }
 
 // @ts-ignore: decorator
@@ -87,31 +95,14 @@ export function nonceOf(sa: Sa): usize {
 
 // @ts-ignore: decorator
 @inline
-export function esnAadOf(sa: Sa): usize {
-  return changetype<usize>(sa) + offsetof<Sa>('aadSpi')
-}
-
-// @ts-ignore: decorator
-@inline
-export function localSelectors(sa: Sa): usize {
+export function keyOf(sa: Sa): usize {
   return changetype<usize>(sa) + SA_RECORD_BYTES + SA_DROPS_BYTES
-}
-
-// @ts-ignore: decorator
-@inline
-export function remoteSelectors(sa: Sa): usize {
-  return localSelectors(sa) + <usize>MAX_SELECTORS * SELECTOR_BYTES
-}
-
-// @ts-ignore: decorator
-@inline
-export function windowOf(sa: Sa): usize {
-  return localSelectors(sa) + SA_SELECTORS_BYTES
 }
 
 /** The live SA behind a handle, or null. */
 export function saByHandle(handle: u32): Sa | null {
   const index = handle & (MAX_SAS - 1)
+  if (index >= maxSas) return null
   const sa = saAt(index)
   return sa.kind != SA_FREE && sa.handle == handle ? sa : null
 }
@@ -120,30 +111,64 @@ export function saIndex(sa: Sa): u32 {
   return sa.handle & (MAX_SAS - 1)
 }
 
-let nextIndex: u32 = 0
+/** Freed records, the one that was freed first in front; linked through `window`. */
+let firstFree: i32 = -1
+let lastFree: i32 = -1
+let freeCount: u32 = 0
+let unusedIndex: u32 = 0
+/** Freed windows, linked through their first word; number + 1. */
+let freeWindow: u32 = 0
+let unusedWindow: u32 = 0
 
-/** A cleared record with the key of the control area in its AEAD context, or null when the table is full. */
-export function allocateSa(kind: u8, suite: u32): Sa | null {
-  for (let tries: u32 = 0; tries < <u32>MAX_SAS; tries++) {
-    const index = nextIndex
-    nextIndex = (nextIndex + 1) & (MAX_SAS - 1)
-    const sa = saAt(index)
-    if (sa.kind != SA_FREE) continue
-    const generations = SA_GENERATIONS + (index << 2)
-    const generation = (load<u32>(generations) & GENERATION_MASK) + 1
-    store<u32>(generations, generation)
-    memory.fill(changetype<usize>(sa), 0, SA_STRIDE)
-    sa.kind = kind
-    sa.suite = <u8>suite
-    sa.handle = ((generation & GENERATION_MASK) << INDEX_BITS) | index
-    sa.context = AEAD_CONTEXTS + index * AEAD_CTX_BYTES
-    sa.salt = load<u32>(CONTROL_NONCE)
-    aeadInit(suite, sa.context, CONTROL_KEY)
-    memory.fill(CONTROL_KEY, 0, 64)
-    memory.fill(CONTROL_NONCE, 0, 64)
-    return sa
+/** Number of a record that is not in use, or -1. New ones only where few are resting: memory in use stays low. */
+function takeIndex(): i32 {
+  if (unusedIndex < maxSas && freeCount < RESTING) return unusedIndex++
+  if (freeCount == 0) return -1
+  const index = firstFree
+  freeCount--
+  firstFree = freeCount == 0 ? -1 : <i32>saAt(index).window
+  return index
+}
+
+function giveIndex(index: u32): void {
+  if (freeCount == 0) firstFree = index
+  else saAt(lastFree).window = index
+  lastFree = index
+  freeCount++
+}
+
+function takeWindow(): usize {
+  if (freeWindow == 0) {
+    unusedWindow++
+    return WINDOWS + <usize>(unusedWindow - 1) * WINDOW_BYTES
   }
-  return null
+  const at = WINDOWS + <usize>(freeWindow - 1) * WINDOW_BYTES
+  freeWindow = load<u32>(at)
+  return at
+}
+
+function giveWindow(at: usize): void {
+  store<u32>(at, freeWindow)
+  freeWindow = <u32>((at - WINDOWS) / WINDOW_BYTES) + 1
+}
+
+/** A cleared record with the key of the control area, or null when the table is full. */
+export function allocateSa(kind: u8, suite: u32): Sa | null {
+  const index = takeIndex()
+  if (index < 0) return null
+  const sa = saAt(index)
+  const generations = SA_GENERATIONS + (<usize>index << 2)
+  const generation = (load<u32>(generations) & GENERATION_MASK) + 1
+  store<u32>(generations, generation)
+  memory.fill(changetype<usize>(sa), 0, SA_STRIDE)
+  sa.kind = kind
+  sa.suite = <u8>suite
+  sa.handle = ((generation & GENERATION_MASK) << INDEX_BITS) | index
+  sa.salt = load<u32>(CONTROL_NONCE)
+  putKey(sa, CONTROL_KEY)
+  memory.fill(CONTROL_KEY, 0, 64)
+  memory.fill(CONTROL_NONCE, 0, 64)
+  return sa
 }
 
 /** Takes a selector, with its two addresses in the control area, into one side of an SA. */
@@ -152,8 +177,16 @@ export function addSelector(handle: u32, local: bool, version: u32, protocol: u3
   if (sa == null) return false
   const count = local ? sa.localCount : sa.remoteCount
   if (count == <u32>MAX_SELECTORS) return false
-  const at = (local ? localSelectors(sa) : remoteSelectors(sa)) + <usize>count * SELECTOR_BYTES
-  const selector = changetype<Selector>(at)
+  const number = takeSelector()
+  const selector = selectorAt(number)
+  let last = local ? sa.localSelectors : sa.remoteSelectors
+  if (last == 0) {
+    if (local) sa.localSelectors = number
+    else sa.remoteSelectors = number
+  } else {
+    while (selectorAt(last).next != 0) last = selectorAt(last).next
+    selectorAt(last).next = number
+  }
   selector.startHigh = bswap<u64>(load<u64>(CONTROL_ADDRESSES))
   selector.startLow = bswap<u64>(load<u64>(CONTROL_ADDRESSES, 8))
   selector.endHigh = bswap<u64>(load<u64>(CONTROL_ADDRESSES, 16))
@@ -184,8 +217,8 @@ export function installInboundSa(
   sa.esn = esn
   sa.window = window
   sa.tunnel = tunnel
-  sa.aadSpi = bswap<u32>(spi)
   sa.sequence = (<u64>highestHigh << 32) | <u64>highestLow
+  sa.ring = takeWindow()
   resetWindow(sa)
   spiInsert(spi, saIndex(sa))
   return sa.handle
@@ -206,7 +239,6 @@ export function installOutboundSa(
   sa.esn = esn
   sa.tunnel = tunnel
   sa.endpoint = endpoint
-  sa.aadSpi = bswap<u32>(spi)
   sa.sequence = (<u64>sequenceHigh << 32) | <u64>sequenceLow
   sa.softPackets = sa.hardPackets = sa.softBytes = sa.hardBytes = Infinity
   return sa.handle
@@ -229,10 +261,15 @@ export function installAeadKey(suite: u32): i32 {
 export function releaseSa(handle: u32): void {
   const sa = saByHandle(handle)
   if (sa == null) return
-  if (sa.kind == SA_INBOUND) spiRemove(sa.spi)
-  if (sa.kind == SA_OUTBOUND) {
-    for (let tunnel: u32 = 0; tunnel < <u32>MAX_TUNNELS; tunnel++) forgetSa(tunnel, saIndex(sa))
+  const index = saIndex(sa)
+  if (sa.kind == SA_INBOUND) {
+    spiRemove(sa.spi)
+    giveWindow(sa.ring)
   }
-  aeadWipe(sa.context)
+  if (sa.places != 0) forgetSa(sa)
+  giveSelectors(sa.localSelectors)
+  giveSelectors(sa.remoteSelectors)
+  dropContext(sa)
   memory.fill(changetype<usize>(sa), 0, SA_STRIDE)
+  giveIndex(index)
 }

@@ -15,10 +15,11 @@ import {
   OUTBOX,
   SLOT_BYTES,
 } from '../abi'
+import { clearJobs } from './aead-jobs'
 import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_LENGTH } from './arena'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
-import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
+import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
 import { raise } from './events'
 import { lookup } from './fib'
 import { cutIpv4, cutIpv6, pieceCapacity } from './fragment'
@@ -50,24 +51,32 @@ const LAST_SEQUENCE: u64 = 0xffffffff
 
 let now: f64 = 0
 /** The tunnel through which `choose` found its SA. */
-let chosen: Tunnel = tunnelAt(0)
+export let chosen: Tunnel = tunnelAt(0)
 
-/** Returns how many packets were consumed. */
-export function sealSlots(first: u32, count: u32, time: f64): u32 {
+/** At the start of every batch call of this direction. */
+export function beginSeal(time: f64): void {
   now = time
   emptyOutboxes()
   expireReassembly(time)
+}
+
+/** Returns how many packets were consumed. */
+export function sealSlots(first: u32, count: u32, time: f64): u32 {
+  beginSeal(time)
   if (first >= <u32>BATCH) return 0
   const todo = min<u32>(count, BATCH - first)
-  for (let i: u32 = 0; i < todo; i++) {
-    const slot = first + i
-    if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)))) return i
+  clearJobs()
+  let done: u32 = 0
+  for (; done < todo; done++) {
+    const slot = first + done
+    if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)))) break
   }
-  return todo
+  finishSeal()
+  return done
 }
 
 /** Returns false when the packet has to wait for an emptier outbox; so do all of these. */
-function sealPacket(start: usize, captured: u32): bool {
+export function sealPacket(start: usize, captured: u32): bool {
   if (captured > <u32>MAX_INNER) return drop(DROP_OVERSIZED)
   const fault = parsePacket(start, captured)
   if (fault != IP_OK) return drop(fault)
@@ -89,7 +98,7 @@ function dropOf(sa: Sa, reason: i32): bool {
 }
 
 /** The first SA of the first tunnel that takes the parsed packet; null, and counted, if there is none. */
-function choose(group: u32, ignorePorts: bool): Sa | null {
+export function choose(group: u32, ignorePorts: bool): Sa | null {
   let stopped: Sa | null = null
   let anySa = false
   let firstTunnel: i32 = -1
@@ -199,7 +208,7 @@ function sendIpv6Pieces(sa: Sa, mtu: u32, tos: u32): bool {
 }
 
 /** 1 when `packets` may go, 0 when they have to wait for room, -1 when they are dropped and counted. */
-function admit(sa: Sa, packets: u32): i32 {
+export function admit(sa: Sa, packets: u32): i32 {
   if (packets > <u32>OUTBOX) {
     countSaDrop(sa, DROP_OUTBOX_FULL)
     return -1
@@ -214,7 +223,7 @@ function admit(sa: Sa, packets: u32): i32 {
   return 1
 }
 
-function emit(sa: Sa, inner: usize, length: u32, tos: u32): void {
+export function emit(sa: Sa, inner: usize, length: u32, tos: u32): void {
   sealEsp(sa, inner, length, PACKET.version == 4 ? NEXT_IPV4 : NEXT_IPV6, tos)
   sa.packets++
   sa.bytes += length

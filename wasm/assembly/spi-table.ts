@@ -1,10 +1,11 @@
 /** Inbound SAs by SPI: open addressing with linear probing, at most half full. */
+import { mix } from './hash'
 import { SPI_TABLE, SPI_TABLE_ENTRIES } from './arena'
 
 // @ts-ignore: decorator
 @inline
 function home(spi: u32): u32 {
-  return (spi * 0x9e3779b1) >> 19
+  return <u32>mix(spi) & (SPI_TABLE_ENTRIES - 1)
 }
 
 // @ts-ignore: decorator

@@ -39,6 +39,9 @@ export function tunnelSa(tunnel: Tunnel, position: u32): Sa {
   return saAt(load<u32>(saSlot(tunnel, position)))
 }
 
+/** One more than the highest tunnel that was ever set. */
+let tunnelsUsed: u32 = 0
+
 /** Takes `count` handles from the control area. Returns false when one is no outbound SA. */
 export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bool, count: u32): bool {
   if (index >= <u32>MAX_TUNNELS || count > <u32>MAX_TUNNEL_SAS) return false
@@ -47,6 +50,7 @@ export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bo
     if (sa == null || sa.kind != SA_OUTBOUND) return false
   }
   const tunnel = tunnelAt(index)
+  leavePlaces(tunnel)
   tunnel.active = true
   tunnel.clampMss = clampMss
   tunnel.copyDscp = copyDscp
@@ -54,21 +58,38 @@ export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bo
   tunnel.saCount = count
   for (let i: u32 = 0; i < count; i++) {
     const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))
-    if (sa != null) store<u32>(saSlot(tunnel, i), saIndex(sa))
+    if (sa == null) continue
+    store<u32>(saSlot(tunnel, i), saIndex(sa))
+    sa.places++
   }
+  tunnelsUsed = max<u32>(tunnelsUsed, index + 1)
   return true
 }
 
 export function dropTunnel(index: u32): void {
-  if (index < <u32>MAX_TUNNELS) memory.fill(TUNNELS + index * TUNNEL_STRIDE, 0, TUNNEL_STRIDE)
+  if (index >= <u32>MAX_TUNNELS) return
+  leavePlaces(tunnelAt(index))
+  memory.fill(TUNNELS + index * TUNNEL_STRIDE, 0, TUNNEL_STRIDE)
 }
 
-export function forgetSa(index: u32, sa: u32): void {
-  const tunnel = tunnelAt(index)
+function leavePlaces(tunnel: Tunnel): void {
+  for (let i: u32 = 0; i < tunnel.saCount; i++) tunnelSa(tunnel, i).places--
+}
+
+/** Takes an SA out of all tunnels; its own, where it mostly is, first. */
+export function forgetSa(sa: Sa): void {
+  const index = saIndex(sa)
+  forgetIn(sa.tunnel, sa, index)
+  for (let tunnel: u32 = 0; tunnel < tunnelsUsed && sa.places != 0; tunnel++) forgetIn(tunnel, sa, index)
+}
+
+function forgetIn(number: u32, sa: Sa, index: u32): void {
+  const tunnel = tunnelAt(number)
   let kept: u32 = 0
   for (let i: u32 = 0; i < tunnel.saCount; i++) {
     const member = load<u32>(saSlot(tunnel, i))
-    if (member != sa) store<u32>(saSlot(tunnel, kept++), member)
+    if (member == index) sa.places--
+    else store<u32>(saSlot(tunnel, kept++), member)
   }
   tunnel.saCount = kept
 }

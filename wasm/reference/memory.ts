@@ -1,14 +1,14 @@
 /** One buffer with the slots that the host fills and the outboxes that it empties. */
-import { BATCH, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
-import type { LanOutbox, ReceiveArea, WireOutbox, WireReceiveArea } from '../packet-engine.ts'
-
-/** Room for one reassembled datagram; a batch completes at most one with each packet. */
-const LARGE_BYTES = 65536
+import { BATCH, LARGE_BYTES, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
+import type { LanOutbox, ReceiveArea, RunReceiveArea, WireOutbox, WireReceiveArea } from '../packet-engine.ts'
+import { concat } from './bytes.ts'
 
 export interface EngineMemory {
   readonly buffer: ArrayBuffer
   readonly lanRx: ReceiveArea
   readonly wireRx: WireReceiveArea
+  readonly lanLarge: ReceiveArea
+  readonly wireLarge: RunReceiveArea & { datagrams: number }
   readonly lanTx: LanQueue
   readonly wireTx: WireQueue
 }
@@ -17,23 +17,38 @@ export function createMemory(): EngineMemory {
   const layout = new Layout()
   const lanRx = layout.area(BATCH * SLOT_BYTES)
   const lanRxLength = layout.area(BATCH * 4)
-  const wireRx = layout.area(BATCH * SLOT_BYTES)
-  const wireRxLength = layout.area(BATCH * 4)
-  const names = layout.area(BATCH * NAME_STRIDE)
-  const tos = layout.area(BATCH)
-  const verdict = layout.area(BATCH)
+  const wireRx = layout.area(OUTBOX * SLOT_BYTES)
+  const wireRxLength = layout.area(OUTBOX * 4)
+  const names = layout.area(OUTBOX * NAME_STRIDE)
+  const tos = layout.area(OUTBOX)
+  const verdict = layout.area(OUTBOX)
+  const lanLarge = layout.area(BATCH * LARGE_BYTES)
+  const lanLargeLength = layout.area(BATCH * 4)
+  const wireLarge = layout.area(BATCH * LARGE_BYTES)
+  const wireLargeLength = layout.area(BATCH * 4)
+  const largeNames = layout.area(BATCH * NAME_STRIDE)
+  const largeTos = layout.area(BATCH)
+  const segment = layout.area(BATCH * 4)
   const lanTx = layout.area(OUTBOX * SLOT_BYTES)
   const wireTx = layout.area(OUTBOX * SLOT_BYTES)
-  const large = layout.area(BATCH * LARGE_BYTES)
+  const large = layout.area(OUTBOX * LARGE_BYTES)
   const buffer = new ArrayBuffer(layout.size)
   return {
     buffer,
-    lanRx: receiveArea(buffer, lanRx, lanRxLength),
+    lanRx: receiveArea(buffer, lanRx, lanRxLength, BATCH, SLOT_BYTES),
     wireRx: {
-      ...receiveArea(buffer, wireRx, wireRxLength),
+      ...receiveArea(buffer, wireRx, wireRxLength, OUTBOX, SLOT_BYTES),
       names,
-      tos: new Uint8Array(buffer, tos, BATCH),
-      verdict: new Uint8Array(buffer, verdict, BATCH),
+      tos: new Uint8Array(buffer, tos, OUTBOX),
+      verdict: new Uint8Array(buffer, verdict, OUTBOX),
+    },
+    lanLarge: receiveArea(buffer, lanLarge, lanLargeLength, BATCH, LARGE_BYTES),
+    wireLarge: {
+      ...receiveArea(buffer, wireLarge, wireLargeLength, BATCH, LARGE_BYTES),
+      names: largeNames,
+      tos: new Uint8Array(buffer, largeTos, BATCH),
+      segment: new Uint32Array(buffer, segment, BATCH),
+      datagrams: 0,
     },
     lanTx: new LanQueue(buffer, lanTx, large),
     wireTx: new WireQueue(buffer, wireTx),
@@ -50,17 +65,25 @@ class Layout {
   }
 }
 
-function receiveArea(buffer: ArrayBuffer, offset: number, lengthOffset: number): ReceiveArea {
+function receiveArea(
+  buffer: ArrayBuffer,
+  offset: number,
+  lengthOffset: number,
+  slots: number,
+  stride: number,
+): ReceiveArea {
   return {
     offset,
-    length: new Uint32Array(buffer, lengthOffset, BATCH),
-    slot: (index, length = SLOT_BYTES) => new Uint8Array(buffer, offset + index * SLOT_BYTES, length),
+    length: new Uint32Array(buffer, lengthOffset, slots),
+    slot: (index, length = stride) => new Uint8Array(buffer, offset + index * stride, length),
   }
 }
 
 /** Packets for the TUN device, each copied into its slot; one that no slot holds goes to the area for large ones. */
 export class LanQueue implements LanOutbox {
   count = 0
+  /** Put in front of every packet that is pushed. */
+  header = new Uint8Array(0)
   readonly offset = new Uint32Array(OUTBOX)
   readonly length = new Uint32Array(OUTBOX)
   readonly #buffer: ArrayBuffer
@@ -90,11 +113,16 @@ export class LanQueue implements LanOutbox {
   /** The caller has made sure of room. Returns the entry's index. */
   push(bytes: Uint8Array): number {
     const index = this.count++
+    this.replace(index, concat(this.header, bytes))
+    return index
+  }
+
+  /** Puts something else, with its header in front, in the place of an entry. */
+  replace(index: number, bytes: Uint8Array): void {
     const large = bytes.length > SLOT_BYTES
     this.offset[index] = large ? this.#largeArea + this.#largeCount++ * LARGE_BYTES : this.#slots + index * SLOT_BYTES
     this.length[index] = bytes.length
     this.packet(index).set(bytes)
-    return index
   }
 }
 

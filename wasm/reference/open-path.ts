@@ -170,7 +170,11 @@ function deliver(
   clampTowardsLan(engine, state, packet)
   const pieces = piecesFor(packet, datagram)
   if (pieces.length > engine.memory.lanTx.room) return drop(engine, DROP_OUTBOX_FULL, state)
-  for (const piece of pieces) engine.memory.lanTx.push(piece)
+  if (datagram?.place === undefined) engine.coalescer.deliver(packet)
+  else {
+    engine.coalescer.closeFlow(packet)
+    for (const piece of pieces) engine.memory.lanTx.push(piece)
+  }
   state.tally.passed(innerBytes, now)
   return VERDICT_DELIVERED
 }

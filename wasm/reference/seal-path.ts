@@ -40,7 +40,7 @@ function drop(engine: EngineState, reason: number, state?: OutboundState): true 
   return true
 }
 
-function refuse(engine: EngineState, choice: Extract<Choice, { type: 'drop' }>, now: number): true {
+export function refuse(engine: EngineState, choice: Extract<Choice, { type: 'drop' }>, now: number): true {
   if (choice.wants !== undefined) reportNoSa(engine, choice.wants, now)
   return drop(engine, choice.reason, choice.state)
 }

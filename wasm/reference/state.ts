@@ -1,6 +1,7 @@
 /** Everything that one engine holds. */
 import { ICMP_PER_SECOND } from '../abi.ts'
 import type { TunnelHandle } from '../packet-engine.ts'
+import { Coalescer } from './coalesce.ts'
 import { ForwardingTable } from './fib.ts'
 import { createMemory, type EngineMemory } from './memory.ts'
 import { RateLimit } from './rate.ts'
@@ -20,11 +21,15 @@ export interface EngineState {
   /** When each tunnel's need of an SA was last reported. */
   readonly noSaAt: Map<TunnelHandle, number>
   readonly tally: Tally
+  readonly coalescer: Coalescer
+  /** The super-packet that waits for room, and how many of its segments of `size` payload bytes are sealed. */
+  begun: { readonly slot: number; sealed: number; size: number } | undefined
 }
 
 export function createState(): EngineState {
+  const memory = createMemory()
   return {
-    memory: createMemory(),
+    memory,
     tables: new Tables(),
     routes: new ForwardingTable(),
     reassembly: new Reassembly(),
@@ -32,5 +37,7 @@ export function createState(): EngineState {
     unknownSpiRate: new RateLimit(UNKNOWN_SPI_PER_SECOND),
     noSaAt: new Map(),
     tally: new Tally(),
+    coalescer: new Coalescer(memory.lanTx),
+    begun: undefined,
   }
 }

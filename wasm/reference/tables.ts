@@ -60,6 +60,7 @@ export interface BareKey {
 
 export class Tables {
   readonly #sas = new Map<SaHandle, InboundState | OutboundState | BareKey>()
+  readonly #freed: SaHandle[] = []
   readonly #inboundBySpi = new Map<number, InboundState>()
   readonly #endpoints = new Map<number, Endpoint>()
   readonly #tunnels = new Map<TunnelHandle, Tunnel>()
@@ -123,6 +124,7 @@ export class Tables {
     state.sa.key.fill(0)
     state.sa.salt.fill(0)
     this.#sas.delete(handle)
+    this.#freed.push(handle)
     if (state.kind === 'inbound') this.#inboundBySpi.delete(state.sa.spi)
     for (const [name, tunnel] of this.#tunnels) {
       this.#tunnels.set(name, { ...tunnel, sas: tunnel.sas.filter((sa) => sa !== handle) })
@@ -185,8 +187,8 @@ export class Tables {
   }
 
   #freeHandle(): SaHandle {
-    for (let handle = 0; handle < MAX_SAS; handle++) if (!this.#sas.has(handle)) return handle
-    throw new EngineError(`more than ${MAX_SAS} SAs`)
+    if (this.#sas.size >= MAX_SAS) throw new EngineError(`more than ${MAX_SAS} SAs`)
+    return this.#freed.pop() ?? this.#sas.size
   }
 }
 

@@ -11,6 +11,8 @@ export interface Received {
   readonly bytes: Uint8Array
   /** Put into a control message, or, with `ipHeader`, expected in that. */
   readonly tos?: number
+  /** Put into a control message of UDP_GRO: the bytes are datagrams of this length, laid end to end. */
+  readonly segment?: number
   /** Put before the bytes, as a raw IPv4 socket does. */
   readonly ipHeader?: Uint8Array
 }
@@ -105,7 +107,7 @@ export class FakeKernel implements PacketSyscalls {
     return take
   }
 
-  #receive(header: number, { from, bytes, tos, ipHeader }: Received): void {
+  #receive(header: number, { from, bytes, tos, segment, ipHeader }: Received): void {
     const view = this.#view(header, MMSGHDR)
     if (view.getUint32(8, true) < 28) throw new Error('no room for the name')
     const name = this.#view(pointer(view, 0), 32)
@@ -119,17 +121,22 @@ export class FakeKernel implements PacketSyscalls {
       at += part.length
     }
     view.setUint32(56, at, true)
-    if (tos === undefined) {
-      view.setBigUint64(40, 0n, true)
-      return
+    const room = pointer(view, 40)
+    let end = 0
+    const put = (length: number, level: number, type: number, value: number): void => {
+      if (room < end + 24) throw new Error('no room for the control message')
+      const control = this.#view(pointer(view, 32) + end, 24)
+      control.setBigUint64(0, BigInt(length), true)
+      control.setInt32(8, level, true)
+      control.setInt32(12, type, true)
+      // Only as much as the message has is the kernel's to write.
+      if (length === 17) control.setUint8(16, value)
+      else control.setInt32(16, value, true)
+      end += 24
     }
-    if (pointer(view, 40) < 24) throw new Error('no room for the control message')
-    const control = this.#view(pointer(view, 32), 24)
-    control.setBigUint64(0, 17n, true)
-    control.setInt32(8, 0, true)
-    control.setInt32(12, 1, true)
-    control.setUint8(16, tos)
-    view.setBigUint64(40, 24n, true)
+    if (segment !== undefined) put(20, 17, 104, segment)
+    if (tos !== undefined) put(17, 0, 1, tos)
+    view.setBigUint64(40, BigInt(end), true)
   }
 
   /** The packets of one message, cut where a control message says so. */

@@ -1,0 +1,105 @@
+/** Large transfers through real kernels, with each step of offloads and on a bad wire: every byte arrives. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { skipWithoutNamespaces } from './netns.ts'
+import { createPair, type Pair, type Shape, statusOf } from './pair.ts'
+import { stream } from './stream.ts'
+
+/** ISTHMUS_TEST_MEGABYTES=1024 makes the first transfers larger. */
+const MEGABYTES = Number(process.env.ISTHMUS_TEST_MEGABYTES ?? 200)
+const PLAIN: Shape = { suite: 'chacha20-poly1305', encapsulation: 'udp', engine: 'wasm', outer: '4' }
+const LIMIT = 60_000 + 1000 * MEGABYTES
+
+describe.skipIf(skipWithoutNamespaces('offloads'))('with offloads', () => {
+  let pair: Pair
+  afterEach(() => pair.close())
+
+  it(
+    'a large transfer over either IP version arrives byte for byte',
+    async () => {
+      pair = await createPair()
+      const ends = await pair.start(PLAIN)
+      await stream(pair.world, 'a', 'b', '10.8.2.1', MEGABYTES)
+      await stream(pair.world, 'b', 'a', 'fd00:8:1::1', MEGABYTES)
+      const status = await statusOf(ends[0])
+      expect(status.offloads).toMatchObject({ udpSend: 'gso', udpReceive: 'gro' })
+      expect(status.offloads!.tun).toMatch(/^tso/)
+    },
+    LIMIT,
+  )
+
+  it.each([
+    ['none', 'none', { tun: 'none', udpSend: 'single', udpReceive: 'single' }],
+    ['all', 'none', { tun: 'none', udpSend: 'single', udpReceive: 'single' }],
+    ['tso', 'gso,gro', { tun: 'none', udpSend: 'gso', udpReceive: 'gro' }],
+    ['tso,gro', 'tso,gso', { tun: 'tso', udpSend: 'gso', udpReceive: 'single' }],
+  ])(
+    'ends that use %s and %s understand each other',
+    async (left, right, used) => {
+      pair = await createPair()
+      const ends = await pair.start({ ...PLAIN, offloads: [left, right] })
+      await stream(pair.world, 'a', 'b', '10.8.2.1', 32)
+      await stream(pair.world, 'b', 'a', 'fd00:8:1::1', 32)
+      expect((await statusOf(ends[1])).offloads).toMatchObject(used)
+    },
+    60_000,
+  )
+
+  it.each(['aes-128-gcm', 'aes-256-gcm'])(
+    'in raw ESP with %s and odd segments',
+    async (suite) => {
+      pair = await createPair()
+      const ends = await pair.start({ ...PLAIN, suite, encapsulation: 'esp' })
+      await pair.world.exec('b', 'ip link set isthmus0 mtu 1283')
+      await stream(pair.world, 'a', 'b', '10.8.2.1', 32)
+      await stream(pair.world, 'a', 'b', 'fd00:8:2::1', 32)
+      await new Promise((resolve) => setTimeout(resolve, 1100))
+      expect((await statusOf(ends[1])).drops).toEqual({})
+    },
+    60_000,
+  )
+
+  it.each(['all', 'none'])(
+    'on a wire that loses and reorders, offloads %s',
+    async (offloads) => {
+      pair = await createPair({ lost: 1, late: 3 })
+      const ends = await pair.start({ ...PLAIN, offloads: [offloads, offloads] })
+      await stream(pair.world, 'a', 'b', '10.8.2.1', 8)
+      await stream(pair.world, 'b', 'a', 'fd00:8:1::1', 8)
+      // The wire was as bad as it was meant to be.
+      const { stdout } = await pair.world.exec('a', 'cat /proc/net/snmp')
+      const [names, values] = stdout.split('\n').filter((line) => line.startsWith('Tcp:'))
+      expect(Number(values!.split(' ')[names!.split(' ').indexOf('RetransSegs')])).toBeGreaterThan(20)
+      await new Promise((resolve) => setTimeout(resolve, 1100))
+      expect((await statusOf(ends[1])).drops).toEqual({})
+    },
+    60_000,
+  )
+
+  it('UDP of every size keeps its boundaries', async () => {
+    pair = await createPair()
+    await pair.start(PLAIN)
+    const echo = `
+      const socket = require('node:dgram').createSocket('udp4')
+      socket.on('message', (message, { port, address }) => socket.send(message, port, address))
+      socket.bind(8091, '10.8.2.1', () => console.log('bound'))`
+    const ask = `
+      const socket = require('node:dgram').createSocket({ type: 'udp4', recvBufferSize: 4 << 20 })
+      let back = 0
+      socket.on('message', (message) => {
+        if (message.every((byte) => byte === (message.length & 255))) back++
+        if (back === 2000) process.exit(0)
+      })
+      let size = 0
+      const next = () => {
+        for (let i = 0; i < 20 && size < 2000; i++, size++) {
+          socket.send(Buffer.alloc(1 + (size >> 2), (1 + (size >> 2)) & 255), 8091, '10.8.2.1')
+        }
+        if (size < 2000) setTimeout(next, 2)
+      }
+      next()
+      setTimeout(() => process.exit(1), 10000)`
+    const server = pair.world.spawn('b', [process.execPath, '-e', echo])
+    await server.waitFor(/bound/)
+    expect((await pair.world.exec('a', [process.execPath, '-e', ask], { check: false })).code).toBe(0)
+  }, 30_000)
+})
