@@ -2,14 +2,14 @@
 import { describe, expect, it } from 'vitest'
 import { address, type Prefix, prefix, prefixContains } from '../protocol/net.ts'
 import { EVENT_CAPACITY, ICMP_PER_SECOND, OUTBOX, VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
-import { EnginePair } from './differential-pair.ts'
-import { Random } from './differential-random.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
 import type { OutboundSa, TrafficSelector } from './packet-engine.ts'
 import { concat } from './reference/bytes.ts'
 import { sealEsp, sealText } from './reference/esp.ts'
-import { fragmentHeader, fragmentOf, ipv4, ipv6, udp } from './reference/test-packets.ts'
+import { EnginePair } from './testing/differential-pair.ts'
+import { Random } from './testing/differential-random.ts'
+import { fragmentHeader, fragmentOf, ipv4, ipv6, udp } from './testing/packets.ts'
 
 const PEER = { address: address('192.0.2.1'), port: 4500 }
 const SPI = 0x1234

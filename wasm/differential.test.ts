@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { differenceOf } from './differential-pair.ts'
-import { DifferentialWorld } from './differential-world.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
+import { differenceOf } from './testing/differential-pair.ts'
+import { DifferentialWorld } from './testing/differential-world.ts'
 
 const SEEDS = 40
 const STEPS = 60

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ICMP_PER_SECOND, VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
+import { createEngine } from './load.ts'
+import type { PacketEngine } from './packet-engine.ts'
 import {
   checksum,
   dropped,
@@ -15,9 +17,7 @@ import {
   setUp,
   transportChecksum,
   udp,
-} from './engine-fixture.ts'
-import { createEngine } from './load.ts'
-import type { PacketEngine } from './packet-engine.ts'
+} from './testing/engine-fixture.ts'
 
 const DF = 0x4000
 const MF = 0x2000

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { address } from '../protocol/net.ts'
 import { VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
+import { createEngine } from './load.ts'
 import {
   dropped,
   espPacket,
@@ -12,8 +13,7 @@ import {
   setUp,
   transportChecksum,
   udp,
-} from './engine-fixture.ts'
-import { createEngine } from './load.ts'
+} from './testing/engine-fixture.ts'
 
 const TCP = 6
 

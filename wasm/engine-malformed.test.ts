@@ -11,6 +11,7 @@ import {
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
 } from './abi.ts'
+import { createEngine } from './load.ts'
 import {
   dropped,
   espPacket,
@@ -23,8 +24,7 @@ import {
   selector,
   setUp,
   udp,
-} from './engine-fixture.ts'
-import { createEngine } from './load.ts'
+} from './testing/engine-fixture.ts'
 
 describe('datagrams on the wire', () => {
   it.each([

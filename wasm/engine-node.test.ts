@@ -10,7 +10,6 @@ import {
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
 } from './abi.ts'
-import { socketName } from './differential-pair.ts'
 import { createNodeEngine } from './engine-node.ts'
 import {
   type Encapsulation,
@@ -23,7 +22,8 @@ import {
   type Tunnel,
 } from './packet-engine.ts'
 import { sealEsp } from './reference/esp.ts'
-import { ipv4, ipv6, pattern, udp } from './reference/test-packets.ts'
+import { socketName } from './testing/differential-pair.ts'
+import { ipv4, ipv6, pattern, udp } from './testing/packets.ts'
 
 const SPI = 0xc0ffee01
 const PEER: SocketAddress = { address: address('192.0.2.1'), port: 4500 }

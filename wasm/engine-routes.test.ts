@@ -1,9 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import { address, formatAddress, type Prefix, prefix, prefixContains } from '../protocol/net.ts'
 import { SMALL_ROUTES } from './abi.ts'
-import { dropped, events, ipv4, ipv6, KEYS, randomNumbers, seal, selector, setUp, udp } from './engine-fixture.ts'
 import { createEngine } from './load.ts'
 import { EngineError } from './packet-engine.ts'
+import {
+  dropped,
+  events,
+  ipv4,
+  ipv6,
+  KEYS,
+  randomNumbers,
+  seal,
+  selector,
+  setUp,
+  udp,
+} from './testing/engine-fixture.ts'
 
 /** Longest prefix match by trying all. */
 class LinearTable {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
-import { dropped, espPacket, events, ipv4, open, randomNumbers, seal, setUp, udp } from './engine-fixture.ts'
 import { createEngine } from './load.ts'
+import { dropped, espPacket, events, ipv4, open, randomNumbers, seal, setUp, udp } from './testing/engine-fixture.ts'
 
 const PACKET = ipv4(udp(10))
 const LAST_32 = 0xffff_ffffn

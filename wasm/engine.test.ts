@@ -10,9 +10,21 @@ import {
   VERDICT_DROPPED,
 } from './abi.ts'
 import { instantiateEngine } from './engine.ts'
-import { dropped, espPacket, events, ipv4, ipv6, KEYS, open, seal, selector, setUp, udp } from './engine-fixture.ts'
 import { createEngine } from './load.ts'
 import { type AeadSuite, EngineError, type SaKeys } from './packet-engine.ts'
+import {
+  dropped,
+  espPacket,
+  events,
+  ipv4,
+  ipv6,
+  KEYS,
+  open,
+  seal,
+  selector,
+  setUp,
+  udp,
+} from './testing/engine-fixture.ts'
 
 const SUITES: readonly SaKeys[] = (
   [

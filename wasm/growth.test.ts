@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { address, addressBytes, formatAddress, type Prefix, prefix } from '../protocol/net.ts'
 import { MAX_CONTEXTS, MAX_ROUTES, MAX_SAS, MAX_TUNNELS, SMALL_ROUTES, SMALL_SAS } from './abi.ts'
-import { ipv4, KEYS, randomNumbers, seal, selector, udp } from './engine-fixture.ts'
 import { createEngine } from './load.ts'
 import { EngineError, type PacketEngine } from './packet-engine.ts'
 import { ForwardingTable } from './reference/fib.ts'
+import { ipv4, KEYS, randomNumbers, seal, selector, udp } from './testing/engine-fixture.ts'
 
 type Random = (below: number) => number
 

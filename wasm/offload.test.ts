@@ -2,10 +2,16 @@
 import { describe, expect, it } from 'vitest'
 import { address, prefix } from '../protocol/net.ts'
 import { COALESCE_FLOWS, OUTBOX, VERDICT_DELIVERED, VERDICT_IKE, VNET_HEADER } from './abi.ts'
-import { EnginePair, type WirePacket } from './differential-pair.ts'
-import { Random } from './differential-random.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
+import type { OutboundSa } from './packet-engine.ts'
+import { concat } from './reference/bytes.ts'
+import { sealEsp } from './reference/esp.ts'
+import { PROTO_TCP, PROTO_UDP } from './reference/ip.ts'
+import { segments } from './reference/segment.ts'
+import { readVnet, superHeaders } from './reference/vnet.ts'
+import { EnginePair, type WirePacket } from './testing/differential-pair.ts'
+import { Random } from './testing/differential-random.ts'
 import {
   brokenSuperPacket,
   checked,
@@ -16,14 +22,8 @@ import {
   superPacketOf,
   tcpSegment,
   udpDatagram,
-} from './offload-fixture.ts'
-import type { OutboundSa } from './packet-engine.ts'
-import { concat } from './reference/bytes.ts'
-import { sealEsp } from './reference/esp.ts'
-import { PROTO_TCP, PROTO_UDP } from './reference/ip.ts'
-import { segments } from './reference/segment.ts'
-import { ip } from './reference/test-packets.ts'
-import { readVnet, superHeaders } from './reference/vnet.ts'
+} from './testing/offload-fixture.ts'
+import { ip } from './testing/packets.ts'
 
 const PEER = { address: address('192.0.2.1'), port: 4500 }
 

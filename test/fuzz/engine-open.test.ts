@@ -6,13 +6,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { MAX_OUTER, SLOT_BYTES, VERDICT_CONSUMED, VERDICT_DELIVERED } from '../../wasm/abi.ts'
-import { EnginePair } from '../../wasm/differential-pair.ts'
-import { Random, randomPackets } from '../../wasm/differential-random.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
 import { createEngine } from '../../wasm/load.ts'
 import type { AeadSuite, InboundSa, OutboundSa, PacketEngine, TrafficSelector } from '../../wasm/packet-engine.ts'
 import { keyLength } from '../../wasm/reference/aead.ts'
 import { concat, setU16, setU32 } from '../../wasm/reference/bytes.ts'
+import { EnginePair } from '../../wasm/testing/differential-pair.ts'
+import { Random, randomPackets } from '../../wasm/testing/differential-random.ts'
 
 const ROUNDS = 320
 const BATCH = 64

@@ -9,7 +9,7 @@
 import { openSync, read, writeSync } from 'node:fs'
 import { createServer, connect as dial, type Socket } from 'node:net'
 import { libc, Scratch } from '../../connector/io/ffi.ts'
-import { Random } from '../../wasm/differential-random.ts'
+import { Random } from '../../wasm/testing/differential-random.ts'
 
 const TUNSETIFF = 0x400454ca
 const IFF_TUN_NO_PI = 0x1001

@@ -4,7 +4,7 @@ import { address, prefix } from '../../protocol/net.ts'
 import { VERDICT_DELIVERED } from '../../wasm/abi.ts'
 import { createEngine } from '../../wasm/load.ts'
 import type { PacketEngine, SaKeys, TrafficSelector } from '../../wasm/packet-engine.ts'
-import { ipv4, udp } from '../../wasm/reference/test-packets.ts'
+import { ipv4, udp } from '../../wasm/testing/packets.ts'
 
 const TUNNEL = 0
 const GROUP = 0

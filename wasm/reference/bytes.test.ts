@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { pattern } from '../testing/packets.ts'
 import { compareBytes, concat, equalBytes, getU32, internetChecksum, setU16, setU64, updateChecksum } from './bytes.ts'
-import { pattern } from './test-packets.ts'
 
 describe('the Internet checksum', () => {
   it('is that of the example in RFC 1071 section 3', () => {

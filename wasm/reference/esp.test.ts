@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { AeadSuite } from '../packet-engine.ts'
+import { ipv4, pattern, udp } from '../testing/packets.ts'
 import { aeadOpen, aeadSeal, keyLength } from './aead.ts'
 import { concat, equalBytes, setU32 } from './bytes.ts'
 import { type EspKeys, innerCapacity, NEXT_IPV4, openEsp, sealEsp, spiOf, splitTrailer, wireSequence } from './esp.ts'
 import { isFault, parseIp } from './ip.ts'
-import { ipv4, pattern, udp } from './test-packets.ts'
 
 const SUITES: AeadSuite[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305']
 

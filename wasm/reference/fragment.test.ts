@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { fragmentOf, ipv4, ipv6, optionsHeader, udp } from '../testing/packets.ts'
 import { concat, getU16, internetChecksum } from './bytes.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
 import { type IpPacket, parseIp } from './ip.ts'
 import { Reassembly } from './reassembly.ts'
-import { fragmentOf, ipv4, ipv6, optionsHeader, udp } from './test-packets.ts'
 
 const packetOf = (bytes: Uint8Array) => parseIp(bytes) as IpPacket
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { fragmentOf, type IpFields, icmp, ip, ipv4, ipv6, transportChecksum, udp } from '../testing/packets.ts'
 import { internetChecksum } from './bytes.ts'
 import { mayAnswer, tooBigAnswer } from './icmp.ts'
 import { type IpPacket, isFault, parseIp } from './ip.ts'
-import { fragmentOf, type IpFields, icmp, ip, ipv4, ipv6, transportChecksum, udp } from './test-packets.ts'
 
 const packetOf = (bytes: Uint8Array) => parseIp(bytes) as IpPacket
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { DROP_BAD_HEADER, DROP_NOT_IP, DROP_TRUNCATED } from '../abi.ts'
+import { fragmentHeader, fragmentOf, icmp, ipv4, ipv6, optionsHeader, pattern, udp } from '../testing/packets.ts'
 import { concat, internetChecksum, setU16 } from './bytes.ts'
 import { type IpPacket, isFault, parseIp, portsOf, writeIpv4Checksum, writeTos } from './ip.ts'
-import { fragmentHeader, fragmentOf, icmp, ipv4, ipv6, optionsHeader, pattern, udp } from './test-packets.ts'
 
 function parsed(bytes: Uint8Array): IpPacket {
   const packet = parseIp(bytes)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { ip, ipv4, tcp, tcpPacket, transportChecksum } from '../testing/packets.ts'
 import { getU16, setU16 } from './bytes.ts'
 import { type IpPacket, parseIp } from './ip.ts'
 import { clampMss, mssFor } from './mss.ts'
-import { ip, ipv4, tcp, tcpPacket, transportChecksum } from './test-packets.ts'
 
 const MSS_1460 = [2, 4, 1460 >> 8, 1460 & 0xff]
 

@@ -1,9 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { DROP_BAD_HEADER, DROP_ECN, DROP_FRAGMENT_LIMIT, DROP_FRAGMENT_OVERLAP } from '../abi.ts'
+import {
+  fragmentHeader,
+  fragmentOf,
+  type IpFields,
+  ipv4,
+  ipv6,
+  optionsHeader,
+  pattern,
+  udp,
+} from '../testing/packets.ts'
 import { concat } from './bytes.ts'
 import { type IpPacket, parseIp } from './ip.ts'
 import { Reassembly, type ReassemblyResult } from './reassembly.ts'
-import { fragmentHeader, fragmentOf, type IpFields, ipv4, ipv6, optionsHeader, pattern, udp } from './test-packets.ts'
 
 const DATA = udp(292)
 

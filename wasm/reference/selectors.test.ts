@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { address } from '../../protocol/net.ts'
 import { EngineError, type TrafficSelector } from '../packet-engine.ts'
+import { fragmentOf, icmp, ipv4, ipv6, udp } from '../testing/packets.ts'
 import { type IpPacket, parseIp } from './ip.ts'
 import { compileSelectors, matchPacket, type SelectorPair } from './selectors.ts'
-import { fragmentOf, icmp, ipv4, ipv6, udp } from './test-packets.ts'
 
 function selector(range: string, fields: Partial<TrafficSelector> = {}): TrafficSelector {
   const [start, end] = range.split('-')

@@ -1,7 +1,15 @@
 /** Packets for tests, built from their parts with correct lengths and checksums. */
 import { address, addressBytes } from '../../protocol/net.ts'
-import { concat, internetChecksum, setU16, setU32 } from './bytes.ts'
-import { IPV6_HEADER, PROTO_FRAGMENT, PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, writeIpv4Checksum } from './ip.ts'
+import { concat, internetChecksum, setU16, setU32 } from '../reference/bytes.ts'
+import {
+  IPV6_HEADER,
+  PROTO_FRAGMENT,
+  PROTO_ICMP,
+  PROTO_ICMPV6,
+  PROTO_TCP,
+  PROTO_UDP,
+  writeIpv4Checksum,
+} from '../reference/ip.ts'
 
 export interface IpFields {
   readonly source?: string

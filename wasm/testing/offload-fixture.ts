@@ -1,10 +1,11 @@
 /** Streams, runs and super-packets for tests of segmentation and coalescing. */
+
+import { concat, setU16, setU32 } from '../reference/bytes.ts'
+import { type IpPacket, isFault, PROTO_TCP, PROTO_UDP, parseIp } from '../reference/ip.ts'
+import { pseudoHeader } from '../reference/segment.ts'
+import { checksumPlace, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, type VnetHeader, writeVnet } from '../reference/vnet.ts'
 import type { Random } from './differential-random.ts'
-import { concat, setU16, setU32 } from './reference/bytes.ts'
-import { type IpPacket, isFault, PROTO_TCP, PROTO_UDP, parseIp } from './reference/ip.ts'
-import { pseudoHeader } from './reference/segment.ts'
-import { type IpFields, ip, tcp, transportChecksum } from './reference/test-packets.ts'
-import { checksumPlace, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, type VnetHeader, writeVnet } from './reference/vnet.ts'
+import { type IpFields, ip, tcp, transportChecksum } from './packets.ts'
 
 export function parsed(bytes: Uint8Array): IpPacket {
   const packet = parseIp(bytes)

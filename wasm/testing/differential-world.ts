@@ -2,13 +2,13 @@
  * A random world on an engine pair: two tunnels out and the peer's end of them in, in one engine, so that what it
  * seals it can also open. Each step is random; both engines must agree after each.
  */
-import { address, prefix, type SocketAddress } from '../protocol/net.ts'
+import { address, prefix, type SocketAddress } from '../../protocol/net.ts'
+import type { AeadSuite, Encapsulation, OutboundSa, PacketEngine, TrafficSelector } from '../packet-engine.ts'
+import { keyLength } from '../reference/aead.ts'
+import { concat, getU32 } from '../reference/bytes.ts'
+import { sealEsp, sealText } from '../reference/esp.ts'
 import { type Datagram, EnginePair, type SaName, type WirePacket } from './differential-pair.ts'
 import { brokenPacket, Random, randomPackets } from './differential-random.ts'
-import type { AeadSuite, Encapsulation, OutboundSa, PacketEngine, TrafficSelector } from './packet-engine.ts'
-import { keyLength } from './reference/aead.ts'
-import { concat, getU32 } from './reference/bytes.ts'
-import { sealEsp, sealText } from './reference/esp.ts'
 
 const SUITES: readonly AeadSuite[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305']
 const TUNNELS = 3

@@ -1,6 +1,6 @@
 /** Two engines driven as one: every call goes to both, and whatever can be seen of them must be the same. */
-import { type Address, addressBytes, type Prefix, type SocketAddress } from '../protocol/net.ts'
-import { BATCH, NAME_STRIDE, SLOT_BYTES } from './abi.ts'
+import { type Address, addressBytes, type Prefix, type SocketAddress } from '../../protocol/net.ts'
+import { BATCH, NAME_STRIDE, SLOT_BYTES } from '../abi.ts'
 import type {
   Encapsulation,
   Endpoint,
@@ -11,7 +11,7 @@ import type {
   OutboundSa,
   PacketEngine,
   Tunnel,
-} from './packet-engine.ts'
+} from '../packet-engine.ts'
 
 export interface WirePacket {
   readonly bytes: Uint8Array

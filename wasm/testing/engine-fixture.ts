@@ -1,7 +1,7 @@
 /** What the engine's tests share: packets, a site with one tunnel, ESP made by hand on `node:crypto`. */
 import { type CipherGCMTypes, createCipheriv } from 'node:crypto'
-import { address, addressBytes, prefix, prefixRange } from '../protocol/net.ts'
-import { BATCH, NAME_STRIDE } from './abi.ts'
+import { address, addressBytes, prefix, prefixRange } from '../../protocol/net.ts'
+import { BATCH, NAME_STRIDE } from '../abi.ts'
 import type {
   Encapsulation,
   EngineEvent,
@@ -12,7 +12,7 @@ import type {
   SaKeys,
   TrafficSelector,
   Tunnel,
-} from './packet-engine.ts'
+} from '../packet-engine.ts'
 
 export const LEFT = '10.1.0.1'
 export const RIGHT = '10.2.0.1'

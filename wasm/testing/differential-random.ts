@@ -1,6 +1,6 @@
 /** Seeded choices, and random packets: valid, borderline and broken. The same seed makes the same packets. */
-import { concat, setU16 } from './reference/bytes.ts'
-import { writeIpv4Checksum } from './reference/ip.ts'
+import { concat, setU16 } from '../reference/bytes.ts'
+import { writeIpv4Checksum } from '../reference/ip.ts'
 import {
   fragmentOf,
   type IpFields,
@@ -12,7 +12,7 @@ import {
   tcp,
   tcpPacket,
   udp,
-} from './reference/test-packets.ts'
+} from './packets.ts'
 
 export class Random {
   readonly seed: number
