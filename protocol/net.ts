@@ -2,8 +2,8 @@
  * Addresses, prefixes and socket addresses as canonical strings, so that they compare with `===`,
  * serve as Map keys and travel in JSON as they are.
  *
- * Canonical forms: IPv4 dotted quad; IPv6 per RFC 5952 (lower case, longest zero run as `::`, an
- * IPv4-mapped address is written as IPv4-mapped); a prefix has its host bits zero.
+ * Canonical forms: IPv4 dotted quad; IPv6 per RFC 5952 section 4 (lower case, first longest run of two or more zero
+ * groups as `::`), IPv4-mapped addresses included, which stay IPv6; a prefix has its host bits zero.
  */
 declare const brand: unique symbol
 export type Address = string & { readonly [brand]: 'Address' }
@@ -84,15 +84,6 @@ export function prefixContains(outer: Prefix, inner: Address): boolean {
   return outer === `${formatAddress(masked(addressBytes(inner), bits))}/${bits}`
 }
 
-/** Numeric order of two addresses; IPv4 sorts before IPv6. */
-export function compareAddresses(left: Address, right: Address): number {
-  const a = addressBytes(left)
-  const b = addressBytes(right)
-  if (a.length !== b.length) return a.length - b.length
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
-  return 0
-}
-
 /** `192.0.2.1:500` or `[2001:db8::1]:500`. */
 export function formatSocketAddress(value: SocketAddress): string {
   return familyOf(value.address) === 6 ? `[${value.address}]:${value.port}` : `${value.address}:${value.port}`
@@ -122,7 +113,8 @@ function parseIpv4(text: string): Uint8Array | undefined {
 
 function parseIpv6(text: string): Uint8Array | undefined {
   const halves = text.split('::')
-  if (halves.length > 2) return undefined
+  // A dotted quad stands for the last 32 bits only (RFC 4291 section 2.2).
+  if (halves.length > 2 || (halves.length === 2 && halves[0]!.includes('.'))) return undefined
   const head = ipv6Groups(halves[0]!)
   const tail = halves.length === 2 ? ipv6Groups(halves[1]!) : []
   if (head === undefined || tail === undefined) return undefined

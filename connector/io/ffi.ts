@@ -25,7 +25,6 @@ export interface Libc extends PacketSyscalls {
 }
 
 export const O_RDWR = 2
-export const O_CREAT = 0x40
 export const O_NONBLOCK = 0x800
 export const O_CLOEXEC = 0x80000
 export const SOCK_DGRAM = 2

@@ -85,12 +85,6 @@ export function wipeJobs(): void {
 
 // @ts-ignore: decorator
 @inline
-export function aadOf(job: AeadJob): usize {
-  return changetype<usize>(job)
-}
-
-// @ts-ignore: decorator
-@inline
 export function jobNonce(job: AeadJob): usize {
   return changetype<usize>(job) + offsetof<AeadJob>('salt')
 }

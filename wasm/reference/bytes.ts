@@ -43,10 +43,6 @@ export function compareBytes(left: Uint8Array, right: Uint8Array): number {
   return 0
 }
 
-export function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple
-}
-
 export function roundDown(value: number, multiple: number): number {
   return Math.floor(value / multiple) * multiple
 }
