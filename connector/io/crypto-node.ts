@@ -8,6 +8,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto'
 import type { IkeCipher, IkeCrypto } from '../core/ike/crypto.ts'
+import { concat } from '../core/ike/wire/bytes.ts'
 import { generateKeyExchange } from './key-exchange-node.ts'
 
 const PRF_HASHES: Readonly<Record<number, string>> = { 5: 'sha256', 6: 'sha384', 7: 'sha512' }
@@ -97,7 +98,7 @@ function sealAead(suite: Suite, key: Uint8Array, iv: Uint8Array, aad: Uint8Array
   const parameters = aeadParameters(suite, key, iv)
   const cipher = createCipheriv(parameters.name, parameters.key, parameters.nonce, { authTagLength: TAG_LENGTH })
   cipher.setAAD(aad, { plaintextLength: plaintext.length })
-  return joined(iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag())
+  return concat([iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
 }
 
 function openAead(suite: Suite, key: Uint8Array, aad: Uint8Array, body: Uint8Array): Uint8Array | undefined {
@@ -127,8 +128,8 @@ function sealCbc(
   if (plaintext.length === 0 || plaintext.length % BLOCK_LENGTH !== 0)
     throw new RangeError(`${plaintext.length} bytes of plaintext are not whole blocks`)
   const cipher = createCipheriv(suite.name, key, iv).setAutoPadding(false)
-  const sealed = joined(iv, cipher.update(plaintext), cipher.final())
-  return joined(sealed, mac(suite.integHash!, integKey, [aad, sealed]).subarray(0, suite.icvLength))
+  const sealed = concat([iv, cipher.update(plaintext), cipher.final()])
+  return concat([sealed, mac(suite.integHash!, integKey, [aad, sealed]).subarray(0, suite.icvLength)])
 }
 
 function openCbc(
@@ -144,7 +145,7 @@ function openCbc(
   const ciphertext = body.subarray(suite.ivLength, icvAt)
   if (ciphertext.length === 0 || ciphertext.length % BLOCK_LENGTH !== 0) return undefined
   const decipher = createDecipheriv(suite.name, key, body.subarray(0, suite.ivLength)).setAutoPadding(false)
-  return joined(decipher.update(ciphertext), decipher.final())
+  return concat([decipher.update(ciphertext), decipher.final()])
 }
 
 function mac(hashName: string, key: Uint8Array, data: readonly Uint8Array[]): Uint8Array {
@@ -158,16 +159,6 @@ function plain(buffer: Uint8Array): Uint8Array {
   const copy = new Uint8Array(buffer)
   buffer.fill(0)
   return copy
-}
-
-function joined(...parts: Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }
 
 function known<T>(value: T | undefined, what: string): T {

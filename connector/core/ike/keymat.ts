@@ -2,6 +2,7 @@
 import type { IkeCrypto } from './crypto.ts'
 import { cipherSizes, ikeCipher, prfId, prfLength } from './names.ts'
 import type { EspProposal, IkeProposal, PrfName } from './types.ts'
+import { concat } from './wire/bytes.ts'
 
 /**
  * SK_* of one IKE SA; "i" is its original initiator (of the rekey exchange, after a rekey). SK_e ends with the
@@ -33,7 +34,7 @@ export interface IkeKeyInput {
 
 /** Keys of a first IKE SA: SKEYSEED = prf(Ni | Nr, g^ir). */
 export function deriveIkeKeys(crypto: IkeCrypto, input: IkeKeyInput): IkeKeys {
-  const nonces = concat(input.initiatorNonce, input.responderNonce)
+  const nonces = concat([input.initiatorNonce, input.responderNonce])
   const skeyseed = crypto.prf(prfId(input.proposal.prf), nonces, input.sharedSecret)
   return expandIkeKeys(crypto, skeyseed, input)
 }
@@ -73,7 +74,7 @@ export function deriveChildKeys(
   ike: Pick<IkeKeys, 'prf' | 'skD'>,
   input: ChildKeyInput,
 ): { readonly initiator: DirectionKeys; readonly responder: DirectionKeys } {
-  const seed = concat(input.sharedSecret ?? new Uint8Array(0), input.initiatorNonce, input.responderNonce)
+  const seed = concat([input.sharedSecret ?? new Uint8Array(0), input.initiatorNonce, input.responderNonce])
   const { key, salt } = cipherSizes(ikeCipher({ encryption: input.encryption }))
   const keymat = prfPlus(crypto, ike.prf, ike.skD, seed, 2 * (key + salt))
   const take = slicer(keymat)
@@ -110,7 +111,7 @@ export function prfPlus(
 function expandIkeKeys(crypto: IkeCrypto, skeyseed: Uint8Array, input: IkeKeyInput): IkeKeys {
   const { prf } = input.proposal
   const sizes = cipherSizes(ikeCipher(input.proposal))
-  const seed = concat(input.initiatorNonce, input.responderNonce, input.initiatorSpi, input.responderSpi)
+  const seed = concat([input.initiatorNonce, input.responderNonce, input.initiatorSpi, input.responderSpi])
   const prfKey = prfLength(prf)
   const encryptionKey = sizes.key + sizes.salt
   const keymat = prfPlus(crypto, prf, skeyseed, seed, 3 * prfKey + 2 * sizes.integKey + 2 * encryptionKey)
@@ -140,14 +141,4 @@ function slicer(bytes: Uint8Array): (length: number) => Uint8Array {
     at += length
     return part
   }
-}
-
-function concat(...parts: Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }
