@@ -24,6 +24,7 @@ function spec(id: number, child: string, connection = 'peer'): ChildSaSpec {
     id,
     connection,
     child,
+    resource: 0,
     suite: 'aes-128-gcm',
     esn: true,
     replayWindow: 64,

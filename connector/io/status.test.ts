@@ -47,6 +47,7 @@ const child = (name: string, id: number) => ({
   outboundSpi: 255,
   establishedAt: 8000,
   rekeyAt: 20_000,
+  resource: 0,
   active: true,
   rekeys: 0,
   local: [range('10.1.0.0', '10.1.255.255')],

@@ -45,6 +45,7 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
       id: number,
       connection: connection.name,
       child: child.name,
+      resource: 0,
       suite,
       esn: false,
       replayWindow: 1024,

@@ -98,6 +98,7 @@ export function installChild(session: Session, parameters: ChildParameters, now:
     id: child.id,
     connection: connection.name,
     child: config.name,
+    resource: 0,
     suite: espSuite(suite.encryption),
     esn: suite.esn,
     replayWindow: config.replayWindow,
@@ -142,7 +143,7 @@ export function promoteWhenSafe(session: Session, child: ChildSa, now: Instant):
 export function childEstablished(session: Session, child: ChildSa, now: Instant): void {
   settleDoubles(session, child, now)
   const suite = suiteName(child.suite)
-  session.connection.report({ type: 'child-established', child: child.name, id: child.id, suite })
+  session.connection.report({ type: 'child-established', child: child.name, id: child.id, suite, resource: 0 })
 }
 
 /**
@@ -163,7 +164,7 @@ function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
 /** The child goes on with this SA. */
 export function childRekeyed(session: Session, child: ChildSa, old: ChildSa, now: Instant): void {
   settleDoubles(session, child, now)
-  session.connection.report({ type: 'child-rekeyed', child: child.name, id: child.id, replaces: old.id })
+  session.connection.report({ type: 'child-rekeyed', child: child.name, id: child.id, replaces: old.id, resource: 0 })
 }
 
 export function childStatus(child: ChildSa, active: boolean): ChildStatus {
@@ -178,6 +179,7 @@ export function childStatus(child: ChildSa, active: boolean): ChildStatus {
     outboundSpi,
     establishedAt,
     rekeyAt,
+    resource: 0,
     active,
     rekeys,
     local,

@@ -47,6 +47,8 @@ export interface EndpointOptions {
   readonly random: RandomBytes
   /** True: keys come out as `key-log` effects. */
   readonly keyLog?: boolean
+  /** Packet workers, 1 to 16, each of which gets Child SAs of its own where the peer agrees (RFC 9611). Absent: 1. */
+  readonly resources?: number
 }
 
 /** Answers to messages of unknown SAs or versions: this many at once, and as many per second. */
