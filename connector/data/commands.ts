@@ -38,6 +38,9 @@ export const SIGNAL_BYTES = 16
 /** Beyond this, IKE datagrams are dropped and counted: a flood must not grow the main thread's queue. */
 export const MAX_IKE_BACKLOG = 1024
 
+/** So that one command holds the packet path up for no more than some 1 to 2 ms. */
+export const ROUTES_PER_COMMAND = 2048
+
 export interface InstallChild {
   readonly id: number
   /** Key arrays are transferred; the worker wipes them. */
@@ -65,7 +68,8 @@ export type Command =
   | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
   | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
-  | { readonly type: 'route'; readonly prefix: Prefix; readonly group: number }
+  /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
+  | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
   | { readonly type: 'report' }
 
 export interface Sequenced {

@@ -95,7 +95,7 @@ describe('the runner', () => {
   beforeEach(() => {
     bench = new Bench()
     bench.command(tunnel(), { type: 'group', handle: 0, tunnels: [0] })
-    bench.command({ type: 'route', prefix: prefix('10.2.0.0/16'), group: 0 })
+    bench.command({ type: 'routes', prefixes: [prefix('10.2.0.0/16')], group: 0 })
   })
 
   const send = (): void => {

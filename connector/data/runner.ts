@@ -114,8 +114,8 @@ export class Runner {
       case 'group':
         engine.setGroup(command.handle, command.tunnels)
         return {}
-      case 'route':
-        engine.setRoute(command.prefix, command.group)
+      case 'routes':
+        for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
         return {}
       case 'report':
         this.#reportCounters()

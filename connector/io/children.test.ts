@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import type { ChildSaSpec, ConnectionConfig } from '../core/ike/types.ts'
-import type { Answer, ChildCounters, Command, WireSocket } from '../data/commands.ts'
+import { type Answer, type ChildCounters, type Command, ROUTES_PER_COMMAND, type WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
 import { Children } from './children.ts'
 
@@ -69,14 +69,23 @@ describe('Child SAs in the engine', () => {
     await children.configure()
     const groups = commands.filter((command) => command.type === 'group')
     const tunnelsOf = (route: string): readonly number[] | undefined => {
-      const set = commands.find((command) => command.type === 'route' && command.prefix === route)
-      return groups.find(({ handle }) => set?.type === 'route' && handle === set.group)?.tunnels
+      const set = commands.find((command) => command.type === 'routes' && command.prefixes.includes(prefix(route)))
+      return groups.find(({ handle }) => set?.type === 'routes' && handle === set.group)?.tunnels
     }
     expect(tunnelsOf('10.1.0.0/16')).toEqual([0])
     expect(tunnelsOf('10.2.0.0/16')).toEqual([1])
     expect(tunnelsOf('10.3.0.0/16')).toEqual([2])
     expect(tunnelsOf('10.9.0.0/16')).toEqual([0, 1])
     expect(groups).toHaveLength(4)
+  })
+
+  it('hands over many routes in commands of a bounded size, each route once', async () => {
+    const routes = Array.from({ length: 2 * ROUTES_PER_COMMAND + 1 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
+    const { children, commands } = bench([planned('peer', routes)])
+    await children.configure()
+    const sent = commands.flatMap((command) => (command.type === 'routes' ? [command.prefixes] : []))
+    expect(sent.map((prefixes) => prefixes.length)).toEqual([ROUTES_PER_COMMAND, ROUTES_PER_COMMAND, 1])
+    expect(sent.flat()).toEqual(routes)
   })
 
   it('installs by the socket of the local address, and wipes the keys that it was given', async () => {

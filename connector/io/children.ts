@@ -7,7 +7,15 @@
  */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
-import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
+import {
+  type Answer,
+  type ChildCounters,
+  type Command,
+  type Counters,
+  type DirectionCounters,
+  ROUTES_PER_COMMAND,
+  type WireSocket,
+} from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
 
 export type Call = (command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
@@ -64,7 +72,10 @@ export class Children {
     const pending: Promise<unknown>[] = [...this.#connections.values()].map((connection) => this.#setTunnel(connection))
     for (const [handle, { tunnels, prefixes }] of groupsOf([...this.#connections.values()]).entries()) {
       pending.push(this.#call({ type: 'group', handle, tunnels }))
-      for (const prefix of prefixes) pending.push(this.#call({ type: 'route', prefix, group: handle }))
+      for (let first = 0; first < prefixes.length; first += ROUTES_PER_COMMAND) {
+        const some = prefixes.slice(first, first + ROUTES_PER_COMMAND)
+        pending.push(this.#call({ type: 'routes', prefixes: some, group: handle }))
+      }
     }
     await Promise.all(pending)
   }
