@@ -70,7 +70,6 @@ export type Command =
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
   /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
   | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
-  | { readonly type: 'report' }
 
 export interface Sequenced {
   readonly seq: number
@@ -94,6 +93,7 @@ export const HOST_DROPS = ['send_full', 'send_refused', 'lan_write', 'ike_backlo
 export type HostDrop = (typeof HOST_DROPS)[number]
 
 export interface Counters {
+  /** Those that have carried or dropped something since they were last reported; what is reported is the total. */
   readonly children: readonly ChildCounters[]
   /** Zeros left out. */
   readonly drops: Partial<Record<DropName | HostDrop, number>>

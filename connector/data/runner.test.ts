@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { CHILDREN_PER_STEP } from './changes.ts'
 import { type Command, type InstallChild, type Report, SIGNAL_BYTES, SIGNAL_COMMANDS, SIGNAL_STOP } from './commands.ts'
 import { Pump } from './pump.ts'
 import { REPORT_MS, Runner } from './runner.ts'
@@ -185,7 +186,7 @@ describe('the runner', () => {
     }
   })
 
-  it('reports counters once a second and when asked, drops of the host included', () => {
+  it('reports what changed once a second, drops of the host included', () => {
     bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
     send()
     expect(bench.turn()).toEqual([])
@@ -205,7 +206,33 @@ describe('the runner', () => {
       drops: { ike_backlog: 3 },
     })
     expect(bench.turn()).toEqual([])
-    expect(bench.command({ type: 'report' }).map(({ type }) => type)).toEqual(['counters', 'done'])
+    bench.now += REPORT_MS
+    expect(bench.turn()).toMatchObject([{ type: 'counters', children: [], drops: { ike_backlog: 3 } }])
+  })
+
+  it('reports many Child SAs in several turns, without sleeping in between', () => {
+    const count = 2 * CHILDREN_PER_STEP + 1
+    for (let id = 0; id < count; id++) bench.command({ type: 'install-child', child: child(id) })
+    // Two packets: for the first Child SA and for the last.
+    for (const id of [0, count - 1]) {
+      bench.command(tunnel(id))
+      send()
+    }
+    bench.now += REPORT_MS
+    const reports = Array.from({ length: 4 }, () => bench.turn())
+    const told = reports.map((turn) =>
+      turn.map((report) => report.type === 'counters' && report.children.map(({ id }) => id)),
+    )
+    // The last one comes first; the middle has nothing to tell; a round ends in a report in any case.
+    expect(told).toEqual([[[count - 1]], [], [[0]], []])
+    bench.now += REPORT_MS
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.at(-1)).toBe(0)
+    bench.runner.turn(false)
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.slice(-2)).toEqual([0, 0])
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.at(-1)).toBe(REPORT_MS)
   })
 
   it('sleeps until the next report when idle, not at all when busy, and ends when told', () => {

@@ -1,12 +1,11 @@
 /** Runs the packet path in its thread: commands in, reports out, and the pump in between. */
 import { MAX_ENDPOINTS } from '../../wasm/abi.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
-import type { PacketEngine, SaCounters, SaHandle } from '../../wasm/packet-engine.ts'
+import type { PacketEngine, SaHandle } from '../../wasm/packet-engine.ts'
+import { Changes, countersOf } from './changes.ts'
 import {
   type Answer,
-  type ChildCounters,
   type Command,
-  type DirectionCounters,
   HOST_DROPS,
   type HostDrop,
   type InstallChild,
@@ -18,7 +17,7 @@ import {
 } from './commands.ts'
 import type { Pump } from './pump.ts'
 
-/** Milliseconds between counter reports, and the longest sleep. */
+/** Milliseconds between the beginnings of two rounds of counter reports, and the longest sleep. */
 export const REPORT_MS = 1000
 /** Events taken from the engine in one turn; the rest wait for the next. */
 const MAX_EVENTS_PER_TURN = 64
@@ -46,6 +45,7 @@ export class Runner {
   readonly #bySa = new Map<SaHandle, InstalledChild>()
   /** Inbound SAs on which nothing has come yet. */
   readonly #unused = new Set<InstalledChild>()
+  readonly #changes: Changes
   readonly #freeEndpoints: number[] = []
   #nextEndpoint = 0
   #commandsSeen = 0
@@ -53,6 +53,7 @@ export class Runner {
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
+    this.#changes = new Changes(parts.engine)
     this.#nextReport = parts.clock() + REPORT_MS
   }
 
@@ -71,14 +72,11 @@ export class Runner {
       this.#commandsSeen = posted
       this.#takeCommands()
     }
-    const sleep = busy ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
+    const sleep = busy || this.#changes.underWay ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
     const moved = pump.turn(sleep, clock)
     if (moved) this.#checkUnused()
     this.#takeEvents()
-    if (clock() >= this.#nextReport) {
-      this.#nextReport = clock() + REPORT_MS
-      this.#reportCounters()
-    }
+    this.#reportCounters()
     return moved
   }
 
@@ -117,9 +115,6 @@ export class Runner {
       case 'routes':
         for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
         return {}
-      case 'report':
-        this.#reportCounters()
-        return {}
     }
   }
 
@@ -137,6 +132,7 @@ export class Runner {
       this.#children.set(child.id, child)
       this.#bySa.set(inbound, child).set(outbound, child)
       this.#unused.add(child)
+      this.#changes.add(child)
       return { innerMtu: engine.innerMtu(outbound) }
     } catch (error) {
       if (inbound !== undefined) engine.removeSa(inbound)
@@ -152,13 +148,14 @@ export class Runner {
     const { engine } = this.#parts
     const child = this.#children.get(id)
     if (child === undefined) return {}
-    const counters = this.#countersOf(child)
+    const counters = countersOf(engine, child)
     engine.removeSa(child.outbound)
     engine.removeSa(child.inbound)
     this.#children.delete(id)
     this.#bySa.delete(child.inbound)
     this.#bySa.delete(child.outbound)
     this.#unused.delete(child)
+    this.#changes.remove(id)
     this.#freeEndpoints.push(child.endpoint)
     return { counters }
   }
@@ -198,34 +195,24 @@ export class Runner {
     }
   }
 
+  /** A step of the round under way, or the first one of a new round when it is time; every round ends in a report. */
   #reportCounters(): void {
-    const { engine, pump, port } = this.#parts
+    const { engine, pump, port, clock } = this.#parts
+    if (!this.#changes.underWay) {
+      if (clock() < this.#nextReport) return
+      this.#nextReport = clock() + REPORT_MS
+      this.#changes.begin()
+    }
+    const children = this.#changes.step()
+    if (children.length === 0 && this.#changes.underWay) return
     const drops: Partial<Record<DropName | HostDrop, number>> = nonZero(engine.drops())
     for (const name of HOST_DROPS) if (pump.drops[name] > 0) drops[name] = pump.drops[name]
-    port.post({
-      type: 'counters',
-      children: [...this.#children.values()].map((child) => this.#countersOf(child)),
-      drops,
-      segmentsRefused: pump.segmentsRefused,
-    })
-  }
-
-  #countersOf(child: InstalledChild): ChildCounters {
-    const { engine } = this.#parts
-    return {
-      id: child.id,
-      inbound: direction(engine.counters(child.inbound)),
-      outbound: direction(engine.counters(child.outbound)),
-    }
+    port.post({ type: 'counters', children, drops, segmentsRefused: pump.segmentsRefused })
   }
 
   #wipe(): void {
     for (const id of [...this.#children.keys()]) this.#remove(id)
   }
-}
-
-function direction(counters: SaCounters): DirectionCounters {
-  return { packets: counters.packets, bytes: counters.bytes, drops: nonZero(counters.drops) }
 }
 
 function nonZero<Name extends string>(counts: Partial<Record<Name, number>>): Partial<Record<Name, number>> {
