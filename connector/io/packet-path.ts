@@ -45,9 +45,9 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
       plan.connections.map(({ ike }) => ike),
       plan.ports,
     )
-    const sockets = openSockets(wanted, options.offloads)
+    const [sockets = []] = openSockets(wanted, options.offloads)
     undo.push(() => workerGone && closeSockets(sockets))
-    const worker = new PacketWorker({ tunFd: tun.fd, lanFormat: lanFormatOf(tun), sockets, ...options })
+    const worker = new PacketWorker({ tunFd: tun.queues[0]!, lanFormat: lanFormatOf(tun), sockets, ...options })
     undo.push(async () => {
       workerGone = await worker.stop()
     })
