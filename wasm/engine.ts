@@ -3,20 +3,8 @@
  * returns; no imports of `node:`, so it runs wherever a module can be compiled. `load.ts` reads the
  * module from disk.
  */
+import { type Address, addressBytes, familyOf, type Prefix } from '../protocol/net.ts'
 import {
-  type Address,
-  addressBytes,
-  familyOf,
-  formatAddress,
-  type Prefix,
-  type SocketAddress,
-} from '../protocol/net.ts'
-import {
-  EVENT_HARD_LIMIT,
-  EVENT_NO_SA,
-  EVENT_PEER_MOVED,
-  EVENT_SOFT_LIMIT,
-  EVENT_UNKNOWN_SPI,
   MAX_ENDPOINTS,
   MAX_GROUP_MEMBERS,
   MAX_GROUPS,
@@ -35,12 +23,15 @@ import {
   checkHandle,
   checkReplayWindow,
   checkSa,
+  checkWorker,
+  handOverCode,
   integerIn,
   limitValue,
   sequenceHalves,
   splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
+import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
 import { type AesPlan, type AesUse, type HostAes, StreamRunner } from './engine-offload.ts'
 import { runWarmUp } from './engine-warm-up.ts'
@@ -55,9 +46,9 @@ import {
   type InboundSa,
   type LanFormat,
   type LanOutbox,
+  type LanReceiveArea,
   type OutboundSa,
   type PacketEngine,
-  type ReceiveArea,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
@@ -106,9 +97,9 @@ export class WasmEngine implements PacketEngine {
   readonly build: 'relaxed' | 'strict'
   readonly capacity: Capacity
   readonly memory: ArrayBuffer
-  readonly lanRx: ReceiveArea
+  readonly lanRx: LanReceiveArea
   readonly wireRx: WireReceiveArea
-  readonly lanLarge: ReceiveArea
+  readonly lanLarge: LanReceiveArea
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
@@ -194,9 +185,11 @@ export class WasmEngine implements PacketEngine {
       throw new EngineError(`a path MTU is from 576 to ${MAX_OUTER} bytes, not ${tunnel.pathMtu}`)
     }
     if (tunnel.sas.length > MAX_TUNNEL_SAS) throw new EngineError(`more than ${MAX_TUNNEL_SAS} SAs in one tunnel`)
+    const handOver = handOverCode(tunnel.handOver)
     for (const sa of tunnel.sas) this.#requireKind(sa, OUTBOUND, 'outbound SA')
     this.#handles.set(tunnel.sas)
-    this.#raw.setTunnel(handle, tunnel.pathMtu, +tunnel.clampMss, +tunnel.copyDscp, tunnel.sas.length)
+    const { pathMtu, clampMss, copyDscp, sas } = tunnel
+    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, sas.length)
   }
 
   removeTunnel(handle: TunnelHandle): void {
@@ -209,6 +202,11 @@ export class WasmEngine implements PacketEngine {
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
     this.#handles.set(tunnels)
     this.#raw.setGroup(handle, tunnels.length)
+  }
+
+  setShare(worker: number, workers: number): void {
+    checkWorker(worker, workers)
+    this.#raw.setShare(worker, workers)
   }
 
   setRoute(prefix: Prefix, group: GroupHandle): void {
@@ -235,8 +233,8 @@ export class WasmEngine implements PacketEngine {
     return this.#raw.innerMtu(sa)
   }
 
-  sealBatch(first: number, count: number, now: number): number {
-    const consumed = this.#raw.sealBatch(first, count, now)
+  sealBatch(first: number, count: number, now: number, fromInbox = false): number {
+    const consumed = this.#raw.sealBatch(first, count, now, +fromInbox)
     this.#offload?.complete()
     return consumed
   }
@@ -250,8 +248,8 @@ export class WasmEngine implements PacketEngine {
     this.#raw.setLanFormat(+header, +(header && datagrams))
   }
 
-  sealLarge(first: number, count: number, now: number): number {
-    const consumed = this.#raw.sealLarge(first, count, now)
+  sealLarge(first: number, count: number, now: number, fromInbox = false): number {
+    const consumed = this.#raw.sealLarge(first, count, now, +fromInbox)
     this.#offload?.complete()
     return consumed
   }
@@ -263,22 +261,7 @@ export class WasmEngine implements PacketEngine {
   }
 
   pollEvent(): EngineEvent | undefined {
-    const type = this.#raw.takeEvent()
-    const subject = this.#raw.takenSubject() >>> 0
-    switch (type) {
-      case EVENT_SOFT_LIMIT:
-        return { type: 'soft-limit', sa: subject }
-      case EVENT_HARD_LIMIT:
-        return { type: 'hard-limit', sa: subject }
-      case EVENT_PEER_MOVED:
-        return { type: 'peer-moved', sa: subject, remote: this.#takenRemote() }
-      case EVENT_UNKNOWN_SPI:
-        return { type: 'unknown-spi', spi: subject, remote: this.#takenRemote() }
-      case EVENT_NO_SA:
-        return { type: 'no-sa', tunnel: subject }
-      default:
-        return undefined
-    }
+    return takeEvent(this.#raw, this.#bytes)
   }
 
   counters(sa: SaHandle): SaCounters {
@@ -371,12 +354,6 @@ export class WasmEngine implements PacketEngine {
 
   #requireKind(handle: SaHandle, kind: number, name: string): void {
     if (!this.#isLive(handle) || this.#raw.saKind(handle) !== kind) throw new EngineError(`${handle} is no ${name}`)
-  }
-
-  #takenRemote(): SocketAddress {
-    const at = this.#raw.takenAddress()
-    const length = this.#raw.takenFamily() === 6 ? 16 : 4
-    return { address: formatAddress(this.#bytes.slice(at, at + length)), port: this.#raw.takenPort() }
   }
 
   #putText(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, max: number): void {

@@ -11,11 +11,13 @@ import {
   CONTROL_KEY,
   CONTROL_NONCE,
   LAN_RX,
+  LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
   WIRE_RX,
+  WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
   WIRE_RX_NAMES,
   WIRE_RX_TOS,
@@ -53,11 +55,13 @@ export {
   CONTROL_KEY,
   CONTROL_NONCE,
   LAN_RX,
+  LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
   WIRE_RX,
+  WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
   WIRE_RX_NAMES,
   WIRE_RX_TOS,
@@ -70,6 +74,7 @@ export {
 }
 
 export {
+  LARGE_LAN_RX_HAND_OVER,
   LARGE_LAN_RX_LENGTH,
   LARGE_WIRE_RX,
   LARGE_WIRE_RX_LENGTH,
@@ -80,6 +85,7 @@ export {
 export { runDatagrams } from './open-runs'
 export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
+export { setShare } from './spi-table'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
 export { setOffload, STREAM_KEYS } from './key-stream'
 export { contextCount } from './contexts'
@@ -105,8 +111,8 @@ export function configure(sas: u32, routes: u32, seedHigh: u32, seedLow: u32): b
   return true
 }
 
-export function sealBatch(first: u32, count: u32, now: f64): u32 {
-  return sealSlots(first, count, now)
+export function sealBatch(first: u32, count: u32, now: f64, fromInbox: bool): u32 {
+  return sealSlots(first, count, now, fromInbox)
 }
 
 export function openBatch(count: u32, udp: bool, now: f64): void {
@@ -126,8 +132,8 @@ export function setLanFormat(header: bool, datagrams: bool): void {
   setCoalescing(datagrams)
 }
 
-export function sealLarge(first: u32, count: u32, now: f64): u32 {
-  return sealLargeSlots(first, count, now)
+export function sealLarge(first: u32, count: u32, now: f64, fromInbox: bool): u32 {
+  return sealLargeSlots(first, count, now, fromInbox)
 }
 
 export function openRuns(first: u32, count: u32, now: f64): u32 {

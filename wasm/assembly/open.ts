@@ -21,13 +21,22 @@ import {
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
   VERDICT_DROPPED,
+  VERDICT_ELSEWHERE,
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
   DROP_BAD_HEADER,
 } from '../abi'
 import { aeadOpenBatch } from './aead-batch'
 import { clearJobs, jobAt, jobCount } from './aead-jobs'
-import { FRAGMENT_SCRATCH, WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
+import {
+  FRAGMENT_SCRATCH,
+  WIRE_RX,
+  WIRE_RX_ELSEWHERE,
+  WIRE_RX_LENGTH,
+  WIRE_RX_NAMES,
+  WIRE_RX_TOS,
+  WIRE_RX_VERDICT,
+} from './arena'
 import { closeFlow, deliverLan, emptyCoalescer, finishCoalescing } from './coalesce'
 import { countDrop, countSaDrop } from './counters'
 import { decapsulateEcn } from './ecn'
@@ -61,7 +70,7 @@ import {
 import { SEQUENCE_OK, checkWindow, commitWindow, inferSequence } from './replay'
 import { layOutStream } from './key-stream'
 import { Sa, saAt } from './sa'
-import { spiLookup } from './spi-table'
+import { isElsewhere, spiLookup, workerOf } from './spi-table'
 import { ESP_OVERHEAD, innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
 
 const KEEPALIVE: u32 = 0xff
@@ -148,6 +157,10 @@ function openDatagram(slot: u32): u32 {
   const index = spiLookup(spi)
   const name = WIRE_RX_NAMES + slot * NAME_STRIDE
   if (index < 0) {
+    if (isElsewhere(spi)) {
+      store<u8>(WIRE_RX_ELSEWHERE + slot, <u8>workerOf(spi))
+      return VERDICT_ELSEWHERE
+    }
     raiseUnknownSpi(spi, name, now)
     return drop(DROP_UNKNOWN_SPI)
   }

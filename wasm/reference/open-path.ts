@@ -17,9 +17,11 @@ import {
   DROP_TRUNCATED,
   DROP_UNKNOWN_SPI,
   MAX_OUTER,
+  MAX_WORKERS,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
   VERDICT_DROPPED,
+  VERDICT_ELSEWHERE,
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
 } from '../abi.ts'
@@ -75,11 +77,18 @@ export function openDatagram(engine: EngineState, arrival: Arrival): number {
   if (bytes.length < ESP_MIN) return drop(engine, DROP_TRUNCATED)
   const state = engine.tables.inboundBySpi(spiOf(bytes))
   if (state === undefined) {
+    if (workerOf(engine, spiOf(bytes)) !== engine.share.worker) return VERDICT_ELSEWHERE
     if (engine.unknownSpiRate.take(arrival.now))
       engine.tally.event({ type: 'unknown-spi', spi: spiOf(bytes), remote: remote ?? NOWHERE })
     return drop(engine, DROP_UNKNOWN_SPI)
   }
   return openWith(engine, state, arrival)
+}
+
+/** The worker whose SPI it is: the low 4 bits; what is nobody's is worker 0's. */
+export function workerOf({ share }: EngineState, spi: number): number {
+  const bits = spi % MAX_WORKERS
+  return bits < share.workers ? bits : 0
 }
 
 function drop(engine: EngineState, reason: number, state?: InboundState): number {
