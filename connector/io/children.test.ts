@@ -140,6 +140,20 @@ describe('Child SAs in the engine', () => {
     expect(commands).toHaveLength(8)
   })
 
+  it('sends on no SA of a resource that was demoted, not even on the one before', async () => {
+    const { children, tunnels } = bench([planned('peer', [])])
+    for (const [id, resource] of [
+      [1, 0],
+      [2, 1],
+      [3, 1],
+    ] as const) {
+      await children.install({ ...spec(id, 'one'), resource })
+      await children.promote(id)
+    }
+    await children.demote(3)
+    expect(tunnels().at(-1)).toEqual([1])
+  })
+
   it('says which children had traffic, and keeps counting for those that are gone', async () => {
     const answer = (command: Command): Answer => (command.type === 'remove-child' ? { counters: counters(1, 3) } : {})
     const { children } = bench([planned('peer', [])], answer)

@@ -24,6 +24,7 @@ export interface InstalledChild {
   readonly id: number
   readonly connection: string
   readonly child: string
+  readonly resource: number
   readonly inboundSpi: number
   readonly outboundSpi: number
   readonly encapsulation: 'udp' | 'esp'
@@ -100,6 +101,7 @@ export class Children {
       id: sa.id,
       connection: sa.connection,
       child: sa.child,
+      resource: sa.resource,
       inboundSpi: sa.inbound.spi,
       outboundSpi: sa.outbound.spi,
       encapsulation,
@@ -117,6 +119,16 @@ export class Children {
     if (child === undefined || connection === undefined) return
     const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
     connection.promoted.set(child.child, [...others, id])
+    await this.#setTunnel(connection)
+  }
+
+  /** Its resource sends nothing of this child any more; every SA goes on receiving. */
+  async demote(id: number): Promise<void> {
+    const child = this.#installed.get(id)
+    const connection = child && this.#connections.get(child.connection)
+    if (child === undefined || connection === undefined) return
+    const elsewhere = (other: number): boolean => this.#installed.get(other)?.resource !== child.resource
+    connection.promoted.set(child.child, (connection.promoted.get(child.child) ?? []).filter(elsewhere))
     await this.#setTunnel(connection)
   }
 

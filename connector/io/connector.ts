@@ -201,6 +201,8 @@ class Connector implements ConnectorHandle {
         return children.install(effect.sa)
       case 'promote-child':
         return children.promote(effect.id)
+      case 'demote-child':
+        return children.demote(effect.id)
       case 'remove-child':
         return children.remove(effect.id)
       case 'move-child':

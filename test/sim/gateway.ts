@@ -164,6 +164,11 @@ export class Gateway {
         this.#carrying.set(`${sa.connection}/${sa.child}`, effect.id)
         return
       }
+      case 'demote-child': {
+        const { sa } = this.#children.get(effect.id)!
+        this.#carrying.delete(`${sa.connection}/${sa.child}`)
+        return
+      }
       case 'remove-child':
         this.#children.delete(effect.id)
         return

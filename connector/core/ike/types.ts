@@ -184,6 +184,11 @@ export type IkeEffect =
    * installed.
    */
   | { readonly type: 'promote-child'; readonly id: number }
+  /**
+   * Nothing leaves on this SA's resource any more, for it has no usable SA: other resources carry the child's traffic
+   * from here on. The SA still receives.
+   */
+  | { readonly type: 'demote-child'; readonly id: number }
   | { readonly type: 'remove-child'; readonly id: number }
   | { readonly type: 'move-child'; readonly id: number; readonly remoteAddress: SocketAddress }
   | { readonly type: 'report'; readonly connection: string; readonly event: IkeEvent }
