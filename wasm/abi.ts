@@ -92,6 +92,7 @@ export const EVENT_PEER_MOVED = 3
 export const EVENT_UNKNOWN_SPI = 4
 /** A packet wants a tunnel whose group has no SA that takes it. */
 export const EVENT_NO_SA = 5
+export const EVENT_FIRST_PACKET = 6
 /** Events kept until the host takes them; more are counted and dropped. */
 export const EVENT_CAPACITY = 256
 

@@ -1,6 +1,13 @@
 /** Events out of the module's queue, as the host sees them. */
 import { formatAddress, type SocketAddress } from '../protocol/net.ts'
-import { EVENT_HARD_LIMIT, EVENT_NO_SA, EVENT_PEER_MOVED, EVENT_SOFT_LIMIT, EVENT_UNKNOWN_SPI } from './abi.ts'
+import {
+  EVENT_FIRST_PACKET,
+  EVENT_HARD_LIMIT,
+  EVENT_NO_SA,
+  EVENT_PEER_MOVED,
+  EVENT_SOFT_LIMIT,
+  EVENT_UNKNOWN_SPI,
+} from './abi.ts'
 import type { RawExports } from './engine-exports.ts'
 import type { EngineEvent } from './packet-engine.ts'
 
@@ -19,6 +26,8 @@ export function takeEvent(raw: RawExports, bytes: Uint8Array): EngineEvent | und
       return { type: 'unknown-spi', spi: subject, remote: takenRemote(raw, bytes) }
     case EVENT_NO_SA:
       return { type: 'no-sa', tunnel: subject }
+    case EVENT_FIRST_PACKET:
+      return { type: 'first-packet', sa: subject }
     default:
       return undefined
   }

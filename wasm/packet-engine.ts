@@ -126,6 +126,8 @@ export interface SaCounters {
 export type EngineEvent =
   | { readonly type: 'soft-limit'; readonly sa: SaHandle }
   | { readonly type: 'hard-limit'; readonly sa: SaHandle }
+  /** The first packet that counts on an inbound SA: the peer has it too (RFC 7296 section 2.8). */
+  | { readonly type: 'first-packet'; readonly sa: SaHandle }
   /**
    * An authentic packet with the highest sequence number so far came from elsewhere (RFC 7296 section 2.23):
    * only under 'udp', and compared with where the SA's highest packets came from before. The first one sets it.

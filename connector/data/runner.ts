@@ -1,7 +1,7 @@
 /** Runs the packet path in its thread: commands in, reports out, and the pump in between. */
 import { MAX_ENDPOINTS } from '../../wasm/abi.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
-import type { PacketEngine, SaHandle } from '../../wasm/packet-engine.ts'
+import type { EngineEvent, PacketEngine, SaHandle } from '../../wasm/packet-engine.ts'
 import { Changes, countersOf } from './changes.ts'
 import {
   type Answer,
@@ -21,6 +21,8 @@ import type { Pump } from './pump.ts'
 export const REPORT_MS = 1000
 /** Events taken from the engine in one turn; the rest wait for the next. */
 const MAX_EVENTS_PER_TURN = 64
+
+type SaEvent = Extract<EngineEvent, { readonly sa: SaHandle }>
 
 interface InstalledChild {
   readonly id: number
@@ -43,8 +45,6 @@ export class Runner {
   readonly #parts: RunnerParts
   readonly #children = new Map<number, InstalledChild>()
   readonly #bySa = new Map<SaHandle, InstalledChild>()
-  /** Inbound SAs on which nothing has come yet. */
-  readonly #unused = new Set<InstalledChild>()
   readonly #changes: Changes
   readonly #freeEndpoints: number[] = []
   #nextEndpoint = 0
@@ -64,7 +64,7 @@ export class Runner {
     this.#wipe()
   }
 
-  /** One turn; `busy` means that the last one moved packets, so this one does not sleep. Returns whether it did. */
+  /** One turn, which does not sleep when `busy`. Returns whether the next one is: packets moved, or events wait. */
   turn(busy: boolean): boolean {
     const { signals, clock, pump } = this.#parts
     const posted = Atomics.load(signals, SIGNAL_COMMANDS)
@@ -74,10 +74,9 @@ export class Runner {
     }
     const sleep = busy || this.#changes.underWay ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
     const moved = pump.turn(sleep, clock)
-    if (moved) this.#checkUnused()
-    this.#takeEvents()
+    const more = this.#takeEvents()
     this.#reportCounters()
-    return moved
+    return moved || more
   }
 
   #takeCommands(): void {
@@ -131,7 +130,6 @@ export class Runner {
       const child = { id: wanted.id, inbound, outbound, endpoint, encapsulation: wanted.encapsulation }
       this.#children.set(child.id, child)
       this.#bySa.set(inbound, child).set(outbound, child)
-      this.#unused.add(child)
       this.#changes.add(child)
       return { innerMtu: engine.innerMtu(outbound) }
     } catch (error) {
@@ -154,7 +152,6 @@ export class Runner {
     this.#children.delete(id)
     this.#bySa.delete(child.inbound)
     this.#bySa.delete(child.outbound)
-    this.#unused.delete(child)
     this.#changes.remove(id)
     this.#freeEndpoints.push(child.endpoint)
     return { counters }
@@ -170,29 +167,18 @@ export class Runner {
     this.#parts.engine.setTunnel(tunnel.handle, { pathMtu, clampMss, copyDscp, sas })
   }
 
-  /** The peer's first packet on a new SA proves that it has it (RFC 7296 section 2.8): told at once. */
-  #checkUnused(): void {
-    for (const child of this.#unused) {
-      if (this.#parts.engine.counters(child.inbound).packets === 0) continue
-      this.#unused.delete(child)
-      this.#parts.port.post({ type: 'child-used', id: child.id })
-    }
-  }
-
-  #takeEvents(): void {
+  /** Returns whether more may wait. */
+  #takeEvents(): boolean {
     const { engine, port } = this.#parts
     for (let i = 0; i < MAX_EVENTS_PER_TURN; i++) {
       const event = engine.pollEvent()
-      if (event === undefined) return
+      if (event === undefined) return false
       if (event.type === 'unknown-spi' || event.type === 'no-sa') continue
       const child = this.#bySa.get(event.sa)
       if (child === undefined) continue
-      const report: Report =
-        event.type === 'peer-moved'
-          ? { type: 'child-moved', id: child.id, remote: event.remote }
-          : { type: 'child-limit', id: child.id, hard: event.type === 'hard-limit' }
-      port.post(report)
+      port.post(reportOf(event, child.id))
     }
+    return true
   }
 
   /** A step of the round under way, or the first one of a new round when it is time; every round ends in a report. */
@@ -212,6 +198,18 @@ export class Runner {
 
   #wipe(): void {
     for (const id of [...this.#children.keys()]) this.#remove(id)
+  }
+}
+
+function reportOf(event: SaEvent, id: number): Report {
+  switch (event.type) {
+    case 'first-packet':
+      // It proves that the peer has the SA (RFC 7296 section 2.8), and IKE may be waiting for that.
+      return { type: 'child-used', id }
+    case 'peer-moved':
+      return { type: 'child-moved', id, remote: event.remote }
+    default:
+      return { type: 'child-limit', id, hard: event.type === 'hard-limit' }
   }
 }
 

@@ -13,6 +13,7 @@ import {
   DROP_SELECTOR_IN,
   DROP_TRUNCATED,
   DROP_UNKNOWN_SPI,
+  EVENT_FIRST_PACKET,
   EVENT_PEER_MOVED,
   MAX_OUTER,
   NAME_STRIDE,
@@ -52,7 +53,7 @@ import {
   queueOpen,
   stripTrailer,
 } from './esp'
-import { addressHigh, addressLow, familyOf, raiseFrom, raiseUnknownSpi } from './events'
+import { addressHigh, addressLow, familyOf, raise, raiseFrom, raiseUnknownSpi } from './events'
 import { IP_OK, PACKET, parsePacket } from './ip'
 import { clampMss } from './mss'
 import { cutIpv6 } from './fragment'
@@ -246,7 +247,7 @@ function deliverPieces(sa: Sa, received: u32): u32 {
 }
 
 function consume(sa: Sa, received: u32): u32 {
-  sa.packets++
+  if (sa.packets++ == 0) raise(EVENT_FIRST_PACKET, sa.handle)
   sa.bytes += received
   sa.lastAt = now
   return VERDICT_CONSUMED

@@ -96,6 +96,11 @@ function drop(engine: EngineState, reason: number, state?: InboundState): number
   return VERDICT_DROPPED
 }
 
+function passed(engine: EngineState, state: InboundState, innerBytes: number, now: number): void {
+  if (state.tally.packets === 0) engine.tally.event({ type: 'first-packet', sa: state.handle })
+  state.tally.passed(innerBytes, now)
+}
+
 /** Window check, verification, window commit, in this order (RFC 4303 section 3.4.3). */
 function openWith(engine: EngineState, state: InboundState, arrival: Arrival): number {
   const sequence = sequenceOf(state, wireSequence(arrival.bytes))
@@ -127,7 +132,7 @@ function reportMove(engine: EngineState, state: InboundState, arrival: Arrival):
 
 function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayload, arrival: Arrival): number {
   if (esp.nextHeader === NEXT_NONE) {
-    state.tally.passed(0, arrival.now)
+    passed(engine, state, 0, arrival.now)
     return VERDICT_CONSUMED
   }
   if (esp.nextHeader !== NEXT_IPV4 && esp.nextHeader !== NEXT_IPV6) return drop(engine, DROP_BAD_NEXT_HEADER, state)
@@ -159,7 +164,7 @@ function reassemble(engine: EngineState, state: InboundState, fragment: IpPacket
     return drop(engine, result.reason === DROP_BAD_HEADER ? DROP_BAD_INNER : result.reason, state)
   }
   if (result.type === 'kept') {
-    state.tally.passed(fragment.bytes.length, now)
+    passed(engine, state, fragment.bytes.length, now)
     return VERDICT_CONSUMED
   }
   const packet = parseIp(result.datagram.bytes)
@@ -184,7 +189,7 @@ function deliver(
     engine.coalescer.closeFlow(packet)
     for (const piece of pieces) engine.memory.lanTx.push(piece)
   }
-  state.tally.passed(innerBytes, now)
+  passed(engine, state, innerBytes, now)
   return VERDICT_DELIVERED
 }
 
