@@ -90,7 +90,7 @@ export function answerChild(
 ): { child: ChildSa; payloads: Payload[] } | ChildRefusal {
   const session = sa.session!
   if (openChildren(session).length >= MAX_CHILDREN) return { notify: notify(NOTIFY.NO_ADDITIONAL_SAS) }
-  const inboundSpi = sa.context.newChildSpi()
+  const inboundSpi = sa.context.newChildSpi(0)
   const outcome = answerWithSpi(sa, session, request, inboundSpi, now)
   if (!('child' in outcome)) sa.context.releaseChildSpi(inboundSpi)
   return outcome

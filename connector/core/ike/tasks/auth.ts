@@ -63,7 +63,7 @@ export class AuthTask implements Task {
     payloads.push(identityPayload('IDr', remoteId), { type: 'AUTH', method: AUTH_METHOD_PSK, data })
     const child = children[0]
     if (child !== undefined) {
-      this.#inboundSpi = sa.context.newChildSpi()
+      this.#inboundSpi = sa.context.newChildSpi(0)
       payloads.push(
         { type: 'SA', proposals: offerEsp(child.proposals, spiBytes(this.#inboundSpi), 'IKE_AUTH') },
         ...selectorPayloads(child, 'initiator'),

@@ -76,7 +76,7 @@ export class ChildTask implements Task {
     }
     const { context, connection } = session
     if (this.#restarts === 0) this.#group = connection.groups.get(this.config.name) ?? this.config.proposals[0]?.group
-    this.#inboundSpi ??= context.newChildSpi()
+    this.#inboundSpi ??= context.newChildSpi(0)
     this.#nonce = context.random(NONCE_LENGTH)
     if (old !== undefined) old.rekeying = 'sent'
     const payloads: Payload[] = [
