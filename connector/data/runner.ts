@@ -39,6 +39,8 @@ export interface RunnerParts {
   readonly signals: Int32Array
   /** Monotonic milliseconds. */
   readonly clock: () => number
+  /** Milliseconds that this thread has been on a processor; absent where Node cannot tell. */
+  readonly cpu?: () => number
 }
 
 export class Runner {
@@ -50,11 +52,18 @@ export class Runner {
   #nextEndpoint = 0
   #commandsSeen = 0
   #nextReport: number
+  /** When the load was last told, and the thread's time on a processor then. */
+  #loadAt: number
+  #cpuAt: number
+  /** As last told. */
+  #handedOver = 0
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
     this.#changes = new Changes(parts.engine)
-    this.#nextReport = parts.clock() + REPORT_MS
+    this.#loadAt = parts.clock()
+    this.#cpuAt = parts.cpu?.() ?? 0
+    this.#nextReport = this.#loadAt + REPORT_MS
   }
 
   /** Blocks its thread until told to stop. Throws PumpFailure when the packet path breaks. */
@@ -76,6 +85,7 @@ export class Runner {
     const moved = pump.turn(sleep, clock)
     const more = this.#takeEvents()
     this.#reportCounters()
+    this.#reportLoad()
     return moved || more
   }
 
@@ -163,8 +173,8 @@ export class Runner {
       const child = this.#children.get(id)
       if (child !== undefined) sas.push(child.outbound)
     }
-    const { pathMtu, clampMss, copyDscp } = tunnel
-    this.#parts.engine.setTunnel(tunnel.handle, { pathMtu, clampMss, copyDscp, sas })
+    const { handle, children: _, ...settings } = tunnel
+    this.#parts.engine.setTunnel(handle, { ...settings, sas })
   }
 
   /** Returns whether more may wait. */
@@ -194,6 +204,22 @@ export class Runner {
     const drops: Partial<Record<DropName | HostDrop, number>> = nonZero(engine.drops())
     for (const name of HOST_DROPS) if (pump.drops[name] > 0) drops[name] = pump.drops[name]
     port.post({ type: 'counters', children, drops, segmentsRefused: pump.segmentsRefused })
+  }
+
+  /** Once a second, if there is anything new to tell. */
+  #reportLoad(): void {
+    const { clock, cpu, pump, port } = this.#parts
+    const now = clock()
+    const passed = now - this.#loadAt
+    if (passed < REPORT_MS) return
+    this.#loadAt = now
+    const used = (cpu?.() ?? 0) - this.#cpuAt
+    this.#cpuAt += used
+    const { handedOver } = pump
+    if (handedOver === this.#handedOver && used === 0) return
+    this.#handedOver = handedOver
+    const busy = cpu === undefined ? {} : { busy: Math.min(1, Math.max(0, used / passed)) }
+    port.post({ type: 'load', handedOver, ...busy })
   }
 
   #wipe(): void {

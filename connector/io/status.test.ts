@@ -69,12 +69,15 @@ const ESTABLISHED: ConnectionStatus = {
   lastError: { code: 'no-response', cause: 'c', remedy: 'r', at: 6000 },
 }
 
+const ENGINE = { kind: 'wasm', build: 'relaxed', why: 'w' } as const
+
 function status(connection: ConnectionStatus, failure?: { code: string; message: string; remedy: string }) {
   return buildStatus({
     plan: PLAN,
-    engine: { kind: 'wasm', build: 'relaxed', why: 'w' },
+    engines: [ENGINE, ENGINE],
+    loads: [{ handedOver: 0 }, { handedOver: 7, busy: 0.12345 }],
     offloads: { tun: 'tso', udpSend: 'gso', udpReceive: 'single', why: 'w' },
-    children: new Children(PLAN.connections, [], async () => ({})),
+    children: new Children(PLAN.connections, [[], []], async () => ({})),
     connections: [connection],
     ike: IKE,
     sendFailures: 5,

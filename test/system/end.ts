@@ -71,6 +71,7 @@ function plan(): ConnectorPlan {
       mtu: 1400,
       addresses: [address(`10.8.${side + 1}.1`), address(`fd00:8:${side + 1}::1`)],
     },
+    workers: 1,
     ports: { port: 500, natPort: 4500 },
     limits: {
       cookieThreshold: 10,
