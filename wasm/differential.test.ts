@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import { fixedAes } from './aes-choice.ts'
+import { NodeAes } from './aes-offload.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
@@ -59,8 +61,11 @@ it('the comparison sees every kind of difference', () => {
 
 function runWorld(seed: number): DifferentialWorld {
   const build = seed % 2 === 0 ? 'strict' : 'auto'
-  const aes = seed % 3 === 0 ? 'offload' : 'wasm'
-  const world = new DifferentialWorld(createEngine({ build, aes }), createNodeEngine(), seed)
+  const engine = createEngine({ build, aes: seed % 3 === 0 ? 'offload' : 'wasm' })
+  const { plan, use } = fixedAes(seed % 2 === 0 ? 'offload' : 'wasm')
+  const leastWhole = { 'aes-128-gcm': 300, 'aes-256-gcm': 1 }
+  if (seed % 3 === 1) engine.offloadAes(new NodeAes(), { plan: { ...plan, leastWhole }, use })
+  const world = new DifferentialWorld(engine, createNodeEngine(), seed)
   for (let step = 0; step < STEPS; step++) {
     try {
       world.step()

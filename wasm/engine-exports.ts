@@ -32,6 +32,7 @@ export interface RawExports {
   readonly LARGE_WIRE_RX_TOS: RawGlobal
   readonly runDatagrams: RawGlobal
   readonly STREAM_KEYS: RawGlobal
+  readonly HOST_PACKETS: RawGlobal
   readonly CONTROL_KEY: RawGlobal
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
@@ -43,9 +44,11 @@ export interface RawExports {
   configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
   sealBatch(first: number, count: number, now: number, fromInbox: number): number
   openBatch(count: number, udp: number, now: number): void
-  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. */
+  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. HOST_PACKETS has an outcome for each. */
   completeBatch(streamed: number): void
   setOffload(aes128: number, aes256: number, leastBlocks: number): void
+  /** Bytes of text from which on the host takes a packet whole, 0 for never. */
+  setHostPackets(aes128: number, aes256: number): void
   setLanFormat(header: number, datagrams: number): void
   sealLarge(first: number, count: number, now: number, fromInbox: number): number
   openRuns(first: number, count: number, now: number): number

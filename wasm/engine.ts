@@ -33,7 +33,7 @@ import {
 } from './engine-arguments.ts'
 import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
-import { type AesPlan, type AesUse, type HostAes, StreamRunner } from './engine-offload.ts'
+import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -107,7 +107,7 @@ export class WasmEngine implements PacketEngine {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
-  #offload: StreamRunner | undefined
+  #offload: OffloadRunner | undefined
   #aes: AesUse = ALL_WASM
 
   constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict', capacity: Capacity = 'large') {
@@ -132,7 +132,7 @@ export class WasmEngine implements PacketEngine {
 
   /** Has the host do AES from now on. To be called before the first SA is installed. */
   offloadAes(aes: HostAes, { plan, use }: { readonly plan: AesPlan; readonly use: AesUse }): void {
-    this.#offload = plan.suites.length > 0 ? new StreamRunner(this.#raw, aes, plan) : undefined
+    this.#offload = new OffloadRunner(this.#raw, aes, plan)
     this.#aes = use
   }
 
@@ -235,13 +235,13 @@ export class WasmEngine implements PacketEngine {
 
   sealBatch(first: number, count: number, now: number, fromInbox = false): number {
     const consumed = this.#raw.sealBatch(first, count, now, +fromInbox)
-    this.#offload?.complete()
+    this.#offload?.completeSeal()
     return consumed
   }
 
   openBatch(count: number, encapsulation: Encapsulation, now: number): void {
     this.#raw.openBatch(count, encapsulation === 'udp' ? 1 : 0, now)
-    this.#offload?.complete()
+    this.#offload?.completeOpen()
   }
 
   setLanFormat({ header, datagrams }: LanFormat): void {
@@ -250,13 +250,13 @@ export class WasmEngine implements PacketEngine {
 
   sealLarge(first: number, count: number, now: number, fromInbox = false): number {
     const consumed = this.#raw.sealLarge(first, count, now, +fromInbox)
-    this.#offload?.complete()
+    this.#offload?.completeSeal()
     return consumed
   }
 
   openRuns(first: number, count: number, now: number): number {
     const consumed = this.#raw.openRuns(first, count, now)
-    this.#offload?.complete()
+    this.#offload?.completeOpen()
     return consumed
   }
 

@@ -35,6 +35,7 @@ import { dropMaskOf, dropsOf } from './counters'
 import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
 import { seedHash } from './hash'
 import { jobCount } from './aead-jobs'
+import { takeOutcomes } from './host-packets'
 import { completeStreamSeal } from './esp'
 import { forgetStream } from './key-stream'
 import { completeOpen, openSlots } from './open'
@@ -87,6 +88,7 @@ export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
 export { setShare } from './spi-table'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { HOST_PACKETS, setHostPackets } from './host-packets'
 export { setOffload, STREAM_KEYS } from './key-stream'
 export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
@@ -119,8 +121,12 @@ export function openBatch(count: u32, udp: bool, now: f64): void {
   openSlots(count, udp, now)
 }
 
-/** After a batch call that left keys in STREAM_KEYS: when their blocks have been encrypted, or else not `streamed`. */
+/**
+ * After a batch call that left keys in STREAM_KEYS or packets in HOST_PACKETS: when the blocks of all keys have been
+ * encrypted, or else not `streamed`.
+ */
 export function completeBatch(streamed: bool): void {
+  takeOutcomes(jobCount())
   if (!streamed) forgetStream(jobCount())
   completeStreamSeal()
   completeOpen()
