@@ -1,6 +1,6 @@
 /** Inputs about one connection: what the operator, the engine and the path to the peer have to say. */
 import { type Instant, unreachable } from '../../../protocol/machine.ts'
-import { carrier, childByInboundSpi } from './children.ts'
+import { carriers, childByInboundSpi } from './children.ts'
 import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
 import { rekeyChild } from './tasks/create-child.ts'
@@ -57,8 +57,7 @@ function forSession(connection: Connection, act: (session: Session) => void, now
 }
 
 function rekeyByName(session: Session, name: string): void {
-  const child = carrier(session, name)
-  if (child !== undefined) rekeyChild(session, child)
+  for (const child of carriers(session, name)) rekeyChild(session, child)
 }
 
 function sessionOf(connection: Connection, inboundSpi: number): Session | undefined {

@@ -1,0 +1,384 @@
+/** Additional Child SAs (RFC 9611): who makes which, what collides, and peers that know or want none. */
+import { describe, expect, test } from 'vitest'
+import { nodeCrypto } from '../../io/crypto-node.ts'
+import { MAX_RESOURCES, resourceOf } from '../resource.ts'
+import { notify } from './messages.ts'
+import { offerEsp } from './negotiate.ts'
+import { resourceInfo } from './resources.ts'
+import { DEFAULT_LIMITS } from './retransmit.ts'
+import { selectorPayloads } from './selectors.ts'
+import { forgeRequest, reveal, rewrite } from './testing/forge.ts'
+import { childConfig, type Name, Pair, type PairOptions, Side, seeded } from './testing/pair.ts'
+import { EXCHANGE, NOTIFY, type Payload } from './wire/codec.ts'
+
+const pairOf = (a: number, b: number, options: Partial<PairOptions> = {}) =>
+  new Pair({ crypto: nodeCrypto, resources: [a, b], ...options })
+
+const resourcesOf = (side: Side) => side.children.map(({ resource }) => resource).sort((x, y) => x - y)
+
+function expectWhole(pair: Pair, children: number): void {
+  expect(pair.disagreements({ ike: 1, children })).toEqual([])
+  for (const side of [pair.a, pair.b]) expect(side.event('failed')).toBeUndefined()
+}
+
+describe('coming up', () => {
+  test('each end has one SA on each of its resources, the first one at home', () => {
+    const pair = pairOf(4, 4, { a: { resource: 2 }, b: { resource: 1 } })
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.settle()
+    expectWhole(pair, 4)
+    expect(pair.a.children.map(({ resource }) => resource)).toEqual([2, 0, 1, 3])
+    expect(pair.b.children.map(({ resource }) => resource)).toEqual([1, 0, 2, 3])
+    const established = pair.b.events.filter((event) => event.type === 'child-established')
+    expect(established.map((event) => event.resource)).toEqual([1, 0, 2, 3])
+  })
+
+  test('each SPI tells its resource', () => {
+    const pair = pairOf(3, 2).establish()
+    for (const side of [pair.a, pair.b])
+      for (const { inboundSpi, resource } of side.children) expect(resourceOf(inboundSpi)).toBe(resource)
+  })
+
+  test('every child is up before any gets a second SA', () => {
+    const children = (name: Name) => [childConfig(name), childConfig(name, { name: 'other' }, 64)]
+    const pair = pairOf(3, 3, { a: { children: children('a') }, b: { children: children('b') } })
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.flush()
+    expect(pair.a.children.map(({ child }) => child)).toEqual(['net', 'other', 'net', 'net', 'other', 'other'])
+    pair.settle()
+    expectWhole(pair, 6)
+  })
+
+  test.each([
+    [4, 2],
+    [4, 1],
+    [2, 1],
+    [16, 3],
+  ])('%i of the initiator against %i: it makes all of its own, the peer spreads them', (a, b) => {
+    const pair = pairOf(a, b).establish()
+    expectWhole(pair, a)
+    const load = Array.from({ length: b }, (_, resource) => resourcesOf(pair.b).filter((of) => of === resource).length)
+    expect(Math.max(...load) - Math.min(...load)).toBeLessThanOrEqual(1)
+  })
+
+  test.each([
+    [2, 4],
+    [1, 4],
+    [1, 2],
+    [3, 16],
+  ])('%i of the initiator against %i: the responder makes what it lacks, a little later', (a, b) => {
+    const pair = pairOf(a, b)
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.flush()
+    expect(pair.b.children).toHaveLength(a)
+    pair.settle()
+    expectWhole(pair, b)
+  })
+
+  test('the responder waits until it knows that the initiator has the SA', () => {
+    const pair = pairOf(2, 2)
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    while (pair.b.children.length < 2) pair.deliver(pair.inFlight.shift()!)
+    expect(pair.b.children.map(({ active }) => active)).toEqual([true, false])
+    expect(pair.b.engine.sender('net', 1)?.resource).toBe(0)
+    const [spi] = pair.b.children.filter((child) => child.resource === 1).map((child) => child.inboundSpi)
+    pair.input('b', { type: 'child-traffic', connection: 'peer', inboundSpi: spi! })
+    expect(pair.b.engine.sender('net', 1)?.resource).toBe(1)
+  })
+
+  test('the next request of the initiator shows it too', () => {
+    const pair = pairOf(3, 3)
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    while (pair.b.children.length < 3) pair.deliver(pair.inFlight.shift()!)
+    expect(pair.b.children.map(({ active }) => active)).toEqual([true, true, false])
+  })
+
+  test('the home resource must be one of them', () => {
+    expect(() => pairOf(2, 2, { a: { resource: 2 } })).toThrow('no resource 2')
+  })
+})
+
+describe('a peer that wants no more', () => {
+  test('a peer that knows no SA_RESOURCE_INFO: no additional SA is ever made', () => {
+    const pair = pairOf(4, 4)
+    pair.onPath = (datagram) => rewrite(pair, nodeCrypto, datagram, withoutInfo)
+    pair.establish()
+    pair.rekeyChild('a')
+    pair.rekeyIke('b')
+    pair.settle()
+    for (const side of [pair.a, pair.b]) {
+      expect(resourcesOf(side)).toEqual([0])
+      expect(side.engine.sender('net', 3)?.resource).toBe(0)
+      expect(side.event('failed')).toBeUndefined()
+    }
+    expect(pair.losses).toEqual([])
+  })
+
+  test('a peer that announces it and answers an additional one without is asked for one only', () => {
+    const pair = pairOf(4, 4)
+    let stripped = 0
+    pair.onPath = (datagram) => {
+      if (datagram.from === 'a' || pair.b.children.length < 2) return datagram
+      stripped++
+      return rewrite(pair, nodeCrypto, datagram, withoutInfo)
+    }
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.flush()
+    expect(resourcesOf(pair.a)).toEqual([0, 1])
+    expect(stripped).toBe(1)
+  })
+
+  test.each([
+    ['TS_MAX_QUEUE', NOTIFY.TS_MAX_QUEUE],
+    ['NO_ADDITIONAL_SAS', NOTIFY.NO_ADDITIONAL_SAS],
+    ['TS_UNACCEPTABLE', NOTIFY.TS_UNACCEPTABLE],
+  ])('%s ends it without an error, until the IKE SA is rekeyed', (_name, error) => {
+    const pair = pairOf(4, 1)
+    const seen = limitTo(pair, 2, error)
+    pair.establish()
+    pair.advance(600_000)
+    expect(resourcesOf(pair.a)).toEqual([0, 1])
+    expect(pair.a.endpoint.status(0)[0]!.state).toBe('established')
+    expect(pair.a.event('failed')).toBeUndefined()
+    expect(seen.refusals).toBe(1)
+    pair.rekeyChild('a')
+    pair.settle()
+    expect(resourcesOf(pair.a)).toEqual([0, 1])
+    pair.onPath = undefined
+    pair.rekeyIke('a')
+    pair.settle()
+    expectWhole(pair, 4)
+  })
+
+  test('seventeen of one child are one too many', () => {
+    const pair = pairOf(MAX_RESOURCES, 1).establish()
+    const { local, remote } = pair.a.children[0]!
+    const proposals = offerEsp(childConfig('a').proposals, Uint8Array.of(9, 9, 9, 9), 'IKE_AUTH')
+    const payloads: Payload[] = [
+      resourceInfo(),
+      { type: 'SA', proposals },
+      { type: 'NONCE', data: new Uint8Array(32) },
+      ...selectorPayloads({ local, remote }, 'initiator'),
+    ]
+    pair.deliver(forgeRequest(pair, 'a', nodeCrypto, EXCHANGE.CREATE_CHILD_SA, payloads))
+    expect(reveal(pair, 'a', nodeCrypto, pair.take('b'))).toMatchObject([{ notify: NOTIFY.TS_MAX_QUEUE }])
+    expect(pair.b.children).toHaveLength(MAX_RESOURCES)
+    expect(pair.b.event('failed')).toBeUndefined()
+  })
+
+  test('an additional SA with narrower selectors is deleted, said, and not asked for again', () => {
+    const pair = pairOf(2, 2)
+    const narrower = (payloads: readonly Payload[]) =>
+      payloads.map((payload) =>
+        payload.type === 'TSr'
+          ? { ...payload, selectors: payload.selectors.map((ts) => ({ ...ts, protocol: 6 })) }
+          : payload,
+      )
+    pair.onPath = (datagram) =>
+      datagram.from === 'b' && pair.b.children.length === 2 ? rewrite(pair, nodeCrypto, datagram, narrower) : datagram
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.flush()
+    expect(pair.a.event('failed')).toMatchObject({ code: 'protocol-error', cause: expect.stringContaining('narrowed') })
+    expect(resourcesOf(pair.a)).toEqual([0])
+    pair.advance(4_000)
+    expect(resourcesOf(pair.b)).toEqual([0])
+  })
+})
+
+describe('both ends make at once', () => {
+  test.each([
+    { a: 2, b: 2 },
+    { a: 4, b: 2 },
+    { a: 2, b: 4 },
+    { a: 4, b: 4 },
+    { a: 3, b: 16 },
+  ])('$a and $b resources, every pair of requests crossing', ({ a, b }) => {
+    for (const [low, high] of [
+      [0x00, 0xff],
+      [0xff, 0x00],
+    ] as const) {
+      const pair = pairOf(a, b, { seed: low + 1 })
+      pair.a.nonces(...Array.from({ length: 40 }, () => low))
+      pair.b.nonces(...Array.from({ length: 40 }, () => high))
+      aboutToMake(pair)
+      expect(pair.sent('a') && pair.sent('b')).toBe(true)
+      crossEverything(pair)
+      pair.settle()
+      expectWhole(pair, Math.max(a, b))
+    }
+  })
+
+  test('the first child as well, both ends initiating', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const pair = pairOf(3, 3, { seed, a: { initiate: true }, b: { initiate: true } })
+      pair.input('a', { type: 'time' })
+      pair.input('b', { type: 'time' })
+      crossEverything(pair)
+      pair.settle()
+      expect(pair.disagreements({ ike: 1, children: 3 })).toEqual([])
+    }
+  })
+})
+
+describe('rekeys', () => {
+  test.each(['a', 'b'] as const)('%s rekeys the child: each SA stays on its resource', (who) => {
+    const pair = pairOf(4, 2).establish()
+    pair.settle()
+    const before = pair.a.children
+    pair.rekeyChild(who)
+    pair.settle()
+    expectWhole(pair, 4)
+    expect(resourcesOf(pair.a)).toEqual([0, 1, 2, 3])
+    expect(pair.a.children.map(({ rekeys }) => rekeys)).toEqual([1, 1, 1, 1])
+    const rekeyed = pair.a.events.filter((event) => event.type === 'child-rekeyed')
+    for (const { replaces, resource } of rekeyed)
+      expect(before.find(({ id }) => id === replaces)?.resource).toBe(resource)
+    expect(rekeyed).toHaveLength(4)
+  })
+
+  test.each([
+    [0x00, 0xff],
+    [0xff, 0x00],
+  ])('both ends rekey every SA at once (nonces %i and %i)', (low, high) => {
+    const pair = pairOf(3, 2).establish()
+    pair.a.nonces(...Array.from({ length: 40 }, () => low))
+    pair.b.nonces(...Array.from({ length: 40 }, () => high))
+    pair.rekeyChild('a')
+    pair.rekeyChild('b')
+    crossEverything(pair)
+    pair.settle()
+    expectWhole(pair, 3)
+  })
+
+  test('of the IKE SA: every SA goes on, none is made again', () => {
+    const pair = pairOf(4, 4).establish()
+    const before = pair.a.children.map(({ id }) => id)
+    pair.rekeyIke('a')
+    pair.rekeyIke('b')
+    pair.settle()
+    expectWhole(pair, 4)
+    expect(pair.a.children.map(({ id }) => id)).toEqual(before)
+  })
+
+  test('for days by their lifetimes', () => {
+    const lifetime = { softMs: 600_000, hardMs: 700_000, jitterMs: 60_000 }
+    const children = (name: Name) => ({ children: [childConfig(name, { lifetime })] })
+    const pair = pairOf(3, 2, { a: children('a'), b: children('b') }).establish()
+    pair.advance(12 * 3_600_000)
+    pair.advance(30_000)
+    expect(pair.losses).toEqual([])
+    for (const side of [pair.a, pair.b]) {
+      expect(side.children.filter((child) => child.rekeys > 30).length).toBeGreaterThanOrEqual(3)
+      expect(side.event('failed')).toBeUndefined()
+    }
+    expect(new Set(resourcesOf(pair.a))).toEqual(new Set([0, 1, 2]))
+  })
+})
+
+describe('SAs that end', () => {
+  test.each([
+    ['a', 0],
+    ['a', 1],
+    ['b', 0],
+    ['b', 2],
+  ] as const)(
+    '%s deletes the one on its resource %i: the others carry its traffic, and it comes back',
+    (name, resource) => {
+      const pair = pairOf(3, 3).establish()
+      const gone = pair[name].engine.sender('net', resource)!
+      pair.input(name, { type: 'child-limit', connection: 'peer', spi: gone.outbound.spi, hard: true })
+      expect(pair[name].engine.sender('net', resource)!.resource).not.toBe(resource)
+      pair.flush()
+      pair.settle()
+      expectWhole(pair, 3)
+      expect(pair[name].engine.sender('net', resource)!.id).not.toBe(gone.id)
+    },
+  )
+
+  test('all but one: each resource gets its SA again', () => {
+    for (const keep of [0, 1, 2]) {
+      const pair = pairOf(3, 3).establish()
+      for (const { outbound } of [...pair.a.engine.installed.values()].filter((sa) => sa.resource !== keep))
+        pair.input('a', { type: 'child-limit', connection: 'peer', spi: outbound.spi, hard: true })
+      pair.settle()
+      expectWhole(pair, 3)
+    }
+  })
+
+  test('the engine has no room for an additional one: told, deleted at the peer, tried again', () => {
+    const pair = pairOf(2, 2).establish()
+    const [, refused] = [...pair.a.engine.installed.values()]
+    pair.mustCarry = undefined
+    pair.input('a', { type: 'child-refused', connection: 'peer', id: refused!.id, reason: 'the SA table is full' })
+    pair.flush()
+    expect(pair.a.event('failed')).toMatchObject({ code: 'engine-refused' })
+    expect(resourcesOf(pair.b)).toEqual([0])
+    pair.advance(60_000)
+    expect(pair.disagreements({ ike: 1, children: 2 })).toEqual([])
+  })
+
+  test('a new session takes over slot by slot and loses no packet', () => {
+    const pair = pairOf(3, 3, { a: { lifetime: { softMs: 1e9, hardMs: 2e9, jitterMs: 0 } } }).establish()
+    const connection = pair.a.endpoint.connection('peer')!
+    const old = connection.session!
+    old.state = 'closing'
+    connection.initiate(pair.now)
+    old.state = 'established'
+    pair.settle(3_000)
+    expect(connection.sessions).toHaveLength(2)
+    old.close(pair.now, 'replaced by the test')
+    pair.settle()
+    expectWhole(pair, 3)
+  })
+
+  test('one end starts anew: its peer follows', () => {
+    const pair = pairOf(3, 2, { a: { initiate: true }, b: { dpdIntervalMs: 10_000 } }).establish()
+    pair.mustCarry = undefined
+    restart(pair, 'a')
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.settle()
+    expectWhole(pair, 3)
+  })
+})
+
+function withoutInfo(payloads: readonly Payload[]): Payload[] {
+  return payloads.filter((payload) => payload.type !== 'N' || payload.notify !== NOTIFY.SA_RESOURCE_INFO)
+}
+
+/** b refuses with `error` what is additional to `most` SAs, as if it had never made it. */
+function limitTo(pair: Pair, most: number, error: number): { refusals: number } {
+  const seen = { refusals: 0 }
+  pair.onPath = (datagram) => {
+    if (datagram.from !== 'b' || pair.b.children.length <= most) return datagram
+    for (const sa of pair.b.endpoint.connection('peer')!.session!.children.splice(most))
+      pair.b.engine.installed.delete(sa.id)
+    seen.refusals++
+    return rewrite(pair, nodeCrypto, datagram, () => [notify(error)])
+  }
+  return seen
+}
+
+/** Both ends have the home SA alone, and will make the others at the next tick. */
+function aboutToMake(pair: Pair): void {
+  pair.onPath = (datagram) => rewrite(pair, nodeCrypto, datagram, withoutInfo)
+  pair.establish()
+  pair.onPath = undefined
+  for (const { endpoint } of [pair.a, pair.b]) endpoint.connection('peer')!.session!.shared.add('net')
+  for (const name of ['a', 'b'] as const) pair.input(name, { type: 'initiate', connection: 'peer' })
+}
+
+/** Every two messages that are on their way at the same time cross. */
+function crossEverything(pair: Pair): void {
+  for (let step = 0; step < 400 && pair.inFlight.length > 0; step++) {
+    const sending = (['a', 'b'] as const).filter((name) => pair.sent(name))
+    for (const datagram of sending.map((name) => pair.take(name))) pair.deliver(datagram)
+  }
+}
+
+/** The endpoint of one side is replaced by a fresh one that knows nothing. */
+function restart(pair: Pair, name: Name): void {
+  const { endpoint, resources } = pair[name]
+  const { config } = endpoint.connection('peer')!
+  const options = { crypto: nodeCrypto, limits: DEFAULT_LIMITS, random: seeded(4711), keyLog: false, resources }
+  Object.assign(pair, { [name]: new Side(name, [config], options, pair.now) })
+}
