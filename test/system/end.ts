@@ -14,7 +14,8 @@ import type { ConnectorPlan } from '../../connector/plan.ts'
 import { type Address, address, prefix } from '../../protocol/net.ts'
 import { type StaticOptions, staticMachine } from './static-machine.ts'
 
-const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyText = '0', workersText = '1'] = process.argv.slice(2)
+const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyText = '0', workersText = '1'] =
+  process.argv.slice(2)
 const side = Number(sideText) as 0 | 1
 const workers = Number(workersText)
 const rekeyMs = Number(rekeyText)

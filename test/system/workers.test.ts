@@ -1,0 +1,99 @@
+/** Connectors with several packet workers: Child SAs of each, order within flows, and nobody slowed by a busy neighbour. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { ConnectorStatus } from '../../protocol/status.ts'
+import { inOrder, runFlows } from './flows.ts'
+import { type Spawned, skipWithoutNamespaces } from './netns.ts'
+import { createPair, type Pair, type Shape, statusWhen } from './pair.ts'
+import { ping } from './ping.ts'
+import { stream } from './stream.ts'
+
+const SHAPE: Shape = { suite: 'ike', encapsulation: 'udp', engine: 'wasm', outer: '4', workers: [2, 2] }
+const FORTH = { from: 'a', fromAddress: '10.8.1.1', to: 'b', toAddress: '10.8.2.1', port: 9000 }
+const BACK = { from: 'b', fromAddress: '10.8.2.1', to: 'a', toAddress: '10.8.1.1', port: 9500 }
+/** Enough that they hardly ever all fall to one worker; where they do, more are tried. */
+const FLOWS = 8
+
+const activeOn = (status: ConnectorStatus): (number | undefined)[] =>
+  status.tunnels[0]!.children.filter(({ active }) => active)
+    .map(({ worker }) => worker)
+    .sort()
+
+/** Both ends, with a Child SA in use on each worker. */
+async function startOnAll(pair: Pair, shape: Shape): Promise<[Spawned, Spawned]> {
+  const ends = await pair.start(shape)
+  for (const [side, end] of ends.entries()) {
+    const all = [...Array(shape.workers![side]!).keys()]
+    await statusWhen(end, (status) => all.every((worker) => activeOn(status).includes(worker)), 30_000)
+  }
+  return ends
+}
+
+describe.skipIf(skipWithoutNamespaces('several packet workers'))('several packet workers', () => {
+  let pair: Pair
+  beforeEach(async () => {
+    pair = await createPair()
+  })
+  afterEach(() => pair.close())
+
+  it.each<Partial<Shape>>([{}, { outer: '6' }, { encapsulation: 'esp' }, { encapsulation: 'esp', outer: '6' }])(
+    'have a Child SA each, and share the flows: %o',
+    async (change) => {
+      const shape = { ...SHAPE, ...change }
+      const ends = await startOnAll(pair, shape)
+      for (let round = 0; ; round++) {
+        const counts = Array<number>(FLOWS).fill(100)
+        const flows = { ...FORTH, port: FORTH.port + round * FLOWS, rate: 1000, counts }
+        expect(await runFlows(pair.world, flows)).toEqual(counts.map(inOrder))
+        const sum = (round + 1) * FLOWS * 100
+        const status = await statusWhen(ends[0], ({ tunnels }) => tunnels[0]!.traffic.outPackets >= sum)
+        const { workers, tunnels, drops } = status
+        expect(drops).toEqual({})
+        expect(tunnels[0]!.encapsulation).toBe(shape.encapsulation)
+        if (workers!.every(({ outPackets }) => outPackets > 0)) break
+        expect(round).toBeLessThan(3)
+      }
+      await stream(pair.world, 'a', 'b', '10.8.2.1', 20)
+      await stream(pair.world, 'b', 'a', 'fd00:8:1::1', 20)
+      const right = await statusWhen(ends[1], ({ workers }) => workers!.every(({ inPackets }) => inPackets > 0))
+      expect(right.drops).toEqual({})
+      expect(right.workers!.map(({ handedOver }) => handedOver)).toEqual([0, 0])
+    },
+    60_000,
+  )
+
+  it('keep each flow in order and lose nothing, while their Child SAs are replaced', async () => {
+    const ends = await startOnAll(pair, { ...SHAPE, rekeyMs: 1500 })
+    const counts = Array<number>(4).fill(20_000)
+    const [forth, back] = await Promise.all([
+      runFlows(pair.world, { ...FORTH, rate: 2000, counts }),
+      runFlows(pair.world, { ...BACK, rate: 500, counts: [5000, 5000] }),
+    ])
+    expect(forth).toEqual(counts.map(inOrder))
+    expect(back).toEqual([inOrder(5000), inOrder(5000)])
+    const status = await statusWhen(ends[0], ({ tunnels }) => tunnels[0]!.traffic.inPackets >= 10_000)
+    expect(status.drops).toEqual({})
+    for (const { rekeys } of status.tunnels[0]!.children) expect(rekeys).toBeGreaterThanOrEqual(3)
+  }, 60_000)
+
+  it.each([
+    ['fewer than the peer', [2, 4]],
+    ['more than the peer', [4, 2]],
+    ['several, the peer one', [3, 1]],
+  ] as const)(
+    'carry everything: %s',
+    async (_, workers) => {
+      const ends = await pair.start({ ...SHAPE, workers })
+      const counts = Array<number>(FLOWS).fill(500)
+      expect(await runFlows(pair.world, { ...FORTH, rate: 1000, counts })).toEqual(counts.map(inOrder))
+      expect(await runFlows(pair.world, { ...BACK, rate: 1000, counts })).toEqual(counts.map(inOrder))
+      expect(await ping(pair.world, 'b', 'fd00:8:1::1', { count: 20, intervalMs: 20 })).toMatchObject({ received: 20 })
+      await stream(pair.world, 'a', 'b', '10.8.2.1', 20)
+      for (const end of ends) {
+        const status = await statusWhen(end, ({ tunnels }) => tunnels[0]!.traffic.outPackets >= FLOWS * 500)
+        expect(status.drops).toEqual({})
+        expect(status.workers!.map(({ index }) => index)).toEqual([...Array(workers[ends.indexOf(end)]!).keys()])
+      }
+    },
+    60_000,
+  )
+})
