@@ -47,12 +47,13 @@ export interface Place {
 export function placeAdditional(session: Session, child: string): Place | undefined {
   const present = carriers(session, child).filter((sa) => sa.predecessor?.state !== 'installed')
   if (present.length >= MAX_RESOURCES) return undefined
-  const lacking = resourcesOf(session).filter((resource) => carrier(session, child, resource) === undefined)
+  const all = resourcesOf(session)
+  const lacking = all.filter((resource) => carrier(session, child, resource) === undefined)
   const untouched = lacking.find((resource) => !session.isMaking(slotOf(child, resource)))
   const resource = untouched ?? lacking[0]
   if (resource !== undefined) return { resource, extra: false }
   const load = (of: number) => present.filter((sa) => sa.resource === of).length
-  const least = resourcesOf(session).reduce((best, other) => (load(other) < load(best) ? other : best))
+  const least = all.reduce((best, other) => (load(other) < load(best) ? other : best))
   return { resource: least, extra: true }
 }
 
@@ -73,8 +74,9 @@ export function nextLack(session: Session): Lack | undefined {
     // As responder: what the initiator goes on to make may be all that we need.
     const theirs = present.findLast((child) => !child.byUs)
     const from = session.byUs || theirs === undefined ? session.createdAt : theirs.establishedAt + MISSING_CHILD_MS
+    const taken = new Set(present.map((child) => child.resource))
     for (const resource of resourcesOf(session)) {
-      if (carrier(session, config.name, resource) !== undefined) continue
+      if (taken.has(resource)) continue
       const at = Math.max(from, session.childRetries.get(slotOf(config.name, resource))?.at ?? from)
       if (next === undefined || at < next.at) next = { config, resource, at }
     }
