@@ -1,4 +1,5 @@
 /** Connectors with several packet workers: Child SAs of each, order within flows, and nobody slowed by a busy neighbour. */
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { inOrder, runFlows } from './flows.ts'
@@ -8,8 +9,12 @@ import { ping } from './ping.ts'
 import { stream } from './stream.ts'
 
 const SHAPE: Shape = { suite: 'ike', encapsulation: 'udp', engine: 'wasm', outer: '4', workers: [2, 2] }
+/** One Child SA, on the last worker, with fixed keys. */
+const FIXED: Shape = { suite: 'aes-128-gcm', encapsulation: 'udp', engine: 'wasm', outer: '4', workers: [2, 2] }
 const FORTH = { from: 'a', fromAddress: '10.8.1.1', to: 'b', toAddress: '10.8.2.1', port: 9000 }
 const BACK = { from: 'b', fromAddress: '10.8.2.1', to: 'a', toAddress: '10.8.1.1', port: 9500 }
+const FLOOD = join(import.meta.dirname, 'flood.ts')
+const STRAYS = join(import.meta.dirname, 'strays.ts')
 /** Enough that they hardly ever all fall to one worker; where they do, more are tried. */
 const FLOWS = 8
 
@@ -96,4 +101,80 @@ describe.skipIf(skipWithoutNamespaces('several packet workers'))('several packet
     },
     60_000,
   )
+
+  it('keep a flow whole while another worker is flooded, where a single worker cannot', async () => {
+    const single = await pair.start({ ...SHAPE, workers: [1, 1] })
+    expect(await lossBeside(pair, FORTH.port, FORTH.port + 1)).toBeGreaterThan(0)
+    for (const end of single) await end.stop()
+    const ends = await startOnAll(pair, SHAPE)
+    const { flooded, other } = await portsOfTwoWorkers(pair, ends[0])
+    expect(await lossBeside(pair, flooded, other)).toBe(0)
+  }, 90_000)
+
+  it('hand over what they have no Child SA for, whole and in order, to a peer with only one', async () => {
+    const ends = await pair.start({ ...FIXED, workers: [2, 1] })
+    const counts = Array<number>(FLOWS).fill(1000)
+    expect(await runFlows(pair.world, { ...FORTH, rate: 500, counts })).toEqual(counts.map(inOrder))
+    await stream(pair.world, 'a', 'b', '10.8.2.1', 20)
+    await stream(pair.world, 'b', 'a', 'fd00:8:1::1', 20)
+    const handedOver = ({ workers }: ConnectorStatus): number[] => workers!.map((worker) => worker.handedOver)
+    const status = await statusWhen(ends[0], (each) => handedOver(each)[0]! > 0)
+    expect(status.drops).toEqual({})
+    expect(handedOver(status)[1]).toBe(0)
+    expect(status.workers![0]).toMatchObject({ inPackets: 0, outPackets: 0 })
+  }, 60_000)
+
+  it.each<Shape['outer']>(['4', '6'])(
+    'bring datagrams that came to the wrong one to the right one: IPv%s',
+    async (outer) => {
+      const end = pair.world.spawn('b', pair.vector(1, { ...FIXED, outer }))
+      await end.waitFor(/^ready$/m)
+      const sender = pair.world.spawn('a', [process.execPath, STRAYS, outer, '600'])
+      expect(await sender.exited).toBe(0)
+      const total = ({ workers }: ConnectorStatus): number =>
+        workers!.reduce((sum, { inPackets, handedOver }) => sum + inPackets + handedOver, 0)
+      const status = await statusWhen(end, (each) => total(each) >= 1200 && each.drops.unknown_spi === 600 / 30)
+      expect(status.workers!.map(({ inPackets }) => inPackets)).toEqual([0, 600])
+      // In each run the first datagram is for nobody, and its SPI leads the run to the first worker.
+      expect(status.workers!.map(({ handedOver }) => handedOver)).toEqual([600, 0])
+      expect(Object.keys(status.drops)).toEqual(['unknown_spi'])
+    },
+  )
 })
+
+/** Ports whose flows from a to b leave by different workers of a. */
+async function portsOfTwoWorkers(pair: Pair, end: Spawned): Promise<{ flooded: number; other: number }> {
+  // Each flow has another bit of the number of packets.
+  const counts = Array.from({ length: 7 }, (_, flow) => 8 << flow)
+  const sent = (status: ConnectorStatus) => status.workers!.map(({ outPackets }) => outPackets)
+  for (let port = FORTH.port; port < FORTH.port + 1000; port += 100) {
+    const before = sent(await statusWhen(end, () => true))
+    await runFlows(pair.world, { ...FORTH, port, rate: 1000, counts })
+    const total = counts.reduce(
+      (sum, count) => sum + count,
+      before.reduce((sum, count) => sum + count, 0),
+    )
+    const after = sent(await statusWhen(end, (status) => sent(status).reduce((sum, count) => sum + count, 0) >= total))
+    const [flooded, other] = after.map((count, worker) =>
+      counts.findIndex((bit) => ((count - before[worker]!) & bit) !== 0),
+    )
+    if (flooded! >= 0 && other! >= 0) return { flooded: port + flooded!, other: port + other! }
+  }
+  throw new Error('all flows go by one worker')
+}
+
+/** How many datagrams a slow flow from a to b loses while as many as possible go from and to another port. */
+async function lossBeside(pair: Pair, floodedPort: number, port: number): Promise<number> {
+  const { world } = pair
+  const flood = (ns: string, from: string, to: string) =>
+    world.spawn(ns, [process.execPath, FLOOD, from, to, String(floodedPort)])
+  const sink = flood('b', FORTH.toAddress, '-')
+  await sink.waitFor(/ready/)
+  const source = flood('a', FORTH.fromAddress, FORTH.toAddress)
+  await source.waitFor(/ready/)
+  const [arrivals] = await runFlows(world, { ...FORTH, port, rate: 500, counts: [2000] })
+  await source.stop()
+  await sink.stop()
+  expect(arrivals).toMatchObject({ late: 0, duplicates: 0 })
+  return 2000 - arrivals!.received
+}
