@@ -100,7 +100,7 @@ export function answerChild(
 ): { child: ChildSa; payloads: Payload[] } | ChildRefusal {
   const session = sa.session!
   const { config } = session.connection
-  if (openChildren(session).length >= MAX_CHILDREN * config.children.length)
+  if (openChildren(session).length >= MAX_CHILDREN * Math.max(1, config.children.length))
     return { notify: notify(NOTIFY.NO_ADDITIONAL_SAS) }
   const match = matchConfig(session, request)
   if ('notify' in match) return match

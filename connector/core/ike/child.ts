@@ -169,7 +169,6 @@ function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
     if (other === child || other.state !== 'installed' || other.extra || other.slot !== child.slot) continue
     if (!sameSelectors(other.selectors, child.selectors)) continue
     const [surplus, kept] = compareBytes(child.low, other.low) < 0 ? [child, other] : [other, child]
-    kept.expireAt = undefined
     if (surplus.byUs) surplus.expireAt = now + SURPLUS_MS
     else if (!session.shared.has(child.name)) surplus.expireAt = now + SURPLUS_PEER_MS
     else if (kept.byUs) kept.expireAt = now + REPLACED_MS
