@@ -2,24 +2,21 @@
 import { describe, expect, test } from 'vitest'
 import { nodeCrypto } from '../../io/crypto-node.ts'
 import { MAX_RESOURCES, resourceOf } from '../resource.ts'
-import { notify } from './messages.ts'
 import { offerEsp } from './negotiate.ts'
 import { resourceInfo } from './resources.ts'
-import { DEFAULT_LIMITS } from './retransmit.ts'
 import { selectorPayloads } from './selectors.ts'
 import { forgeRequest, reveal, rewrite } from './testing/forge.ts'
-import { childConfig, type Name, Pair, type PairOptions, Side, seeded } from './testing/pair.ts'
+import { childConfig, type Name } from './testing/pair.ts'
+import {
+  aboutToMake,
+  crossEverything,
+  expectWhole,
+  limitTo,
+  pairOf,
+  resourcesOf,
+  withoutInfo,
+} from './testing/several.ts'
 import { EXCHANGE, NOTIFY, type Payload } from './wire/codec.ts'
-
-const pairOf = (a: number, b: number, options: Partial<PairOptions> = {}) =>
-  new Pair({ crypto: nodeCrypto, resources: [a, b], ...options })
-
-const resourcesOf = (side: Side) => side.children.map(({ resource }) => resource).sort((x, y) => x - y)
-
-function expectWhole(pair: Pair, children: number): void {
-  expect(pair.disagreements({ ike: 1, children })).toEqual([])
-  for (const side of [pair.a, pair.b]) expect(side.event('failed')).toBeUndefined()
-}
 
 describe('coming up', () => {
   test('each end has one SA on each of its resources, the first one at home', () => {
@@ -208,6 +205,29 @@ describe('both ends make at once', () => {
     }
   })
 
+  test('each answers into a gap that it is not about to fill itself', () => {
+    const pair = pairOf(4, 4)
+    aboutToMake(pair)
+    const [fromA, fromB] = [pair.take('a'), pair.take('b')]
+    pair.deliver(fromA)
+    pair.deliver(fromB)
+    pair.deliver(pair.take('a'))
+    pair.deliver(pair.take('b'))
+    for (const side of [pair.a, pair.b]) expect(resourcesOf(side)).toEqual([0, 1, 2])
+    pair.settle()
+    expectWhole(pair, 4)
+  })
+
+  test('a session that is about to close for being surplus makes none', () => {
+    const pair = pairOf(3, 3, { a: { initiate: true }, b: { initiate: true } })
+    for (const name of ['a', 'b'] as const) pair.input(name, { type: 'time' })
+    crossEverything(pair)
+    const { sessions } = pair.a.endpoint.connection('peer')!
+    expect(sessions).toHaveLength(2)
+    expect(sessions.filter(({ closeAt }) => closeAt !== undefined).map(({ children }) => children.length)).toEqual([1])
+    expect(sessions.filter(({ closeAt }) => closeAt === undefined).map(({ children }) => children.length)).toEqual([3])
+  })
+
   test('the first child as well, both ends initiating', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const pair = pairOf(3, 3, { seed, a: { initiate: true }, b: { initiate: true } })
@@ -219,166 +239,3 @@ describe('both ends make at once', () => {
     }
   })
 })
-
-describe('rekeys', () => {
-  test.each(['a', 'b'] as const)('%s rekeys the child: each SA stays on its resource', (who) => {
-    const pair = pairOf(4, 2).establish()
-    pair.settle()
-    const before = pair.a.children
-    pair.rekeyChild(who)
-    pair.settle()
-    expectWhole(pair, 4)
-    expect(resourcesOf(pair.a)).toEqual([0, 1, 2, 3])
-    expect(pair.a.children.map(({ rekeys }) => rekeys)).toEqual([1, 1, 1, 1])
-    const rekeyed = pair.a.events.filter((event) => event.type === 'child-rekeyed')
-    for (const { replaces, resource } of rekeyed)
-      expect(before.find(({ id }) => id === replaces)?.resource).toBe(resource)
-    expect(rekeyed).toHaveLength(4)
-  })
-
-  test.each([
-    [0x00, 0xff],
-    [0xff, 0x00],
-  ])('both ends rekey every SA at once (nonces %i and %i)', (low, high) => {
-    const pair = pairOf(3, 2).establish()
-    pair.a.nonces(...Array.from({ length: 40 }, () => low))
-    pair.b.nonces(...Array.from({ length: 40 }, () => high))
-    pair.rekeyChild('a')
-    pair.rekeyChild('b')
-    crossEverything(pair)
-    pair.settle()
-    expectWhole(pair, 3)
-  })
-
-  test('of the IKE SA: every SA goes on, none is made again', () => {
-    const pair = pairOf(4, 4).establish()
-    const before = pair.a.children.map(({ id }) => id)
-    pair.rekeyIke('a')
-    pair.rekeyIke('b')
-    pair.settle()
-    expectWhole(pair, 4)
-    expect(pair.a.children.map(({ id }) => id)).toEqual(before)
-  })
-
-  test('for days by their lifetimes', () => {
-    const lifetime = { softMs: 600_000, hardMs: 700_000, jitterMs: 60_000 }
-    const children = (name: Name) => ({ children: [childConfig(name, { lifetime })] })
-    const pair = pairOf(3, 2, { a: children('a'), b: children('b') }).establish()
-    pair.advance(12 * 3_600_000)
-    pair.advance(30_000)
-    expect(pair.losses).toEqual([])
-    for (const side of [pair.a, pair.b]) {
-      expect(side.children.filter((child) => child.rekeys > 30).length).toBeGreaterThanOrEqual(3)
-      expect(side.event('failed')).toBeUndefined()
-    }
-    expect(new Set(resourcesOf(pair.a))).toEqual(new Set([0, 1, 2]))
-  })
-})
-
-describe('SAs that end', () => {
-  test.each([
-    ['a', 0],
-    ['a', 1],
-    ['b', 0],
-    ['b', 2],
-  ] as const)(
-    '%s deletes the one on its resource %i: the others carry its traffic, and it comes back',
-    (name, resource) => {
-      const pair = pairOf(3, 3).establish()
-      const gone = pair[name].engine.sender('net', resource)!
-      pair.input(name, { type: 'child-limit', connection: 'peer', spi: gone.outbound.spi, hard: true })
-      expect(pair[name].engine.sender('net', resource)!.resource).not.toBe(resource)
-      pair.flush()
-      pair.settle()
-      expectWhole(pair, 3)
-      expect(pair[name].engine.sender('net', resource)!.id).not.toBe(gone.id)
-    },
-  )
-
-  test('all but one: each resource gets its SA again', () => {
-    for (const keep of [0, 1, 2]) {
-      const pair = pairOf(3, 3).establish()
-      for (const { outbound } of [...pair.a.engine.installed.values()].filter((sa) => sa.resource !== keep))
-        pair.input('a', { type: 'child-limit', connection: 'peer', spi: outbound.spi, hard: true })
-      pair.settle()
-      expectWhole(pair, 3)
-    }
-  })
-
-  test('the engine has no room for an additional one: told, deleted at the peer, tried again', () => {
-    const pair = pairOf(2, 2).establish()
-    const [, refused] = [...pair.a.engine.installed.values()]
-    pair.mustCarry = undefined
-    pair.input('a', { type: 'child-refused', connection: 'peer', id: refused!.id, reason: 'the SA table is full' })
-    pair.flush()
-    expect(pair.a.event('failed')).toMatchObject({ code: 'engine-refused' })
-    expect(resourcesOf(pair.b)).toEqual([0])
-    pair.advance(60_000)
-    expect(pair.disagreements({ ike: 1, children: 2 })).toEqual([])
-  })
-
-  test('a new session takes over slot by slot and loses no packet', () => {
-    const pair = pairOf(3, 3, { a: { lifetime: { softMs: 1e9, hardMs: 2e9, jitterMs: 0 } } }).establish()
-    const connection = pair.a.endpoint.connection('peer')!
-    const old = connection.session!
-    old.state = 'closing'
-    connection.initiate(pair.now)
-    old.state = 'established'
-    pair.settle(3_000)
-    expect(connection.sessions).toHaveLength(2)
-    old.close(pair.now, 'replaced by the test')
-    pair.settle()
-    expectWhole(pair, 3)
-  })
-
-  test('one end starts anew: its peer follows', () => {
-    const pair = pairOf(3, 2, { a: { initiate: true }, b: { dpdIntervalMs: 10_000 } }).establish()
-    pair.mustCarry = undefined
-    restart(pair, 'a')
-    pair.input('a', { type: 'initiate', connection: 'peer' })
-    pair.settle()
-    expectWhole(pair, 3)
-  })
-})
-
-function withoutInfo(payloads: readonly Payload[]): Payload[] {
-  return payloads.filter((payload) => payload.type !== 'N' || payload.notify !== NOTIFY.SA_RESOURCE_INFO)
-}
-
-/** b refuses with `error` what is additional to `most` SAs, as if it had never made it. */
-function limitTo(pair: Pair, most: number, error: number): { refusals: number } {
-  const seen = { refusals: 0 }
-  pair.onPath = (datagram) => {
-    if (datagram.from !== 'b' || pair.b.children.length <= most) return datagram
-    for (const sa of pair.b.endpoint.connection('peer')!.session!.children.splice(most))
-      pair.b.engine.installed.delete(sa.id)
-    seen.refusals++
-    return rewrite(pair, nodeCrypto, datagram, () => [notify(error)])
-  }
-  return seen
-}
-
-/** Both ends have the home SA alone, and will make the others at the next tick. */
-function aboutToMake(pair: Pair): void {
-  pair.onPath = (datagram) => rewrite(pair, nodeCrypto, datagram, withoutInfo)
-  pair.establish()
-  pair.onPath = undefined
-  for (const { endpoint } of [pair.a, pair.b]) endpoint.connection('peer')!.session!.shared.add('net')
-  for (const name of ['a', 'b'] as const) pair.input(name, { type: 'initiate', connection: 'peer' })
-}
-
-/** Every two messages that are on their way at the same time cross. */
-function crossEverything(pair: Pair): void {
-  for (let step = 0; step < 400 && pair.inFlight.length > 0; step++) {
-    const sending = (['a', 'b'] as const).filter((name) => pair.sent(name))
-    for (const datagram of sending.map((name) => pair.take(name))) pair.deliver(datagram)
-  }
-}
-
-/** The endpoint of one side is replaced by a fresh one that knows nothing. */
-function restart(pair: Pair, name: Name): void {
-  const { endpoint, resources } = pair[name]
-  const { config } = endpoint.connection('peer')!
-  const options = { crypto: nodeCrypto, limits: DEFAULT_LIMITS, random: seeded(4711), keyLog: false, resources }
-  Object.assign(pair, { [name]: new Side(name, [config], options, pair.now) })
-}

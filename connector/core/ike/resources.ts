@@ -79,6 +79,8 @@ export function nextLack(session: Session): Lack | undefined {
       if (taken.has(resource)) continue
       const at = Math.max(from, session.childRetries.get(slotOf(config.name, resource))?.at ?? from)
       if (next === undefined || at < next.at) next = { config, resource, at }
+      // The home SA comes first, however long it has to wait: a peer may take one more, and no other.
+      if (resource === session.connection.home) break
     }
   }
   return next
