@@ -9,6 +9,7 @@ const IFF_TUN = 1
 const IFF_MULTI_QUEUE = 0x0100
 const IFF_NO_PI = 0x1000
 const IFF_VNET_HDR = 0x4000
+const IFF_TUN_EXCL = 0x8000
 const TUNSETOFFLOAD = 0x400454d0
 const TUNSETVNETHDRSZ = 0x400454d8
 /** TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 and, of kernels since 6.2, TUN_F_USO4 and TUN_F_USO6; CWR is dealt with. */
@@ -39,8 +40,8 @@ const CAPABILITY_REMEDY =
   'containers: --cap-add NET_ADMIN), or try it in a namespace of your own: unshare -Urnm.'
 
 /**
- * Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. With one queue the
- * device is of the kind that a second process cannot join.
+ * Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. Nobody shares it: a
+ * device with one queue cannot be joined, and one with several has to be new.
  */
 export function openTun(name: string, wanted: { readonly tso: boolean; readonly uso: boolean }, queues = 1): TunDevice {
   const encoded = new TextEncoder().encode(name)
@@ -53,15 +54,16 @@ export function openTun(name: string, wanted: { readonly tso: boolean; readonly 
     )
   }
   const several = queues > 1 ? IFF_MULTI_QUEUE : 0
+  const alone = queues > 1 ? IFF_TUN_EXCL : 0
   if (wanted.tso) {
-    const first = attach(encoded, name, several | IFF_VNET_HDR)
+    const first = attach(encoded, name, several | alone | IFF_VNET_HDR)
     const offload = typeof first === 'number' ? setOffload(first, wanted.uso) : undefined
     if (typeof first === 'number' && offload !== undefined) {
       return device(attachMore(first, queues, encoded, name, several | IFF_VNET_HDR), name, offload)
     }
     if (typeof first === 'number') libc().close(first)
   }
-  const first = attach(encoded, name, several)
+  const first = attach(encoded, name, several | alone)
   if (typeof first !== 'number') throw first
   const why = 'this kernel has no virtio_net_hdr for TUN devices'
   return device(attachMore(first, queues, encoded, name, several), name, { step: 'none', why })

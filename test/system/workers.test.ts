@@ -1,6 +1,7 @@
 /** Connectors with several packet workers: Child SAs of each, order within flows, and nobody slowed by a busy neighbour. */
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { EXIT } from '../../connector/handle.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { inOrder, runFlows } from './flows.ts'
 import { type Spawned, skipWithoutNamespaces } from './netns.ts'
@@ -110,6 +111,24 @@ describe.skipIf(skipWithoutNamespaces('several packet workers'))('several packet
     const { flooded, other } = await portsOfTwoWorkers(pair, ends[0])
     expect(await lossBeside(pair, flooded, other)).toBe(0)
   }, 90_000)
+
+  it('share device and ports with no other process', async () => {
+    await pair.start(FIXED)
+    const again = pair.vector(0, FIXED)
+    again[again.indexOf(`${pair.directory}/a`)] = `${pair.directory}/other`
+    const second = await pair.world.exec('a', again, { check: false })
+    expect(second.stdout).toContain('"code":"tun-busy"')
+    await pair.world.exec('a', 'ip link set isthmus0 name renamed')
+    const third = await pair.world.exec('a', again, { check: false })
+    expect(third.stdout).toContain('"code":"port-busy"')
+  })
+
+  it('end together, with a clear failure, when the device is taken away', async () => {
+    const [end] = await pair.start(FIXED)
+    await pair.world.exec('a', 'ip link del isthmus0')
+    expect(await end.exited).toBe(EXIT.failed)
+    expect(end.output()).toContain('the TUN device is gone')
+  })
 
   it('hand over what they have no Child SA for, whole and in order, to a peer with only one', async () => {
     const ends = await pair.start({ ...FIXED, workers: [2, 1] })
