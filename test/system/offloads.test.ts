@@ -58,18 +58,43 @@ describe.skipIf(skipWithoutNamespaces('offloads'))('with offloads', () => {
     60_000,
   )
 
-  it.each(['aes-128-gcm', 'aes-256-gcm'])(
-    'in raw ESP with %s and odd segments',
-    async (suite) => {
+  it.each([
+    ['aes-128-gcm', 'esp', 1283],
+    ['aes-256-gcm', 'esp', 1399],
+    ['chacha20-poly1305', 'udp', 1283],
+    ['aes-128-gcm', 'udp', 1381],
+  ] as const)(
+    'in segments of odd sizes: %s, %s, a device of %i bytes',
+    async (suite, encapsulation, mtu) => {
       pair = await createPair()
-      const ends = await pair.start({ ...PLAIN, suite, encapsulation: 'esp' })
-      await pair.world.exec('b', 'ip link set isthmus0 mtu 1283')
+      const ends = await pair.start({ ...PLAIN, suite, encapsulation })
+      await pair.world.exec('b', `ip link set isthmus0 mtu ${mtu}`)
       await stream(pair.world, 'a', 'b', '10.8.2.1', 32)
       await stream(pair.world, 'a', 'b', 'fd00:8:2::1', 32)
+      await stream(pair.world, 'b', 'a', '10.8.1.1', 32)
       expect((await carried(ends[1], 64)).drops).toEqual({})
+      expect((await carried(ends[0], 32)).drops).toEqual({})
     },
     60_000,
   )
+
+  it('where the path is narrower than the packets, they go one by one, in fragments', async () => {
+    pair = await createPair()
+    for (const [ns, device] of [
+      ['a', 'to-b'],
+      ['b', 'to-a'],
+    ] as const) {
+      await pair.world.exec(ns, `ip link set ${device} mtu 1300`)
+    }
+    const ends = await pair.start(PLAIN)
+    await stream(pair.world, 'a', 'b', '10.8.2.1', 16)
+    await stream(pair.world, 'b', 'a', 'fd00:8:1::1', 16)
+    for (const end of ends) {
+      const { offloads, drops } = await carried(end, 16)
+      expect(offloads).toMatchObject({ udpSend: 'single', why: 'UDP_SEGMENT: refused for a path' })
+      expect(drops).toEqual({})
+    }
+  }, 60_000)
 
   it.each(['all', 'none'])(
     'on a wire that loses and reorders, offloads %s',
