@@ -30,11 +30,23 @@ describe('the peer’s request comes when our own is answered', () => {
     expect(pair.disagreements({ ike: 1, children: 1 })).toEqual([])
     expect(maker(pair)).toBe('b')
   })
+
+  test('also while its DELETE is still on its way', () => {
+    const pair = doubled(0x00, 0xff)
+    const [first] = [...pair.b.engine.installed.values()]
+    pair.input('b', { type: 'child-limit', connection: 'peer', spi: first!.outbound.spi, hard: true })
+    pair.advance(130_000, false)
+    expect(pair.b.children).toMatchObject([{ active: true }])
+    pair.inFlight.splice(0, pair.inFlight.length - 1)
+    pair.settle()
+    expect(pair.disagreements({ ike: 1, children: 1 })).toEqual([])
+    expect(maker(pair)).toBe('b')
+  })
 })
 
 /** a has an SA of its own making when b's request arrives, which so is no double for a; b has both. */
 function doubled(initA: number, initB: number): Pair {
-  const pair = new Pair({ crypto: nodeCrypto, b: { initiate: true } }).establish()
+  const pair = new Pair({ crypto: nodeCrypto, b: { initiate: true }, limits: { retransmitTries: 30 } }).establish()
   pair.mustCarry = undefined
   const sa = pair.a.engine.sender('net')!
   pair.input('a', { type: 'child-limit', connection: 'peer', spi: sa.outbound.spi, hard: true })

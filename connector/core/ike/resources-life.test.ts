@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { nodeCrypto } from '../../io/crypto-node.ts'
 import { DEFAULT_LIMITS } from './retransmit.ts'
+import { slotOf } from './slot.ts'
+import { ChildTask } from './tasks/create-child.ts'
 import { childConfig, type Name, type Pair, Side, seeded } from './testing/pair.ts'
 import { crossEverything, expectWhole, limitTo, pairOf, resourcesOf } from './testing/several.ts'
 import { NOTIFY } from './wire/codec.ts'
@@ -128,6 +130,51 @@ describe('SAs that end', () => {
     old.close(pair.now, 'replaced by the test')
     pair.settle()
     expectWhole(pair, 3)
+  })
+
+  test('a new session that has fewer carries for the resources of the old one, from before its DELETE', () => {
+    const pair = pairOf(3, 3).establish()
+    const connection = pair.a.endpoint.connection('peer')!
+    const old = connection.session!
+    old.state = 'closing'
+    connection.initiate(pair.now)
+    old.state = 'established'
+    connection.session!.enough.add('net')
+    connection.sessions.at(-1)!.enough.add('net')
+    pair.settle(3_000)
+    expect(connection.sessions.map(({ children }) => children.length)).toEqual([3, 1])
+    old.close(pair.now, 'replaced by the test')
+    pair.input('a', { type: 'time' })
+    expect([1, 2].map((resource) => pair.a.engine.sender('net', resource)?.resource)).toEqual([0, 0])
+    pair.flush()
+    expect(pair.losses).toEqual([])
+  })
+
+  test('a peer that makes no second SA: one that expires goes, the last one takes the session along', () => {
+    const pair = pairOf(2, 2).establish()
+    const { session } = pair.a.endpoint.connection('peer')!
+    session!.noAdditionalSas = true
+    for (const [resource, state] of [
+      [1, 'established'],
+      [0, 'closing'],
+    ] as const) {
+      const { outbound } = pair.a.engine.sender('net', resource)!
+      pair.input('a', { type: 'child-limit', connection: 'peer', spi: outbound.spi, hard: true })
+      expect(session!.state).toBe(state)
+      if (resource === 1) pair.flush()
+    }
+  })
+
+  test('an additional SA is not made where it would be the only one', () => {
+    const pair = pairOf(2, 2).establish()
+    const { session, active, config } = pair.a.endpoint.connection('peer')!
+    session!.children.length = 0
+    active.clear()
+    session!.enqueue(new ChildTask(config.children[0]!, 1))
+    session!.pump(pair.now)
+    expect(session!.has('create-child')).toBe(false)
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    expect(session!.isMaking(slotOf('net', 0))).toBe(true)
   })
 
   test('one end starts anew: its peer follows', () => {

@@ -4,15 +4,7 @@
  */
 import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, promoteChild } from './child.ts'
-import {
-  carrier,
-  carriers,
-  childByInboundSpi,
-  keepLast,
-  openChildren,
-  planReplacement,
-  removeChild,
-} from './children.ts'
+import { carrier, carriers, childByInboundSpi, openChildren, planReplacement, removeChild } from './children.ts'
 import { retransmit } from './exchange.ts'
 import { engineRefused, noResponse, peerDead } from './report.ts'
 import { nextLack } from './resources.ts'
@@ -134,10 +126,7 @@ function addChildTimers(session: Session, child: ChildSa, add: Add): void {
   if (child.state === 'closed') return
   add(child.promoteAt, () => promoteChild(session, child))
   if (child.state === 'deleting') return
-  add(child.expireAt, () => {
-    keepLast(session, child.slot)
-    if (child.expireAt !== undefined) deleteChild(session, child, 'the peer did not delete it')
-  })
+  add(child.expireAt, () => deleteChild(session, child, 'the peer did not delete it'))
   if (child.state !== 'installed') return
   add(child.expiry.hardAt, (now) => expire(session, child, now))
   if (mayRekey(child)) add(child.expiry.rekeyAt, () => rekeyChild(session, child))
