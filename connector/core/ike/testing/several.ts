@@ -1,19 +1,16 @@
 /** Pairs whose ends have several resources (RFC 9611). */
-import { expect } from 'vitest'
-import { nodeCrypto } from '../../../io/crypto-node.ts'
+import type { IkeCrypto } from '../crypto.ts'
 import { notify } from '../messages.ts'
 import { NOTIFY, type Payload } from '../wire/codec.ts'
 import { rewrite } from './forge.ts'
-import { Pair, type PairOptions, type Side } from './pair.ts'
-
-export const pairOf = (a: number, b: number, options: Partial<PairOptions> = {}) =>
-  new Pair({ crypto: nodeCrypto, resources: [a, b], ...options })
+import type { Pair, Side } from './pair.ts'
 
 export const resourcesOf = (side: Side) => side.children.map(({ resource }) => resource).sort((x, y) => x - y)
 
-export function expectWhole(pair: Pair, children: number): void {
-  expect(pair.disagreements({ ike: 1, children })).toEqual([])
-  for (const side of [pair.a, pair.b]) expect(side.event('failed')).toBeUndefined()
+/** Faults: the ends disagree, or not every resource of both has its SA, or something was reported as failed. */
+export function faultsOf(pair: Pair, children: number): string[] {
+  const failures = [pair.a, pair.b].flatMap((side) => side.event('failed')?.cause ?? [])
+  return [...pair.disagreements({ ike: 1, children }), ...failures]
 }
 
 export function withoutInfo(payloads: readonly Payload[]): Payload[] {
@@ -28,14 +25,14 @@ export function limitTo(pair: Pair, most: number, error: number): { refusals: nu
     const made = pair.b.endpoint.connection('peer')!.session!.children.pop()!
     pair.b.engine.installed.delete(made.id)
     seen.refusals++
-    return rewrite(pair, nodeCrypto, datagram, () => [notify(error)])
+    return rewrite(pair, cryptoOf(pair), datagram, () => [notify(error)])
   }
   return seen
 }
 
 /** Both ends have the home SA alone, and will make the others at the next tick. */
 export function aboutToMake(pair: Pair): void {
-  pair.onPath = (datagram) => rewrite(pair, nodeCrypto, datagram, withoutInfo)
+  pair.onPath = (datagram) => rewrite(pair, cryptoOf(pair), datagram, withoutInfo)
   pair.establish()
   pair.onPath = undefined
   for (const { endpoint } of [pair.a, pair.b]) endpoint.connection('peer')!.session!.shared.add('net')
@@ -48,4 +45,8 @@ export function crossEverything(pair: Pair): void {
     const sending = (['a', 'b'] as const).filter((name) => pair.sent(name))
     for (const datagram of sending.map((name) => pair.take(name))) pair.deliver(datagram)
   }
+}
+
+function cryptoOf(pair: Pair): IkeCrypto {
+  return pair.a.endpoint.connection('peer')!.context.crypto
 }
