@@ -69,7 +69,6 @@ describe('the filter of a raw socket', () => {
 })
 
 const local = { address: address('127.0.0.1'), port: await freePort() }
-const sender = { ...local, port: await freePort() }
 
 describe('the sockets of several workers', () => {
   const wish = [{ kind: 'udp', local }] as const
@@ -86,7 +85,7 @@ describe('the sockets of several workers', () => {
   }
 
   function send(...packets: Uint8Array[]): void {
-    const [out] = openSockets([{ kind: 'ike', local: sender }], without)[0]!
+    const [out] = openSockets([{ kind: 'ike', local: { ...local, port: 0 } }], without)[0]!
     opened.push(out!)
     const scratch = new Scratch(64)
     const length = writeSockaddr(scratch.view, 0, local)
