@@ -21,7 +21,7 @@ import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
 import { raise } from './events'
-import { lookup } from './fib'
+import { fetchAhead, isFarTable, lookup } from './fib'
 import { cutIpv4, cutIpv6, pieceCapacity } from './fragment'
 import { answerTooBig } from './icmp'
 import { IP_OK, PACKET, load16, parsePacket, readTos } from './ip'
@@ -75,6 +75,7 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   beginSeal(time, handedOver)
   if (first >= <u32>BATCH) return 0
   const todo = min<u32>(count, BATCH - first)
+  if (isFarTable()) for (let i = first; i < first + todo; i++) fetchRoute(LAN_RX + i * SLOT_BYTES)
   clearJobs()
   let done: u32 = 0
   for (; done < todo; done++) {
@@ -85,6 +86,12 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   }
   finishSeal()
   return done
+}
+
+/** Has what a packet needs of the forwarding table fetched; there may be anything at `start`. */
+export function fetchRoute(start: usize): void {
+  const v4 = load<u8>(start) >> 4 == 4
+  fetchAhead(v4 ? 4 : 6, v4 ? (<u64>bswap<u32>(load<u32>(start, 16))) << 32 : bswap<u64>(load<u64>(start, 24)))
 }
 
 /**
