@@ -120,12 +120,12 @@ function dropOf(sa: Sa, reason: i32): bool {
 }
 
 /**
- * The first SA of the first tunnel that takes the parsed packet. If there is none, null: then the packet is another
- * worker's and `handedTo` tells whose, or it has been counted.
+ * The first SA of the first tunnel that takes the parsed packet. If a tunnel before it is another worker's, or there is
+ * none, null: then `handedTo` tells whose the packet is, or it has been counted.
  */
 export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | null {
   let stopped: Sa | null = null
-  let handOver: u32 = 0
+  const handsOver = mayHandOver && !fromInbox
   let anySa = false
   let firstTunnel: i32 = -1
   for (let i: u32 = 0; i < groupSize(group); i++) {
@@ -133,7 +133,6 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
     const tunnel = tunnelAt(number)
     if (!tunnel.active) continue
     if (firstTunnel < 0) firstTunnel = number
-    if (handOver == 0) handOver = tunnel.handOver
     for (let j: u32 = 0; j < tunnel.saCount; j++) {
       const sa = tunnelSa(tunnel, j)
       if (innerMtuOf(sa, tunnel) == 0) continue
@@ -145,9 +144,12 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
       }
       if (stopped == null) stopped = sa
     }
+    if (handsOver && tunnel.handOver != 0) {
+      handedTo = tunnel.handOver
+      return null
+    }
   }
-  if (handOver != 0 && mayHandOver && !fromInbox) handedTo = handOver
-  else if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
+  if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
   else if (anySa) countDrop(DROP_SELECTOR_OUT)
   else {
     countDrop(DROP_NO_SA)
