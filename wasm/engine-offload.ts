@@ -8,11 +8,13 @@ export const AES_SUITES: readonly AesSuite[] = ['aes-128-gcm', 'aes-256-gcm']
 
 /** The bare block cipher under the keys of SAs. */
 export interface HostAes {
+  /** What does it, for `status`. */
+  readonly name: string
   /** The caller wipes `key`. */
   install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void
   remove(sa: SaHandle): void
-  /** Encrypts each 16 bytes of `blocks` by itself. The result is the caller's. */
-  encrypt(sa: SaHandle, blocks: Uint8Array): Uint8Array
+  /** Encrypts each 16 bytes of `blocks` by itself, where they are. Throws when it cannot. */
+  encrypt(sa: SaHandle, blocks: Uint8Array): void
 }
 
 export interface AesPlan {
@@ -31,7 +33,7 @@ export interface AesUse {
 const ENTRY_WORDS = 3
 const HEAD_WORDS = 4
 
-/** Completes batch calls of one engine. Allocates what the cipher returns, once for each key in a batch. */
+/** Completes batch calls of one engine. Allocates a view of the blocks of each key in a batch. */
 export class StreamRunner {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
@@ -71,7 +73,7 @@ export class StreamRunner {
         const offset = this.#keys[at + 1]!
         if (offset === 0) continue
         const end = offset + this.#keys[at + 2]!
-        this.#bytes.set(this.#aes.encrypt(this.#keys[at]!, this.#bytes.subarray(offset, end)), offset)
+        this.#aes.encrypt(this.#keys[at]!, this.#bytes.subarray(offset, end))
       }
       return true
     } catch {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type AesChoice, chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
 import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
+import type { HostAes } from './engine-offload.ts'
 
 export type EngineBuild = 'relaxed' | 'strict'
 
@@ -11,10 +12,12 @@ export interface EngineOptions {
   /** Default: `large`. */
   readonly capacity?: Capacity
   /**
-   * Who does AES: `wasm` the engine itself, which is the default, `offload` node:crypto, a call for each key in a batch;
+   * Who does AES: `wasm` the engine itself, which is the default, `offload` the host, a call for each key in a batch;
    * `auto` measures both, once in the life of the process.
    */
   readonly aes?: 'auto' | 'wasm' | 'offload'
+  /** Makes what AES is offloaded to. Default: node:crypto. */
+  readonly hostAes?: () => HostAes
 }
 
 /**
@@ -22,11 +25,11 @@ export interface EngineOptions {
  * @throws if the modules are not built (`npm run build`) or the host cannot run the wanted one
  */
 export function createEngine(options: EngineOptions = {}): WasmEngine {
-  const { capacity = 'large', aes = 'wasm' } = options
+  const { capacity = 'large', aes = 'wasm', hostAes = () => new NodeAes() } = options
   const { module, build } = loadModule(options.build ?? 'auto')
   const engine = instantiateEngine(module, build, capacity)
   if (aes !== 'wasm') {
-    engine.offloadAes(new NodeAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build))
+    engine.offloadAes(hostAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build, hostAes))
   }
   return engine
 }
@@ -41,10 +44,10 @@ function loadModule(wanted: EngineBuild | 'auto'): { module: WebAssembly.Module;
 
 const measured = new Map<EngineBuild, AesChoice>()
 
-function measuredAes(module: WebAssembly.Module, build: EngineBuild): AesChoice {
+function measuredAes(module: WebAssembly.Module, build: EngineBuild, hostAes: () => HostAes): AesChoice {
   const known = measured.get(build)
   if (known !== undefined) return known
-  const choice = chooseAes(() => instantiateEngine(module, build, 'small'))
+  const choice = chooseAes(() => instantiateEngine(module, build, 'small'), hostAes)
   measured.set(build, choice)
   return choice
 }

@@ -3,6 +3,7 @@ import { createNodeEngine } from '../../wasm/engine-node.ts'
 import { createEngine } from '../../wasm/load.ts'
 import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from './commands.ts'
+import { nativeAes } from './native-aes.ts'
 
 export interface MadeEngine {
   readonly engine: PacketEngine
@@ -18,7 +19,9 @@ export function makeEngine(choice: EngineChoice): MadeEngine {
   }
   let engine: ReturnType<typeof createEngine>
   try {
-    engine = createEngine({ build: choice === 'wasm-strict' ? 'strict' : 'auto', aes: 'auto' })
+    const hostAes = nativeAes()
+    const build = choice === 'wasm-strict' ? 'strict' : 'auto'
+    engine = createEngine({ build, aes: 'auto', ...(hostAes === undefined ? {} : { hostAes }) })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`the engine could not be loaded: ${reason}; "npm run build" makes it`)
