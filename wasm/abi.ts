@@ -36,6 +36,9 @@ export const COALESCE_DATAGRAMS = 64
 /** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
 export const NAME_STRIDE = 32
 
+/** Packet workers of one connector; the low bits of an inbound SPI have room for as many. A power of two. */
+export const MAX_WORKERS = 16
+
 /** SAs of both directions, and bare AEAD keys; a power of two. */
 export const MAX_SAS = 32768
 export const MAX_TUNNELS = 16384
@@ -43,7 +46,7 @@ export const MAX_GROUPS = 16384
 export const MAX_ENDPOINTS = 16384
 /** Prefixes, IPv4 and IPv6 together. */
 export const MAX_ROUTES = 1048576
-/** AES-GCM keys that are expanded at the same time; those that have waited long give way. */
+/** SAs of AES-GCM that have hash tables at the same time; those that have waited long give way. */
 export const MAX_CONTEXTS = 16384
 /** Pages of 64 KB that the engine's memory has at most. */
 export const MAX_PAGES = 16384
@@ -83,6 +86,8 @@ export const VERDICT_IKE = 2
 export const VERDICT_KEEPALIVE = 3
 /** Authentic and swallowed: a dummy packet (next header 59) or a fragment kept for reassembly. */
 export const VERDICT_CONSUMED = 4
+/** ESP for an SPI that is another worker's: for the host to hand over, untouched. */
+export const VERDICT_ELSEWHERE = 5
 
 export const EVENT_SOFT_LIMIT = 1
 export const EVENT_HARD_LIMIT = 2
@@ -90,6 +95,7 @@ export const EVENT_PEER_MOVED = 3
 export const EVENT_UNKNOWN_SPI = 4
 /** A packet wants a tunnel whose group has no SA that takes it. */
 export const EVENT_NO_SA = 5
+export const EVENT_FIRST_PACKET = 6
 /** Events kept until the host takes them; more are counted and dropped. */
 export const EVENT_CAPACITY = 256
 

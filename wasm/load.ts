@@ -1,9 +1,11 @@
 /** Reads the built engine from `wasm/build/`. Apart from engine.ts, so that that runs where there are no files. */
 import { readFileSync } from 'node:fs'
-import { type AesChoice, chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
+import { type AesChoice, chooseAes, fixedAes } from './aes-choice.ts'
+import { NodeAes } from './aes-offload.ts'
 import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
 import type { HostAes } from './engine-offload.ts'
 
+export type { AesChoice } from './aes-choice.ts'
 export type EngineBuild = 'relaxed' | 'strict'
 
 export interface EngineOptions {
@@ -13,9 +15,10 @@ export interface EngineOptions {
   readonly capacity?: Capacity
   /**
    * Who does AES: `wasm` the engine itself, which is the default, `offload` the host, a call for each key in a batch;
-   * `auto` measures both, once in the life of the process.
+   * `auto` measures these, and the host for whole packets of any length, once in the life of the thread; or what was
+   * measured before, such as by another thread.
    */
-  readonly aes?: 'auto' | 'wasm' | 'offload'
+  readonly aes?: 'auto' | 'wasm' | 'offload' | AesChoice
   /** Makes what AES is offloaded to. Default: node:crypto. */
   readonly hostAes?: () => HostAes
 }
@@ -28,10 +31,19 @@ export function createEngine(options: EngineOptions = {}): WasmEngine {
   const { capacity = 'large', aes = 'wasm', hostAes = () => new NodeAes() } = options
   const { module, build } = loadModule(options.build ?? 'auto')
   const engine = instantiateEngine(module, build, capacity)
-  if (aes !== 'wasm') {
-    engine.offloadAes(hostAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build, hostAes))
-  }
+  if (aes === 'wasm') return engine
+  if (aes === 'auto') engine.offloadAes(hostAes(), measuredAes(module, build, hostAes))
+  else engine.offloadAes(hostAes(), aes === 'offload' ? fixedAes('offload') : aes)
   return engine
+}
+
+/** Measures who is to do AES with this build: survives structured cloning, and is what `aes` of other engines takes. */
+export function measureAes(
+  wanted: EngineBuild | 'auto' = 'auto',
+  hostAes: () => HostAes = () => new NodeAes(),
+): AesChoice {
+  const { module, build } = loadModule(wanted)
+  return measuredAes(module, build, hostAes)
 }
 
 function loadModule(wanted: EngineBuild | 'auto'): { module: WebAssembly.Module; build: EngineBuild } {

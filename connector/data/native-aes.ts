@@ -2,13 +2,17 @@
  * AES by the OpenSSL that Node carries, called where the blocks are: `update` of `node:crypto` makes a buffer for each
  * result, which is memory that no cache holds and a copy back.
  */
-import type { AesSuite, HostAes } from '../../wasm/engine-offload.ts'
+import { NodeAes } from '../../wasm/aes-offload.ts'
+import type { AesSuite } from '../../wasm/engine-offload.ts'
 import type { SaHandle } from '../../wasm/packet-engine.ts'
 import { addressOf, type Libcrypto, libcrypto, Scratch } from '../io/ffi.ts'
 
-/** One EVP_CIPHER_CTX for each SA, from its installation to its removal, which erases its key schedule. */
-export class NativeAes implements HostAes {
-  readonly name = 'OpenSSL'
+/**
+ * One EVP_CIPHER_CTX for each SA, from its installation to its removal, which erases its key schedule. Whole packets go
+ * the way of `node:crypto`.
+ */
+export class NativeAes extends NodeAes {
+  override readonly name = 'OpenSSL'
   readonly #library: Libcrypto
   readonly #contexts = new Map<SaHandle, number>()
   readonly #scratch = new Scratch(64)
@@ -17,11 +21,13 @@ export class NativeAes implements HostAes {
   #base = 0
 
   constructor(library: Libcrypto) {
+    super()
     this.#library = library
   }
 
-  install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void {
+  override install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void {
     this.remove(sa)
+    super.install(sa, suite, key)
     const { EVP_CIPHER_CTX_new, EVP_CIPHER_CTX_set_padding, EVP_EncryptInit_ex } = this.#library
     const cipher = suite === 'aes-128-gcm' ? this.#library.EVP_aes_128_ecb() : this.#library.EVP_aes_256_ecb()
     const context = EVP_CIPHER_CTX_new()
@@ -37,14 +43,15 @@ export class NativeAes implements HostAes {
     }
   }
 
-  remove(sa: SaHandle): void {
+  override remove(sa: SaHandle): void {
+    super.remove(sa)
     const context = this.#contexts.get(sa)
     if (context === undefined) return
     this.#contexts.delete(sa)
     this.#library.EVP_CIPHER_CTX_free(context)
   }
 
-  encrypt(sa: SaHandle, blocks: Uint8Array): void {
+  override encrypt(sa: SaHandle, blocks: Uint8Array): void {
     const context = this.#contexts.get(sa)
     if (context === undefined) throw new Error(`no cipher for SA ${sa}`)
     if (blocks.buffer !== this.#buffer) {

@@ -11,6 +11,8 @@ import {
   SIGNAL_IKE_BACKLOG,
   SIGNAL_STOP,
   type WireSocket,
+  type WorkerShare,
+  type WorkerStart,
 } from '../data/commands.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import { libc, O_CLOEXEC, O_NONBLOCK, Scratch } from './ffi.ts'
@@ -26,6 +28,9 @@ export interface PacketWorkerOptions {
   readonly lanFormat: LanFormat
   readonly sockets: readonly WireSocket[]
   readonly engine: EngineChoice
+  readonly aes?: WorkerStart['aes']
+  /** Absent where it is the only one. */
+  readonly share?: WorkerShare
   readonly onReport: (report: PacketReport) => void
   /** The worker ended without having been told to. Its SAs are lost: their counters are nonces and start no second time. */
   readonly onFailure: (failure: StartFailure) => void
@@ -33,13 +38,16 @@ export interface PacketWorkerOptions {
 
 export type EngineInfo = Pick<Extract<Report, { type: 'ready' }>, 'kind' | 'build' | 'why'>
 
+/** As it was made, with what it measured. */
+export type ReadyEngine = Omit<Extract<Report, { type: 'ready' }>, 'type'>
+
 interface Waiting {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
 export class PacketWorker {
-  readonly engine: Promise<EngineInfo>
+  readonly engine: Promise<ReadyEngine>
   readonly #options: PacketWorkerOptions
   readonly #worker: Worker
   readonly #signals: Int32Array
@@ -49,7 +57,7 @@ export class PacketWorker {
   readonly #exited: Promise<void>
   #nextSeq = 1
   #state: 'running' | 'stopping' | 'ended' = 'running'
-  #settleReady: { resolve: (info: EngineInfo) => void; reject: (error: Error) => void } | undefined
+  #settleReady: { resolve: (made: ReadyEngine) => void; reject: (error: Error) => void } | undefined
 
   constructor(options: PacketWorkerOptions) {
     this.#options = options
@@ -57,14 +65,18 @@ export class PacketWorker {
     this.#signals = new Int32Array(signals)
     this.#one.view.setBigUint64(0, 1n, true)
     this.#eventFd = libc().eventfd(0, O_NONBLOCK | O_CLOEXEC)
-    const { tunFd, lanFormat, sockets, engine } = options
+    const { tunFd, lanFormat, sockets, engine, aes, share } = options
     this.engine = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject }
     })
     this.engine.catch(() => {})
     this.#worker = new Worker(new URL('../data/worker.ts', import.meta.url), {
-      name: 'isthmus-packets',
-      workerData: { tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
+      name: `isthmus-packets-${share?.worker ?? 0}`,
+      workerData: {
+        ...{ tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
+        ...(aes === undefined ? {} : { aes }),
+        ...(share === undefined ? {} : { share }),
+      } satisfies WorkerStart,
     })
     this.#worker.on('message', (report: Report) => this.#take(report))
     this.#worker.on('error', (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)))
@@ -114,9 +126,11 @@ export class PacketWorker {
 
   #take(report: Report): void {
     switch (report.type) {
-      case 'ready':
-        this.#settleReady?.resolve({ kind: report.kind, build: report.build, why: report.why })
+      case 'ready': {
+        const { type: _, ...made } = report
+        this.#settleReady?.resolve(made)
         return
+      }
       case 'done':
       case 'refused': {
         const waiting = this.#waiting.get(report.seq)

@@ -15,9 +15,13 @@ export class AeadJob {
   salt: u32
   ivHigh: u32
   ivLow: u32
-  /** SUITE_ number, and the key context made for it. */
+  /**
+   * SUITE_ number, and the key context made for it; or 0 and the keys, for an SA of AES-GCM that is seldom used: see
+   * contexts.ts.
+   */
   suite: u32
   context: usize
+  keys: usize
   /** The text; `src` and `dst` are the same or do not overlap. */
   src: usize
   dst: usize
@@ -25,6 +29,8 @@ export class AeadJob {
   /** The key stream that the host has made, the tag's mask in front; 0 where there is none. See key-stream.ts. */
   stream: usize
   streamKey: u32
+  /** 1 more than the number among the packets that the host does whole, or 0. See host-packets.ts. */
+  hostPacket: u32
   /** What opening found. */
   verified: bool
   /** For whoever queued the job. */
@@ -61,6 +67,7 @@ export function jobAt(index: u32): AeadJob {
 export function queueJob(): AeadJob {
   const job = jobAt(queued++)
   job.stream = 0
+  job.hostPacket = 0
   return job
 }
 
