@@ -12,6 +12,12 @@ export interface Row {
 
 export const IMPORT_TABLE: readonly Row[] = [
   {
+    folder: 'protocol/control/',
+    may: ['protocol/'],
+    packages: ['zod'],
+    why: 'one schema for both ends of every document; zod does no I/O and runs everywhere',
+  },
+  {
     folder: 'protocol/',
     may: ['protocol/'],
     packages: [],
@@ -57,10 +63,28 @@ export const IMPORT_TABLE: readonly Row[] = [
   },
   { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
   {
-    folder: 'control/',
+    folder: 'control/domain/',
+    may: ['control/domain/', 'protocol/'],
+    packages: ['croner', '@noble/'],
+    why: 'the domain is pure: time, randomness and what is stored are arguments',
+  },
+  {
+    folder: 'control/entry/',
     may: ['control/', 'protocol/'],
     packages: [''],
-    why: 'connector, control and functions never import one another',
+    why: 'an entry knows its platform; nothing else of control/ does',
+  },
+  {
+    folder: 'control/store/',
+    may: ['control/store/', 'control/domain/', 'protocol/'],
+    packages: ['node:sqlite', 'node:fs', 'node:path', 'pg', 'jose'],
+    why: 'the store knows databases and no HTTP',
+  },
+  {
+    folder: 'control/',
+    may: ['control/', 'protocol/'],
+    packages: ['hono', '@hono/zod-openapi', 'zod', 'jose', '@noble/'],
+    why: 'the API runs on Workers, Lambda and Node alike: no node: module, no platform',
   },
   {
     folder: 'functions/',
