@@ -44,6 +44,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'the engine stands on its own: files are read in load.ts, node:crypto is the reference',
   },
   {
+    folder: 'connector/core/managed/',
+    may: ['connector/core/', 'protocol/'],
+    packages: ['zod'],
+    why: 'core is pure; the documents of the control plane have one schema for both ends',
+  },
+  {
     folder: 'connector/core/',
     may: ['connector/core/', 'protocol/'],
     packages: [],
