@@ -1,0 +1,288 @@
+/**
+ * The connector's end of the link to the control plane. One WebSocket; where there is none to be had, conditional GET
+ * and POST of the same documents. The tunnels do not depend on it: while it is away, the last document holds.
+ *
+ *     waiting ── connecting ── open        the WebSocket
+ *        └────── polling                   plain HTTP; the WebSocket is tried again now and then
+ */
+
+import type { ConnectorDocument } from '../../../protocol/control/document.ts'
+import {
+  type ConnectorReport,
+  type FromConnector,
+  fromControlSchema,
+  LINK_PROTOCOL,
+  type LinkEvent,
+} from '../../../protocol/control/link.ts'
+import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
+
+export type LinkInput =
+  /** After the first `report`: a link begins with one. */
+  | { readonly type: 'start' }
+  | { readonly type: 'opened' }
+  | { readonly type: 'message'; readonly text: string }
+  /** A pong, which shows that the other end lives. */
+  | { readonly type: 'alive' }
+  /** `status`: the HTTP status by which an upgrade was refused. */
+  | { readonly type: 'closed'; readonly reason: string; readonly status?: number }
+  | { readonly type: 'report'; readonly report: ConnectorReport }
+  | { readonly type: 'event'; readonly event: LinkEvent }
+  /** Answer to `poll`: the document, or that nothing changed, or why not. */
+  | { readonly type: 'polled'; readonly document?: ConnectorDocument; readonly failure?: string }
+  | { readonly type: 'time' }
+
+export type LinkEffect =
+  | { readonly type: 'connect' }
+  | { readonly type: 'disconnect' }
+  | { readonly type: 'send'; readonly text: string }
+  | { readonly type: 'ping' }
+  /** POST the report and the events, then GET the document unless it is at `version`. */
+  | {
+      readonly type: 'poll'
+      readonly report: ConnectorReport | undefined
+      readonly events: readonly LinkEvent[]
+      readonly version: number
+    }
+  | { readonly type: 'document'; readonly document: ConnectorDocument }
+  | { readonly type: 'changed'; readonly state: LinkState; readonly detail: string }
+
+export type LinkState = 'waiting' | 'connecting' | 'open' | 'polling' | 'revoked'
+
+export const LINK_TIMING = {
+  retryMs: 1000,
+  retryMaxMs: 60_000,
+  /** After this long a link counts as good, and the next failure begins with the shortest wait. */
+  settledMs: 10_000,
+  connectMs: 15_000,
+  pingMs: 25_000,
+  silentMs: 60_000,
+  pollMs: 10_000,
+  /** Between tries of the WebSocket while plain HTTP works. */
+  upgradeMs: 600_000,
+  /** Revoked, or pushed out by another with the same identity: asking again is for the case of a mistake. */
+  revokedMs: 300_000,
+} as const
+
+/** Refusals that tell that there is no WebSocket here, not that something is out of order. */
+const NO_WEBSOCKET = new Set([404, 405, 426, 501])
+/** Events that wait for the link; the oldest give way. */
+const MAX_EVENTS = 100
+
+export class LinkClient implements Machine<LinkInput, LinkEffect> {
+  readonly #random: RandomBytes
+  readonly #version: () => number
+  #state: LinkState = 'waiting'
+  #effects: LinkEffect[] = []
+  #wakeAt: Instant | undefined
+  #pingAt: Instant | undefined
+  #heardAt: Instant = 0
+  #openedAt: Instant = 0
+  #upgradeAt: Instant = 0
+  #pause: number = LINK_TIMING.retryMs
+  #report: ConnectorReport | undefined
+  #events: LinkEvent[] = []
+  #welcomed = false
+
+  /** `version`: of the document that is held, 0 for none. */
+  constructor(random: RandomBytes, version: () => number) {
+    this.#random = random
+    this.#version = version
+  }
+
+  get state(): LinkState {
+    return this.#state
+  }
+
+  handle(input: LinkInput, now: Instant): void {
+    switch (input.type) {
+      case 'start':
+        this.#connect(now)
+        break
+      case 'opened':
+        this.#opened(now)
+        break
+      case 'message':
+        this.#heardAt = now
+        this.#take(input.text, now)
+        break
+      case 'alive':
+        this.#heardAt = now
+        break
+      case 'closed':
+        this.#closed(input.reason, input.status, now)
+        break
+      case 'report':
+        this.#report = input.report
+        if (this.#welcomed) this.#send({ type: 'report', report: input.report })
+        break
+      case 'event':
+        this.#events.push(input.event)
+        if (this.#events.length > MAX_EVENTS) this.#events.shift()
+        if (this.#welcomed) this.#sendEvents()
+        break
+      case 'polled':
+        this.#polled(input, now)
+        break
+      case 'time':
+        this.#time(now)
+        break
+    }
+  }
+
+  poll(): LinkEffect | undefined {
+    return this.#effects.shift()
+  }
+
+  deadline(): Instant | undefined {
+    if (this.#wakeAt === undefined) return this.#pingAt
+    return this.#pingAt === undefined ? this.#wakeAt : Math.min(this.#wakeAt, this.#pingAt)
+  }
+
+  #connect(now: Instant): void {
+    this.#become('connecting', 'connecting')
+    this.#wakeAt = now + LINK_TIMING.connectMs
+    this.#effects.push({ type: 'connect' })
+  }
+
+  #opened(now: Instant): void {
+    if (this.#state !== 'connecting') return
+    this.#openedAt = now
+    this.#heardAt = now
+    this.#wakeAt = now + LINK_TIMING.connectMs
+    this.#pingAt = now + LINK_TIMING.pingMs
+    if (this.#report === undefined) return
+    this.#send({ type: 'hello', protocol: LINK_PROTOCOL, report: this.#report })
+  }
+
+  #take(text: string, now: Instant): void {
+    if (this.#state !== 'connecting' && this.#state !== 'open') return
+    const message = parse(text)
+    if (message === undefined) {
+      this.#drop('the control plane sent what this version does not understand', now)
+      return
+    }
+    switch (message.type) {
+      case 'welcome':
+        this.#welcomed = true
+        this.#wakeAt = undefined
+        this.#become('open', 'linked')
+        if (this.#report !== undefined) this.#send({ type: 'report', report: this.#report })
+        this.#sendEvents()
+        return
+      case 'document':
+        this.#effects.push({ type: 'document', document: message.document })
+        return
+      case 'bye':
+        this.#bye(message.code, message.detail, now)
+        return
+    }
+  }
+
+  #bye(code: 'revoked' | 'replaced' | 'restart' | 'protocol', detail: string, now: Instant): void {
+    if (code === 'restart') {
+      this.#drop(detail, now)
+      return
+    }
+    this.#leave()
+    this.#become(code === 'revoked' ? 'revoked' : 'waiting', detail)
+    this.#wakeAt = now + LINK_TIMING.revokedMs
+  }
+
+  #closed(reason: string, status: number | undefined, now: Instant): void {
+    if (this.#state !== 'connecting' && this.#state !== 'open') return
+    const connecting = this.#state === 'connecting'
+    this.#leave()
+    if (status === 401 || status === 403) {
+      this.#become('waiting', reason)
+      this.#pause = LINK_TIMING.retryMaxMs
+      this.#retry(now)
+    } else if (connecting && status !== undefined && NO_WEBSOCKET.has(status)) {
+      this.#become('polling', 'no WebSocket here: asking by plain HTTP')
+      this.#upgradeAt = now + LINK_TIMING.upgradeMs
+      this.#ask()
+    } else {
+      this.#become('waiting', reason)
+      this.#retry(now)
+    }
+  }
+
+  #polled({ document, failure }: Extract<LinkInput, { type: 'polled' }>, now: Instant): void {
+    if (this.#state !== 'polling') return
+    if (failure !== undefined) {
+      this.#effects.push({ type: 'changed', state: 'polling', detail: failure })
+      this.#retry(now)
+      return
+    }
+    this.#pause = LINK_TIMING.retryMs
+    if (document !== undefined) this.#effects.push({ type: 'document', document })
+    this.#wakeAt = now + this.#jittered(LINK_TIMING.pollMs)
+  }
+
+  #time(now: Instant): void {
+    if (this.#pingAt !== undefined && now >= this.#pingAt) {
+      this.#pingAt = now + LINK_TIMING.pingMs
+      if (now - this.#heardAt >= LINK_TIMING.silentMs) {
+        this.#drop('the control plane has gone silent', now)
+        return
+      }
+      this.#effects.push({ type: 'ping' })
+    }
+    if (this.#wakeAt === undefined || now < this.#wakeAt) return
+    this.#wakeAt = undefined
+    if (this.#state === 'connecting') this.#drop('no answer from the control plane', now)
+    else if (this.#state === 'polling' && now < this.#upgradeAt) this.#ask()
+    else this.#connect(now)
+  }
+
+  #ask(): void {
+    const events = this.#events.splice(0)
+    this.#effects.push({ type: 'poll', report: this.#report, events, version: this.#version() })
+  }
+
+  #drop(reason: string, now: Instant): void {
+    if (now - this.#openedAt >= LINK_TIMING.settledMs && this.#welcomed) this.#pause = LINK_TIMING.retryMs
+    this.#leave()
+    this.#become('waiting', reason)
+    this.#retry(now)
+  }
+
+  #leave(): void {
+    this.#welcomed = false
+    this.#pingAt = undefined
+    this.#wakeAt = undefined
+    this.#effects.push({ type: 'disconnect' })
+  }
+
+  #retry(now: Instant): void {
+    this.#wakeAt = now + this.#jittered(this.#pause)
+    this.#pause = Math.min(this.#pause * 2, LINK_TIMING.retryMaxMs)
+  }
+
+  /** Between half and all of it, so that ten thousand connectors do not come back in the same moment. */
+  #jittered(ms: number): number {
+    const [byte] = this.#random(1)
+    return ms * (0.5 + byte! / 510)
+  }
+
+  #become(state: LinkState, detail: string): void {
+    if (this.#state === state && state !== 'waiting') return
+    this.#state = state
+    this.#effects.push({ type: 'changed', state, detail })
+  }
+
+  #sendEvents(): void {
+    for (const event of this.#events.splice(0)) this.#send({ type: 'event', event })
+  }
+
+  #send(message: FromConnector): void {
+    this.#effects.push({ type: 'send', text: JSON.stringify(message) })
+  }
+}
+
+function parse(text: string) {
+  try {
+    return fromControlSchema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
+}
