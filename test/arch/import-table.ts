@@ -64,7 +64,7 @@ export const IMPORT_TABLE: readonly Row[] = [
   {
     folder: 'connector/io/',
     may: ['connector/', 'wasm/', 'protocol/'],
-    packages: ['node:', 'koffi', '@noble/'],
+    packages: ['node:', 'koffi', '@noble/', 'ws', 'jose', 'zod'],
     why: 'io is the only place with side effects; it does not print and does not parse arguments',
   },
   { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
