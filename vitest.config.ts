@@ -11,6 +11,7 @@ export default defineConfig({
             'protocol/**/*.test.ts',
             'wasm/**/*.test.ts',
             'connector/**/*.test.ts',
+            'control/**/*.test.ts',
             'test/{arch,sim,fuzz,walk,vectors}/**/*.test.ts',
           ],
           testTimeout: 60_000,

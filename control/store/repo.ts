@@ -128,6 +128,8 @@ export interface Replay {
   readonly actor: string
   /** SHA-256 of method, target and body: a key that comes with another one is refused. */
   readonly request: string
+  /** When it was answered. A stored replay that had expired by then gives way. */
+  readonly at: number
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
@@ -138,7 +140,8 @@ export interface Batch {
   readonly changes: readonly Change[]
   /**
    * The new version of the intent when `changes` touch sites, tunnels or preferences; must be one more than the
-   * present one. Sites and tunnels are kept by version, so that every old intent can be read again.
+   * present one. Sites and tunnels are kept by version, so that every old intent can be read again. The network's
+   * `intentVersion` follows by itself; a new network begins with the empty intent 0.
    */
   readonly intent?: { readonly version: number; readonly at: number; readonly actor: string }
   /** Appended to the audit log; chained by the caller, `seq` following the present head without a gap. */
@@ -157,10 +160,20 @@ export interface Repo {
   /** The intent as it was at `version`, or undefined when there never was one. */
   intentAt(network: string, version: number): Promise<Intent | undefined>
   audit(network: string, page: { readonly after: number; readonly limit: number }): Promise<AuditEvent[]>
+  /** The last event's; `{ seq: 0, hash: '' }` before the first. */
   auditHead(network: string): Promise<{ readonly seq: number; readonly hash: string }>
   replay(network: string, actor: string, key: string, now: number): Promise<Replay | undefined>
-  /** All or nothing. Throws `Conflict` when a revision, a name, the intent or the audit chain has moved on. */
+  /**
+   * All or nothing. Throws `Conflict` when a revision, a name, the intent or the audit chain has moved on, or the
+   * network is not there; RangeError for a batch that no caller may make: a record changed twice, a site or tunnel
+   * changed without an intent version, events that do not follow one another.
+   * Removing the network removes all that belongs to it but its audit log.
+   */
   commit(network: string, batch: Batch): Promise<void>
+  /** A value of the installation, of no network. */
+  setting(name: string): Promise<string | undefined>
+  /** `fresh`: only when there is none yet. Says whether the value was stored. */
+  putSetting(name: string, value: string, fresh?: boolean): Promise<boolean>
   /** Removes replays that have expired. */
   sweep(now: number): Promise<void>
   close(): Promise<void>

@@ -12,10 +12,20 @@ export interface Statement {
 export interface Sql {
   readonly dialect: 'sqlite' | 'postgres'
   all(sql: string, params: readonly SqlValue[]): Promise<Row[]>
-  /** One transaction. Throws `Unexpected` or `Unique`, everything rolled back. */
+  /** One transaction. Throws `Unexpected`, `Unique` or `Dangling`, everything rolled back. */
   batch(statements: readonly Statement[]): Promise<void>
+  /** The rows of each query in turn, in pages, all as they were at one moment; `query` is the query's index. */
+  snapshot(queries: readonly string[]): AsyncIterable<SnapshotPage>
   close(): Promise<void>
 }
+
+export interface SnapshotPage {
+  readonly query: number
+  readonly rows: readonly Row[]
+}
+
+/** Rows of one page of a snapshot. */
+export const SNAPSHOT_PAGE = 500
 
 /** The statement at `index` changed another number of rows than it must. */
 export class Unexpected extends Error {
@@ -35,6 +45,17 @@ export class Unique extends Error {
 
   constructor(index: number) {
     super(`statement ${index} would break uniqueness`)
+    this.index = index
+  }
+}
+
+/** The statement at `index` would have made a row that belongs to one that is not there. */
+export class Dangling extends Error {
+  override readonly name = 'Dangling'
+  readonly index: number
+
+  constructor(index: number) {
+    super(`statement ${index} would leave a row that belongs to nothing`)
     this.index = index
   }
 }
