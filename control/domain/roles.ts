@@ -39,6 +39,7 @@ export const OPERATIONS = {
   'networks.create': operation('POST', '/v1/networks', ADMIN, 'Make a network'),
   'networks.list': operation('GET', '/v1/networks', ADMIN, 'List the networks of the installation'),
   'networks.get': operation('GET', net, WATCH, 'Read a network'),
+  'networks.remove': operation('DELETE', net, OWNER, 'Remove an empty network'),
   'networks.remove': operation('DELETE', net, OWNER, 'Remove a network that is empty'),
 
   'intent.get': operation('GET', `${net}/intent`, READ, 'Read the desired state, now or at a version'),
@@ -55,6 +56,7 @@ export const OPERATIONS = {
   'tunnels.list': operation('GET', `${net}/tunnels`, WATCH, 'List tunnels'),
   'tunnels.create': operation('POST', `${net}/tunnels`, WRITE, 'Add a tunnel'),
   'tunnels.get': operation('GET', `${net}/tunnels/{tunnel}`, WATCH, 'Read a tunnel'),
+  'tunnels.status': operation('GET', `${net}/tunnels/{tunnel}/status`, WATCH, 'Read what the two ends say of a tunnel'),
   'tunnels.replace': operation('PUT', `${net}/tunnels/{tunnel}`, WRITE, 'Change a tunnel'),
   'tunnels.remove': operation('DELETE', `${net}/tunnels/{tunnel}`, WRITE, 'Remove a tunnel'),
 
@@ -92,6 +94,8 @@ export const OPERATIONS = {
   'rotations.abort': operation('POST', `${net}/rotations/{rotation}/abort`, ROTATE, 'Abort a rotation'),
 
   'audit.list': operation('GET', `${net}/audit`, READ, 'Read or export the audit log'),
+
+  'audit.verify': operation('GET', `${net}/audit/verify`, READ, 'Verify the chain of the audit log'),
 
   'connector.join': operation('POST', '/v1/join', 'anybody', 'Join with a token, which the body brings'),
   'connector.document': operation(
