@@ -39,7 +39,6 @@ export const OPERATIONS = {
   'networks.create': operation('POST', '/v1/networks', ADMIN, 'Make a network'),
   'networks.list': operation('GET', '/v1/networks', ADMIN, 'List the networks of the installation'),
   'networks.get': operation('GET', net, WATCH, 'Read a network'),
-  'networks.remove': operation('DELETE', net, OWNER, 'Remove an empty network'),
   'networks.remove': operation('DELETE', net, OWNER, 'Remove a network that is empty'),
 
   'intent.get': operation('GET', `${net}/intent`, READ, 'Read the desired state, now or at a version'),
