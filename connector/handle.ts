@@ -4,6 +4,7 @@
  */
 import type { ConnectorStatus } from '../protocol/status.ts'
 import type { IkeEvent } from './core/ike/types.ts'
+import type { ConnectorPlan } from './plan.ts'
 
 export interface ConnectorHandle {
   status(): ConnectorStatus
@@ -12,6 +13,13 @@ export interface ConnectorHandle {
   terminate(connection: string): boolean
   /** `what` is `ike` or the name of a child. */
   rekey(connection: string, what: string): boolean
+  /**
+   * Makes the connections those of `plan`, while it runs: new ones come up, those that are gone go, the others do not
+   * notice. Rejects where the plan needs what only a new start can change.
+   */
+  apply(plan: ConnectorPlan): Promise<void>
+  /** Only of a managed connector: a person accepts a peer's new identity key. */
+  trust?(connector: string, identityKey: string): Promise<void>
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */
   stop(): Promise<void>
   /** Resolves when the connector has ended, by `stop` or by a failure that it cannot live with. */
@@ -24,6 +32,8 @@ export type ConnectorEvent =
   | { readonly type: 'started'; readonly site: string }
   | { readonly type: 'routes-cleaned'; readonly count: number }
   | { readonly type: 'warning'; readonly code: string; readonly message: string }
+  /** The control plane: what it asked for, and how the link to it is. */
+  | { readonly type: 'control'; readonly code: string; readonly message: string }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */

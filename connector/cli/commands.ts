@@ -5,10 +5,27 @@ import { decode } from './decode.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { down } from './down.ts'
+import { join } from './join.ts'
 import { keygen } from './keygen.ts'
+import { leave } from './leave.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { status } from './status.ts'
+import { trust } from './trust.ts'
 import { up } from './up.ts'
 
-export const COMMANDS: readonly Command[] = [demo, check, keygen, up, status, ping, rekey, down, doctor, decode]
+export const COMMANDS: readonly Command[] = [
+  demo,
+  check,
+  keygen,
+  up,
+  status,
+  ping,
+  rekey,
+  down,
+  doctor,
+  decode,
+  join,
+  trust,
+  leave,
+]

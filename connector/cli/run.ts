@@ -1,17 +1,13 @@
 /** From the words on the command line to a verb, and from its outcome to an exit code. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { CommanderError, Command as Parser } from 'commander'
 import { EXIT } from '../handle.ts'
 import type { CliIo, Command } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { reportFailure } from './failure.ts'
+import { VERSION } from './version.ts'
 
 export const DESCRIPTION =
   'Site-to-site VPN: joins networks with IKEv2 and ESP. Start with isthmus demo, then docs/config.md.'
-
-const PACKAGE = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
-export const VERSION = PACKAGE.version
 
 /** `words` without the program's name. Never rejects. */
 export async function runCli(words: readonly string[], io: CliIo, commands = COMMANDS): Promise<number> {

@@ -91,6 +91,8 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
         fields: { event: event.type, count: event.count },
         message: 'removed routes that an earlier run left behind',
       }
+    case 'control':
+      return { level: 'info', fields: { event: event.type, code: event.code }, message: event.message }
     case 'warning':
       return { level: 'warn', fields: { event: event.type, code: event.code }, message: event.message }
   }

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { idSchema } from './ids.ts'
 import { endpointSchema } from './intent.ts'
-import { jwsSchema, nameSchema, prefixSchema, publicKeySchema } from './values.ts'
+import { epochNumberSchema, jwsSchema, nameSchema, prefixSchema, publicKeySchema } from './values.ts'
 
 export const DOCUMENT_FORMAT = 1
 
@@ -20,7 +20,7 @@ export const phaseSchema = z.enum(['offer', 'accept', 'use'])
 export type Phase = z.infer<typeof phaseSchema>
 
 export const documentEpochSchema = z.strictObject({
-  epoch: z.int().min(1),
+  epoch: epochNumberSchema,
   phase: phaseSchema,
   /** The peer's `EpochKey`, signed by its identity key; there from `accept` on. */
   peerKey: jwsSchema.optional(),
@@ -64,7 +64,7 @@ export const epochKeySchema = z.strictObject({
   use: z.literal('isthmus-epoch-key'),
   network: idSchema('network'),
   tunnel: idSchema('tunnel'),
-  epoch: z.int().min(1),
+  epoch: epochNumberSchema,
   connector: idSchema('connector'),
   peer: idSchema('connector'),
   /** X25519 public key. */

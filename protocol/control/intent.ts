@@ -53,6 +53,38 @@ export const preferencesSchema = z
   .meta({ id: 'Preferences' })
 export type Preferences = z.infer<typeof preferencesSchema>
 
+/** A site by its name or its identifier; names have no underscore. */
+export const siteRefSchema = z.union([nameSchema, idSchema('site')])
+
+/**
+ * The whole intent as somebody writes it. A site or tunnel with an `id`, or else with the name of one that is there,
+ * is that one; any other is new. What is not named is removed.
+ */
+export const intentDraftSchema = z
+  .strictObject({
+    version: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: 'The version that this was made from; refused when there is a newer one.' }),
+    preferences: preferencesSchema.prefault({}),
+    sites: z.array(siteDraftSchema.extend({ id: idSchema('site').optional() })).max(10_000),
+    tunnels: z
+      .array(
+        tunnelDraftSchema.extend({
+          id: idSchema('tunnel').optional(),
+          sites: z.tuple([siteRefSchema, siteRefSchema]).meta({ description: 'The two ends, by name or identifier.' }),
+        }),
+      )
+      .max(100_000)
+      .default([]),
+  })
+  .meta({
+    id: 'IntentDraft',
+    description: 'The desired state to replace the present one. An Intent that was read fits.',
+  })
+export type IntentDraft = z.infer<typeof intentDraftSchema>
+
 export const intentSchema = z
   .strictObject({
     version: z.int().min(0).meta({ description: 'Grows by one with every change.' }),

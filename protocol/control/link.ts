@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { connectorDocumentSchema } from './document.ts'
 import { idSchema } from './ids.ts'
-import { addressSchema, instantSchema, jwsSchema } from './values.ts'
+import { addressSchema, epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema } from './values.ts'
 
 /** Grows when a message changes its meaning; an end refuses a higher number than its own. */
 export const LINK_PROTOCOL = 1
@@ -15,7 +15,7 @@ export const MAX_LINK_MESSAGE = 4 << 20
 const count = z.int().min(0)
 
 export const epochStatusSchema = z.strictObject({
-  epoch: z.int().min(1),
+  epoch: epochNumberSchema,
   /** Our `EpochKey`, from `offer` on. */
   key: jwsSchema.optional(),
   /** An IKE SA that authenticates with it is accepted. */
@@ -24,11 +24,7 @@ export const epochStatusSchema = z.strictObject({
   using: z.boolean(),
   /** Authentic ESP has come in on an SA under it, or an IKE request was answered under it. */
   confirmed: z.boolean(),
-  /** SHA-256 of the key and its names, the first 16 hex digits: tells keys apart, and nothing of them. */
-  fingerprint: z
-    .string()
-    .regex(/^[0-9a-f]{16}$/)
-    .optional(),
+  fingerprint: fingerprintSchema.optional(),
 })
 export type EpochStatus = z.infer<typeof epochStatusSchema>
 
@@ -36,8 +32,19 @@ export const tunnelReportSchema = z.strictObject({
   tunnel: idSchema('tunnel'),
   state: z.enum(['up', 'degraded', 'connecting', 'waiting', 'idle', 'closing', 'refused']),
   epochs: z.array(epochStatusSchema).max(4),
-  /** Since the connector started; ESP packets sealed and opened, and inner packets dropped for want of an SA. */
-  traffic: z.strictObject({ outPackets: count, inPackets: count, outBytes: count, inBytes: count, dropped: count }),
+  /**
+   * Since the connector started; ESP packets sealed and opened, and inner packets dropped for want of an SA.
+   * `missing`: sequence numbers of all SAs so far that newer ones have passed and that never came (RFC 4303
+   * section 3.4.3): packets lost on the way here, whatever the peer's counters say at another moment.
+   */
+  traffic: z.strictObject({
+    outPackets: count,
+    inPackets: count,
+    outBytes: count,
+    inBytes: count,
+    dropped: count,
+    missing: count.optional(),
+  }),
   problem: z
     .strictObject({ code: z.string().max(64), cause: z.string().max(512), remedy: z.string().max(512) })
     .optional(),

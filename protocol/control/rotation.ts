@@ -1,15 +1,15 @@
 /** Rotations of tunnel keys, and the policies by which they happen. */
 import { z } from 'zod'
 import { idSchema } from './ids.ts'
-import { instantSchema, jwsSchema, nameSchema } from './values.ts'
+import { epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema, nameSchema } from './values.ts'
 
 /**
  *     preparing ── switching ── confirming ── retiring ── done
  *         └────────────┴────────────┴── aborting ── aborted
  *
  * preparing: both ends publish their halves, derive the key and accept it. switching: the initiator authenticates
- * anew with it. confirming: traffic passes under it at both ends. retiring: both forget the old key. Aborting leaves
- * the old key working; after `retiring` began there is no way back and none is needed.
+ * anew with it. confirming: traffic passes under it at both ends. retiring: both forget the old key. aborting: both go
+ * back to the old key, then forget the new one; after `retiring` began there is no way back and none is needed.
  */
 export const rotationStateSchema = z.enum([
   'queued',
@@ -33,8 +33,11 @@ export const rotationSchema = z
     trigger: triggerSchema,
     state: rotationStateSchema,
     /** Absent when the tunnel had no key before. */
-    from: z.int().min(1).optional(),
-    to: z.int().min(1),
+    from: epochNumberSchema.optional(),
+    to: epochNumberSchema,
+    /** Of the old and the new key, as far as the ends have told and agree. */
+    oldFingerprint: fingerprintSchema.optional(),
+    newFingerprint: fingerprintSchema.optional(),
     startedBy: z.string().max(128),
     createdAt: instantSchema,
     stateSince: instantSchema,
@@ -48,7 +51,15 @@ export const rotationSchema = z
   .meta({ id: 'Rotation' })
 export type Rotation = z.infer<typeof rotationSchema>
 
-const endTraffic = z.strictObject({ outPackets: z.int(), inPackets: z.int(), dropped: z.int() })
+const count = z.int().min(0)
+const endTraffic = z.strictObject({
+  outPackets: count,
+  inPackets: count,
+  /** For want of an SA. */
+  dropped: count,
+  /** By gaps in the sequence numbers that came in; absent where the connector does not tell. */
+  missing: count.optional(),
+})
 export const evidenceSchema = z
   .strictObject({
     use: z.literal('isthmus-rotation-evidence'),
@@ -61,12 +72,22 @@ export const evidenceSchema = z
     finishedAt: instantSchema,
     outcome: z.enum(['done', 'aborted']),
     reason: z.string().optional(),
-    oldKey: z.strictObject({ epoch: z.int(), fingerprint: z.string() }).optional(),
-    newKey: z.strictObject({ epoch: z.int(), fingerprint: z.string().optional() }),
-    /** Of each end, from the first report of the rotation to the last: differences of its counters. */
-    ends: z.array(z.strictObject({ connector: idSchema('connector'), traffic: endTraffic })),
-    packetsSent: z.int(),
-    packetsLost: z.int(),
+    oldKey: z.strictObject({ epoch: epochNumberSchema, fingerprint: fingerprintSchema.optional() }).optional(),
+    newKey: z.strictObject({ epoch: epochNumberSchema, fingerprint: fingerprintSchema.optional() }),
+    /**
+     * Of each end that told: differences of its counters, from its last report before the rotation to its last one.
+     * `restarted`: it started anew within that time, and `traffic` has only what it counted since.
+     */
+    ends: z.array(z.strictObject({ connector: idSchema('connector'), restarted: z.boolean(), traffic: endTraffic })),
+    packetsSent: count,
+    packetsLost: count,
+    /**
+     * How the loss was found. sequence-numbers: exact at each receiver. counters: what one end sent less what the
+     * other received; their reports are not of one moment, so packets under way count as lost.
+     */
+    measured: z.enum(['sequence-numbers', 'counters']),
+    /** Both ends told, and neither restarted: the figures are of the whole rotation. */
+    complete: z.boolean(),
   })
   .meta({ id: 'Evidence', description: 'What a rotation did, signed by the network.' })
 export type Evidence = z.infer<typeof evidenceSchema>
@@ -103,7 +124,7 @@ export const policyDraftSchema = z
   .meta({ id: 'PolicyDraft' })
 export type PolicyDraft = z.infer<typeof policyDraftSchema>
 export const policySchema = policyDraftSchema
-  .extend({ id: idSchema('policy'), lastRunAt: instantSchema.optional() })
+  .extend({ id: idSchema('policy'), createdAt: instantSchema, lastRunAt: instantSchema.optional() })
   .meta({ id: 'Policy' })
 export type Policy = z.infer<typeof policySchema>
 
@@ -119,7 +140,8 @@ export const runSchema = z
     canary: z.boolean(),
     maxConcurrent: z.int().min(1),
     stopOnFailure: z.boolean(),
-    counts: z.strictObject({ queued: z.int(), active: z.int(), done: z.int(), aborted: z.int() }),
+    /** `aborted` has also those that are aborting. */
+    counts: z.strictObject({ queued: count, active: count, done: count, aborted: count }),
     reason: z.string().max(512).optional(),
   })
   .meta({ id: 'Run' })

@@ -109,9 +109,9 @@ export class Link {
     socket.on('unexpected-response', (_request, response) => {
       const status = response.statusCode ?? 0
       response.resume()
-      // The time may be what was refused: the next attempt is by the other end's clock.
-      if (status === 401) this.#client.learnTime(response.headers.date)
-      closed(`the control plane refused the link with HTTP status ${status}`, status)
+      // Where only the time was refused, the next attempt goes by the other end's clock.
+      const learned = status === 401 && this.#client.learnTime(response.headers.date)
+      closed(`the control plane refused the link with HTTP status ${status}`, learned ? undefined : status)
       socket.terminate()
     })
     socket.on('error', (error) => closed(`the control plane cannot be reached: ${error.message}`))
