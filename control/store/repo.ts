@@ -9,6 +9,7 @@ import type { Intent, Preferences, Site, Tunnel } from '../../protocol/control/i
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import type { AuditEvent, Connector, Role } from '../../protocol/control/resources.ts'
 import type { Policy, Rotation, Run } from '../../protocol/control/rotation.ts'
+import type { TunnelKeys } from '../domain/keys.ts'
 
 /** A network as it is kept. The private half of its evidence key is sealed (`seal.ts`). */
 export interface NetworkRecord {
@@ -43,22 +44,9 @@ export interface JoinTokenRecord {
   readonly revokedAt?: number
 }
 
-export type ConnectorRecord = Omit<Connector, 'linked' | 'lastSeenAt'>
-
-/** What a tunnel's keys are at: written by rotations only. */
-export interface TunnelKeys {
-  /** The tunnel's id. */
-  readonly id: string
-  /** 0: none yet. */
-  readonly current: number
-  readonly currentSince?: number
-  /** Epoch of the rotation that is under way. */
-  readonly next?: number
-  readonly rotation?: string
-  /** Highest epoch that was ever begun; never used twice. */
-  readonly highest: number
-  /** JWS of each end's half, by epoch and connector: `<epoch>/<connector>`. */
-  readonly halves: Readonly<Record<string, string>>
+export interface ConnectorRecord extends Omit<Connector, 'linked' | 'lastSeenAt'> {
+  /** Of the content that has `documentVersion`: tells whether a document differs from the last one. */
+  readonly documentHash?: string
 }
 
 /** The last that each end said of a tunnel. */
@@ -68,6 +56,10 @@ export interface TunnelEndRecord {
   readonly tunnel: string
   readonly connector: string
   readonly at: number
+  /** Of the connector's document that it had carried out. */
+  readonly version: number
+  /** When the connector started: its counters are from then on. */
+  readonly startedAt: number
   readonly report: TunnelReport
   /** Counters at the beginning of the rotation under way, and from which start of the connector they are. */
   readonly baseline?: {
