@@ -8,10 +8,51 @@ import { type Sql, Unique } from './sql.ts'
 export interface Migration {
   readonly version: number
   readonly statements: readonly string[]
+  /** Every table as it is from this version on, those that others refer to first: what a backup holds. */
+  readonly tables: readonly Table[]
+}
+
+export interface Table {
+  readonly name: string
+  /** `json`: text that is a JSON document. `name`: text or null. */
+  readonly columns: Readonly<Record<string, 'text' | 'name' | 'json' | 'int'>>
+  /** Columns of its primary key, by which backups are ordered. */
+  readonly key: readonly string[]
 }
 
 /** `until` of a part that is in the present intent. */
 export const FOREVER = Number.MAX_SAFE_INTEGER
+
+const TABLES_1: readonly Table[] = [
+  { name: 'settings', columns: { name: 'text', value: 'text' }, key: ['name'] },
+  { name: 'networks', columns: { id: 'text' }, key: ['id'] },
+  {
+    name: 'records',
+    columns: { network: 'text', kind: 'text', id: 'text', revision: 'int', name: 'name', body: 'json' },
+    key: ['network', 'kind', 'id'],
+  },
+  {
+    name: 'refs',
+    columns: { network: 'text', kind: 'text', ref: 'text', id: 'text' },
+    key: ['network', 'kind', 'ref', 'id'],
+  },
+  {
+    name: 'intents',
+    columns: { network: 'text', version: 'int', at: 'int', actor: 'text', preferences: 'json' },
+    key: ['network', 'version'],
+  },
+  {
+    name: 'parts',
+    columns: { network: 'text', kind: 'text', id: 'text', since: 'int', until: 'int', body: 'json' },
+    key: ['network', 'kind', 'id', 'since'],
+  },
+  { name: 'audit', columns: { network: 'text', seq: 'int', hash: 'text', body: 'json' }, key: ['network', 'seq'] },
+  {
+    name: 'replays',
+    columns: { network: 'text', actor: 'text', idempotency: 'text', expires: 'int', body: 'json' },
+    key: ['network', 'actor', 'idempotency'],
+  },
+]
 
 export const MIGRATIONS: readonly Migration[] = [
   {
@@ -73,6 +114,7 @@ export const MIGRATIONS: readonly Migration[] = [
        )`,
       'CREATE INDEX replays_expires ON replays (expires)',
     ],
+    tables: TABLES_1,
   },
 ]
 
@@ -86,7 +128,7 @@ const WORDS = {
  * may do it at once. Throws StoreFailure `newer` when a later release has been at the store.
  */
 export async function migrate(sql: Sql, migrations: readonly Migration[] = MIGRATIONS): Promise<number> {
-  const newest = migrations.at(-1)?.version ?? 0
+  const newest = newestOf(migrations)
   for (;;) {
     const version = await versionOf(sql)
     if (version > newest) {
@@ -100,6 +142,10 @@ export async function migrate(sql: Sql, migrations: readonly Migration[] = MIGRA
     if (migration === undefined) return version
     await apply(sql, migration)
   }
+}
+
+export function newestOf(migrations: readonly Migration[]): number {
+  return migrations.at(-1)?.version ?? 0
 }
 
 async function apply(sql: Sql, migration: Migration): Promise<void> {
@@ -118,14 +164,20 @@ async function apply(sql: Sql, migration: Migration): Promise<void> {
   }
 }
 
-async function versionOf(sql: Sql): Promise<number> {
-  for (let attempt = 0; ; attempt++) {
+const TABLE = {
+  sqlite: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'",
+  postgres: "SELECT CAST(to_regclass('migrations') AS TEXT) AS name",
+} as const
+
+/** 0 for a store without tables. */
+export async function versionOf(sql: Sql): Promise<number> {
+  const [found] = await sql.all(TABLE[sql.dialect], [])
+  if (found === undefined || found.name === null) {
     try {
       await sql.batch([{ sql: 'CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY)', params: [] }])
-      break
     } catch (error) {
-      // PostgreSQL: two at once may both find it missing; one of them is told so by a unique index of the catalogue.
-      if (!(error instanceof Unique) || attempt === 3) throw error
+      // PostgreSQL: of two who find it missing, one is told by a unique index of the catalogue. It is there now.
+      if (!(error instanceof Unique)) throw error
     }
   }
   const rows = await sql.all('SELECT MAX(version) AS version FROM migrations', [])

@@ -159,12 +159,10 @@ function removeSteps(network: string, change: Extract<Change, { type: 'remove' }
 
 /** Frees the names of records that are about to get new ones, so that two may exchange theirs. */
 function nameSteps(network: string, puts: readonly Put[]): Step[] {
-  const byKind = Map.groupBy(
-    puts.filter((change) => change.revision !== 0 && nameOf(change.kind, change.value as never) !== null),
-    ({ kind }) => kind,
-  )
-  return [...byKind].flatMap(([kind, changes]) => {
-    if (changes.length < 2) return []
+  const named = puts.filter((change) => nameOf(change.kind, change.value as never) !== null)
+  return [...Map.groupBy(named, ({ kind }) => kind)].flatMap(([kind, all]) => {
+    if (all.length < 2) return []
+    const changes = all.filter(({ revision }) => revision !== 0)
     const steps: Step[] = []
     for (let at = 0; at < changes.length; at += MAX_IDS) {
       const ids = changes.slice(at, at + MAX_IDS).map(({ value }) => value.id)

@@ -81,6 +81,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'an entry knows its platform; nothing else of control/ does',
   },
   {
+    folder: 'control/store/testing/',
+    may: ['control/', 'protocol/'],
+    packages: ['vitest', 'fast-check', '@electric-sql/pglite', 'node:'],
+    why: 'what only tests of the store use',
+  },
+  {
     folder: 'control/store/',
     may: ['control/store/', 'control/domain/', 'protocol/'],
     packages: ['node:sqlite', 'node:fs', 'node:path', 'pg', 'jose'],
