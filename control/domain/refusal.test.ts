@@ -19,6 +19,13 @@ test('all faults go into one refusal, bounded, and none is no refusal', () => {
   expect(refusal?.detail).toBe(`fault 0 (and ${MAX_FAULTS + 4} more faults)`)
 })
 
+test('faults of one code give their refusal that code; mixed ones do not', () => {
+  const taken = { pointer: '/name', detail: 'taken', code: 'duplicate-name' } as const
+  expect(refusalOf([taken, taken])).toMatchObject({ code: 'duplicate-name', status: 409 })
+  expect(refusalOf([taken, taken])?.errors?.[0]).toEqual({ pointer: '/name', detail: 'taken' })
+  expect(refusalOf([taken, { pointer: '/sites/0', detail: 'unknown' }])?.code).toBe('invalid-request')
+})
+
 test('pointers escape as RFC 6901 says', () => {
   expect(pointer()).toBe('')
   expect(pointer('sites', 3, 'a/b~c')).toBe('/sites/3/a~1b~0c')

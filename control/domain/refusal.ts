@@ -6,6 +6,11 @@ export interface Fault {
   readonly detail: string
 }
 
+/** A fault that has a code of its own where there is no other beside it. */
+export interface CodedFault extends Fault {
+  readonly code?: DomainRefusalCode
+}
+
 export interface RefusalFields {
   /** Stable word for programs. */
   readonly code: string
@@ -45,6 +50,13 @@ export class Refusal extends Error {
 export const DOMAIN_REFUSALS = {
   'invalid-request': { status: 400, title: 'The request has faults', remedy: 'Correct every entry of errors.' },
   'not-found': { status: 404, title: 'There is no such resource' },
+  'duplicate-name': { status: 409, title: 'The name is taken', remedy: 'Choose another name.' },
+  'prefix-overlap': {
+    status: 409,
+    title: 'Prefixes overlap',
+    remedy: 'Give each address to one site only: list smaller prefixes, or correct the other site first.',
+  },
+  'limit-reached': { status: 409, title: 'A network holds no more of these' },
   'site-in-use': {
     status: 409,
     title: 'The site is in use',
@@ -82,13 +94,15 @@ export function refuse(
   return new Refusal({ code, ...DOMAIN_REFUSALS[code], ...more })
 }
 
-/** One refusal for all faults of a body; undefined when there is none. */
-export function refusalOf(faults: readonly Fault[]): Refusal | undefined {
+/** One refusal for all faults of a body, with their code if they share one; undefined when there is none. */
+export function refusalOf(faults: readonly CodedFault[]): Refusal | undefined {
   const [first] = faults
   if (first === undefined) return undefined
   const more = faults.length - 1
   const detail = more === 0 ? first.detail : `${first.detail} (and ${more} more ${more === 1 ? 'fault' : 'faults'})`
-  return refuse('invalid-request', { detail, errors: faults.slice(0, MAX_FAULTS) })
+  const code = faults.every((fault) => fault.code === first.code) ? first.code : undefined
+  const errors = faults.slice(0, MAX_FAULTS).map((fault) => ({ pointer: fault.pointer, detail: fault.detail }))
+  return refuse(code ?? 'invalid-request', { detail, errors })
 }
 
 /** A JSON pointer (RFC 6901) from its reference tokens: `pointer('sites', 3, 'name')` is `/sites/3/name`. */
