@@ -1,0 +1,8 @@
+/** Every operation that is served, in the order of the reference. */
+import { auditRoutes } from './audit.ts'
+import { networkRoutes } from './networks.ts'
+import type { Operation } from './operation.ts'
+import { policyRoutes } from './policies.ts'
+import { tokenRoutes } from './tokens.ts'
+
+export const ALL_OPERATIONS: readonly Operation[] = [...networkRoutes, ...tokenRoutes, ...policyRoutes, ...auditRoutes]
