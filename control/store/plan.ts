@@ -25,8 +25,10 @@ const GONE: Meaning = ['revision', 'network']
 /** `present`: the network's record; needed when the batch has an intent or puts the network. */
 export function stepsOf(network: string, batch: Batch, present: Entry<'network'> | undefined): Step[] {
   refuseNonsense(network, batch)
-  const puts = batch.changes.filter((change): change is Put => change.type === 'put')
-  const removes = batch.changes.filter((change) => change.type === 'remove')
+  // One order for all writers: then none of them waits for another in a circle.
+  const changes = batch.changes.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
+  const puts = changes.filter((change): change is Put => change.type === 'put')
+  const removes = changes.filter((change) => change.type === 'remove')
   const own = puts.find((change) => change.kind === 'network')
   const rest = puts.filter((change) => change.kind !== 'network')
   const founded = own !== undefined && present === undefined
@@ -50,11 +52,19 @@ export function conflictOf(error: unknown, step: Step): Conflict {
 
 type PutNetwork = { readonly value: NetworkRecord; readonly revision?: number }
 
+function idOf(change: Change): string {
+  return change.type === 'put' ? change.value.id : change.id
+}
+
+function placeOf(change: Change): string {
+  return `${change.kind} ${idOf(change)}`
+}
+
 function refuseNonsense(network: string, batch: Batch): void {
   const seen = new Set<string>()
   for (const change of batch.changes) {
-    const id = change.type === 'put' ? change.value.id : change.id
-    const key = `${change.kind} ${id}`
+    const id = idOf(change)
+    const key = placeOf(change)
     if (seen.has(key)) throw new RangeError(`a batch changes ${key} twice`)
     seen.add(key)
     if (change.kind === 'network' && id !== network) throw new RangeError(`${id} is another network than ${network}`)

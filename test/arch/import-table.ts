@@ -83,7 +83,7 @@ export const IMPORT_TABLE: readonly Row[] = [
   {
     folder: 'control/store/testing/',
     may: ['control/', 'protocol/'],
-    packages: ['vitest', 'fast-check', '@electric-sql/pglite', 'node:'],
+    packages: ['vitest', 'fast-check', '@electric-sql/pglite', 'pg', 'node:'],
     why: 'what only tests of the store use',
   },
   {
