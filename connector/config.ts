@@ -3,6 +3,7 @@
  * The keys are described in `config/schema.ts`, from which docs/config.md and `config/isthmus.schema.json` are made.
  */
 import { readFileSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import type { Address } from '../protocol/net.ts'
 import { checkAcrossKeys } from './config/checks.ts'
@@ -47,7 +48,7 @@ export function loadConfig(
   if (!parsed.success || found.length > 0) return { faults: placed(source, found) }
   const config = parsed.data
   return {
-    plan: planOf(config, secrets.keys, (name) => resolve(directory, name)),
+    plan: planOf(config, secrets.keys, (name) => resolve(directory, name), availableParallelism()),
     log: config.log,
     probes: new Map(
       Object.entries(config.peers).flatMap(([name, { probe }]) => (probe ? [[name, probe] as const] : [])),

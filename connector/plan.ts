@@ -14,6 +14,8 @@ export interface ConnectorPlan {
     /** Addresses of our own on the TUN device, for example the gateway's address in the site's network. */
     readonly addresses: readonly Address[]
   }
+  /** Packet workers, 1 to 16. A connection's `resource` is one of them. */
+  readonly workers: number
   readonly ports: LocalPorts
   readonly connections: readonly PlannedConnection[]
   readonly limits: EndpointLimits

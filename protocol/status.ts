@@ -10,7 +10,10 @@ export interface ConnectorStatus {
   readonly pid: number
   readonly startedAt: string
   readonly now: string
-  readonly engine: { readonly kind: 'wasm' | 'node'; readonly build: string; readonly why: string }
+  /** Of the first packet worker; `workers` has those of all. */
+  readonly engine: EngineStatus
+  /** The packet workers, by index. Absent from connectors that do not tell. */
+  readonly workers?: readonly WorkerStatus[]
   /** How packets cross the kernel: many at once, where it can. Absent from connectors that do not tell. */
   readonly offloads?: {
     readonly tun: 'tso+uso' | 'tso' | 'none'
@@ -41,6 +44,22 @@ export interface ConnectorStatus {
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
   readonly ike: Readonly<Record<string, number>>
+}
+
+export interface EngineStatus {
+  readonly kind: 'wasm' | 'node'
+  readonly build: string
+  readonly why: string
+}
+
+/** One packet worker: what went through its Child SAs since start. */
+export interface WorkerStatus extends Omit<Traffic, 'drops'> {
+  readonly index: number
+  readonly engine: EngineStatus
+  /** Packets that it gave to the worker that has the Child SA for them. */
+  readonly handedOver: number
+  /** Share of the last second that its thread was on a processor, 0 to 1; absent where the host does not tell. */
+  readonly busy?: number
 }
 
 /** One peer: one IKE SA and its children. */
@@ -76,6 +95,8 @@ export interface TunnelStatus {
 
 export interface ChildSaStatus {
   readonly name: string
+  /** Index of the packet worker that carries it. Absent from connectors that do not tell. */
+  readonly worker?: number
   readonly suite: string
   readonly inboundSpi: string
   readonly outboundSpi: string

@@ -33,6 +33,9 @@ export const COALESCE_DATAGRAMS = 64
 /** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
 export const NAME_STRIDE = 32
 
+/** Packet workers of one connector; the low bits of an inbound SPI have room for as many. A power of two. */
+export const MAX_WORKERS = 16
+
 /** SAs of both directions, and bare AEAD keys; a power of two. */
 export const MAX_SAS = 32768
 export const MAX_TUNNELS = 16384
@@ -80,6 +83,8 @@ export const VERDICT_IKE = 2
 export const VERDICT_KEEPALIVE = 3
 /** Authentic and swallowed: a dummy packet (next header 59) or a fragment kept for reassembly. */
 export const VERDICT_CONSUMED = 4
+/** ESP for an SPI that is another worker's: for the host to hand over, untouched. */
+export const VERDICT_ELSEWHERE = 5
 
 export const EVENT_SOFT_LIMIT = 1
 export const EVENT_HARD_LIMIT = 2
@@ -87,6 +92,7 @@ export const EVENT_PEER_MOVED = 3
 export const EVENT_UNKNOWN_SPI = 4
 /** A packet wants a tunnel whose group has no SA that takes it. */
 export const EVENT_NO_SA = 5
+export const EVENT_FIRST_PACKET = 6
 /** Events kept until the host takes them; more are counted and dropped. */
 export const EVENT_CAPACITY = 256
 

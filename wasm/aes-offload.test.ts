@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { SeededRandom } from '../test/vectors/aead-node.ts'
 import { BATCH, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
-import { chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
+import { chooseAes, chooseFrom, fixedAes } from './aes-choice.ts'
+import { NodeAes } from './aes-offload.ts'
 import { build } from './build.ts'
 import type { WasmEngine } from './engine.ts'
 import type { AesSuite, HostAes } from './engine-offload.ts'
@@ -16,6 +17,8 @@ class WatchedAes implements HostAes {
   readonly inner = new NodeAes()
   readonly installed = new Set<SaHandle>()
   calls = 0
+  /** Packets that were sealed or opened whole. */
+  whole = 0
   fails = false
 
   install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void {
@@ -33,6 +36,29 @@ class WatchedAes implements HostAes {
     if (this.fails) throw new Error('no cipher today')
     return this.inner.encrypt(sa, blocks)
   }
+
+  seal(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array) {
+    this.#count()
+    return this.inner.seal(sa, nonce, aad, text)
+  }
+
+  open(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, tag: Uint8Array) {
+    this.#count()
+    return this.inner.open(sa, nonce, aad, text, tag)
+  }
+
+  /** Fails in the middle of a batch. */
+  #count(): void {
+    if (this.fails && this.whole % BATCH === BATCH / 2) throw new Error('no cipher today')
+    this.whole++
+  }
+}
+
+const AES = ['aes-128-gcm', 'aes-256-gcm'] as const
+/** Every packet of 400 bytes and more is the host's, others as `way` says. */
+const wholeFrom400 = (way: 'wasm' | 'offload') => {
+  const { plan, use } = fixedAes(way)
+  return { plan: { ...plan, leastWhole: { 'aes-128-gcm': 400, 'aes-256-gcm': 400 } }, use }
 }
 
 beforeAll(() => build())
@@ -106,7 +132,10 @@ describe('AES by the host', () => {
 
   it('asks for nothing below the number of blocks that is worth a call', () => {
     const { use } = fixedAes('offload')
-    const { host, offloaded } = pair('aes-128-gcm', { plan: { suites: ['aes-128-gcm'], leastBlocks: 100_000 }, use })
+    const { host, offloaded } = pair('aes-128-gcm', {
+      plan: { suites: ['aes-128-gcm'], leastBlocks: 100_000, leastWhole: {} },
+      use,
+    })
     fillSynthetic(offloaded, 1400)
     sealSynthetic(offloaded, 0)
     openSynthetic(offloaded, 0)
@@ -121,8 +150,75 @@ describe('AES by the host', () => {
     expect(() => host.inner.encrypt(1, new Uint8Array(16))).toThrow('no cipher')
   })
 
+  it.each(AES)('seals and opens whole packets of %s as the engine does', (suite) => {
+    for (const way of ['wasm', 'offload'] as const) {
+      const { host, offloaded, alone } = pair(suite, wholeFrom400(way))
+      for (const size of [380, 394, 395, 397, 398, 399, 400, 401, 1400, 5003, 8999, 9000]) {
+        const before = host.whole
+        for (const engine of [offloaded, alone]) {
+          fillSynthetic(engine, size)
+          sealSynthetic(engine, 0)
+        }
+        expect(sealedBy(offloaded)).toEqual(sealedBy(alone))
+        openSynthetic(offloaded, 0)
+        for (let i = 0; i < BATCH; i++) expect(offloaded.lanTx.packet(i)).toEqual(offloaded.lanRx.slot(i, size))
+        // With padding, pad length and next header.
+        expect(host.whole - before).toBe(size > 394 ? 2 * BATCH : 0)
+      }
+      expect(host.calls > 0).toBe(way === 'offload')
+    }
+  })
+
+  it('drops what is forged among whole packets, and leaves it as it came', () => {
+    const { host, offloaded } = pair('aes-128-gcm', wholeFrom400('wasm'))
+    fillSynthetic(offloaded, 2000)
+    sealSynthetic(offloaded, 0)
+    const came = sealedBy(offloaded)
+    for (const [i, sealed] of came.entries()) {
+      if (i % 3 === 0) sealed[16 + ((i * 37) % (sealed.length - 16))]! ^= 4
+      offloaded.wireRx.slot(i, sealed.length).set(sealed)
+      offloaded.wireRx.length[i] = sealed.length
+    }
+    offloaded.openBatch(BATCH, 'udp', 0)
+    expect(host.whole).toBe(2 * BATCH)
+    for (const [i, sealed] of came.entries()) {
+      expect(offloaded.wireRx.verdict[i]).toBe(i % 3 === 0 ? VERDICT_DROPPED : VERDICT_DELIVERED)
+      if (i % 3 === 0) expect(offloaded.wireRx.slot(i, sealed.length)).toEqual(sealed)
+    }
+    expect(offloaded.drops().auth_failed).toBe(Math.ceil(BATCH / 3))
+  })
+
+  it('does the rest of a batch by itself where the host fails at a whole packet', () => {
+    const { host, offloaded, alone } = pair('aes-256-gcm', wholeFrom400('offload'))
+    host.fails = true
+    for (const engine of [offloaded, alone]) {
+      fillSynthetic(engine, 1400)
+      sealSynthetic(engine, 0)
+    }
+    expect(host.whole).toBe(BATCH / 2)
+    expect(sealedBy(offloaded)).toEqual(sealedBy(alone))
+    openSynthetic(offloaded, 0)
+    expect(host.whole).toBe(BATCH / 2)
+  })
+
+  it('takes whole packets from where they are faster', () => {
+    const wasm = { short: 2000, long: 12_000 }
+    const offload = { short: 1000, long: 5500 }
+    const choice = (over: Partial<Parameters<typeof chooseFrom>[1]>) =>
+      chooseFrom('aes-128-gcm', { wasm, offload, whole: { short: 4000, long: 4200 }, ...over })
+    const usual = choice({})
+    expect(usual).toMatchObject({ way: 'offload', leastWhole: 6139 })
+    expect(usual.why).toContain('from 6139 bytes on with node:crypto packet by packet (4.20 us for 8192 bytes')
+    expect(choice({ whole: { short: 4000, long: 6000 } })).toMatchObject({ way: 'offload', leastWhole: undefined })
+    expect(choice({ whole: { short: 900, long: 1000 } })).toMatchObject({ way: 'offload', leastWhole: 1246 })
+    expect(choice({ whole: { short: 300, long: 1000 } }).leastWhole).toBe(512)
+    expect(choice({ offload: { short: 3000, long: 5500 } })).toMatchObject({ way: 'wasm', leastWhole: 2787 })
+    expect(choice({ offload: wasm, whole: wasm }).leastWhole).toBeUndefined()
+  })
+
   it('is chosen by measuring, and says why', () => {
     const { plan, use } = chooseAes(() => createEngine({ capacity: 'small' }))
+    for (const least of Object.values(plan.leastWhole)) expect(least).toBeGreaterThanOrEqual(512)
     for (const suite of ['aes-128-gcm', 'aes-256-gcm'] as const) {
       expect(use.suites[suite]).toBe(plan.suites.includes(suite) ? 'offload' : 'wasm')
       const way = use.suites[suite] === 'offload' ? 'with the AES of node:crypto' : 'in WebAssembly'

@@ -1,112 +1,71 @@
-/** AES of node:crypto for the engine, and whether that is worth it on this machine. */
-import { type Cipheriv, createCipheriv } from 'node:crypto'
-import { BATCH } from './abi.ts'
-import type { WasmEngine } from './engine.ts'
-import { AES_SUITES, type AesPlan, type AesSuite, type AesUse, type HostAes } from './engine-offload.ts'
-import { fillSynthetic, installSynthetic, sealSynthetic, setUpSynthetic } from './engine-synthetic.ts'
+/** AES of node:crypto for the engine. */
+import { type Cipheriv, createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
+import type { AesSuite, HostAes } from './engine-offload.ts'
 import type { SaHandle } from './packet-engine.ts'
 
-const BLOCK = 16
-const CIPHERS: Record<AesSuite, string> = { 'aes-128-gcm': 'aes-128-ecb', 'aes-256-gcm': 'aes-256-ecb' }
-const KEY_BYTES: Record<AesSuite, number> = { 'aes-128-gcm': 16, 'aes-256-gcm': 32 }
+const TAG_BYTES = 16
+const TAG = { authTagLength: TAG_BYTES }
+const BLOCK_CIPHERS: Record<AesSuite, string> = { 'aes-128-gcm': 'aes-128-ecb', 'aes-256-gcm': 'aes-256-ecb' }
+
+interface InstalledKey {
+  readonly suite: AesSuite
+  readonly key: KeyObject
+  readonly blocks: Cipheriv
+}
 
 /**
- * One cipher object for each SA, from its installation to its removal. Its key schedule lies in memory of OpenSSL, which
- * erases it when the object is collected, at some time after `remove`; key stream lies in buffers that are collected and
- * not erased.
+ * One cipher object and one key object for each SA, from its installation to its removal. They lie in memory of OpenSSL,
+ * which erases it when the objects are collected, at some time after `remove`; key stream and packets lie in buffers
+ * that are collected and not erased.
  */
 export class NodeAes implements HostAes {
-  readonly #ciphers = new Map<SaHandle, Cipheriv>()
+  readonly #keys = new Map<SaHandle, InstalledKey>()
 
   install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void {
-    this.#ciphers.set(sa, createCipheriv(CIPHERS[suite], key, null).setAutoPadding(false))
+    const blocks = createCipheriv(BLOCK_CIPHERS[suite], key, null).setAutoPadding(false)
+    this.#keys.set(sa, { suite, key: createSecretKey(key), blocks })
   }
 
   remove(sa: SaHandle): void {
-    this.#ciphers.delete(sa)
+    this.#keys.delete(sa)
   }
 
   encrypt(sa: SaHandle, blocks: Uint8Array): Uint8Array {
-    const cipher = this.#ciphers.get(sa)
-    if (cipher === undefined) throw new Error(`no cipher for SA ${sa}`)
-    const encrypted = cipher.update(blocks)
-    if (encrypted.length !== blocks.length) throw new Error(`${encrypted.length} of ${blocks.length} bytes`)
-    return encrypted
+    return sameLength(this.#installed(sa).blocks.update(blocks), blocks)
   }
-}
 
-/** Small enough to take a few milliseconds, and long enough for the optimising compiler. */
-const WARM_UP_BATCHES = 20
-const SLICES = 5
-const PACKET_BYTES = 1400
-const PACKET_BLOCKS = Math.ceil((PACKET_BYTES + 2) / BLOCK) + 1
+  seal(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array): { text: Uint8Array; tag: Uint8Array } {
+    const { suite, key } = this.#installed(sa)
+    const cipher = createCipheriv(suite, key, nonce, TAG)
+    cipher.setAAD(aad)
+    const sealed = sameLength(cipher.update(text), text)
+    cipher.final()
+    return { text: sealed, tag: cipher.getAuthTag() }
+  }
 
-export interface AesChoice {
-  readonly plan: AesPlan
-  readonly use: AesUse
-}
-
-/** Measures both ways of AES, on engines that `makeEngine` makes for it; some 40 ms. */
-export function chooseAes(makeEngine: () => WasmEngine): AesChoice {
-  const results = AES_SUITES.map((suite) => measure(makeEngine, suite))
-  const faster = results.filter(({ wasm, offload }) => offload < wasm)
-  const saved = faster.map(({ wasm, offload }) => (wasm - offload) / PACKET_BLOCKS)
-  const leastBlocks = faster.length === 0 ? 0 : Math.max(1, Math.ceil(callNanoseconds() / Math.min(...saved)))
-  const suites = faster.map(({ suite }) => suite)
-  const figures = results.map(({ suite, wasm, offload }) =>
-    offload < wasm
-      ? `${suite} with the AES of node:crypto (${micros(offload)} us a packet, in WebAssembly ${micros(wasm)})`
-      : `${suite} in WebAssembly (${micros(wasm)} us a packet, with the AES of node:crypto ${micros(offload)})`,
-  )
-  return { plan: { suites, leastBlocks }, use: aesUse(suites, figures.join('; ')) }
-}
-
-/** What has been chosen without measuring. */
-export function fixedAes(way: 'wasm' | 'offload'): AesChoice {
-  const suites = way === 'offload' ? AES_SUITES : []
-  return { plan: { suites, leastBlocks: 1 }, use: aesUse(suites, `${way} was asked for`) }
-}
-
-function aesUse(offloaded: readonly AesSuite[], why: string): AesUse {
-  const way = (suite: AesSuite) => (offloaded.includes(suite) ? 'offload' : 'wasm')
-  return { suites: { 'aes-128-gcm': way('aes-128-gcm'), 'aes-256-gcm': way('aes-256-gcm') }, why }
-}
-
-function micros(nanoseconds: number): string {
-  return (nanoseconds / 1000).toFixed(2)
-}
-
-function measure(makeEngine: () => WasmEngine, suite: AesSuite) {
-  const ways = (['wasm', 'offload'] as const).map((way) => {
-    const engine = makeEngine()
-    if (way === 'offload') engine.offloadAes(new NodeAes(), fixedAes('offload'))
-    setUpSynthetic(engine)
-    installSynthetic(engine, suite, 256)
-    fillSynthetic(engine, PACKET_BYTES)
-    for (let i = 0; i < WARM_UP_BATCHES; i++) sealSynthetic(engine, 0)
-    return engine
-  })
-  const best = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let slice = 0; slice < SLICES; slice++) {
-    for (const [i, engine] of ways.entries()) {
-      const start = process.hrtime.bigint()
-      sealSynthetic(engine, 0)
-      best[i] = Math.min(best[i]!, Number(process.hrtime.bigint() - start) / BATCH)
+  open(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, tag: Uint8Array): Uint8Array | undefined {
+    const { suite, key } = this.#installed(sa)
+    const decipher = createDecipheriv(suite, key, nonce, TAG)
+    decipher.setAAD(aad)
+    decipher.setAuthTag(tag)
+    const plaintext = sameLength(decipher.update(text), text)
+    try {
+      decipher.final()
+    } catch {
+      plaintext.fill(0)
+      return undefined
     }
+    return plaintext
   }
-  return { suite, wasm: best[0]!, offload: best[1]! }
+
+  #installed(sa: SaHandle): InstalledKey {
+    const installed = this.#keys.get(sa)
+    if (installed === undefined) throw new Error(`no cipher for SA ${sa}`)
+    return installed
+  }
 }
 
-/** What a call of the cipher costs that has next to nothing to do. */
-function callNanoseconds(): number {
-  const aes = new NodeAes()
-  aes.install(0, 'aes-128-gcm', new Uint8Array(KEY_BYTES['aes-128-gcm']))
-  const block = new Uint8Array(BLOCK)
-  let best = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 200; i++) {
-    const start = process.hrtime.bigint()
-    aes.encrypt(0, block)
-    best = Math.min(best, Number(process.hrtime.bigint() - start))
-  }
-  return best
+function sameLength(result: Uint8Array, text: Uint8Array): Uint8Array {
+  if (result.length !== text.length) throw new Error(`${result.length} of ${text.length} bytes`)
+  return result
 }

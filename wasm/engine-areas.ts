@@ -1,7 +1,14 @@
 /** Views on the packet slots of engine memory. Made once; the batch calls allocate nothing. */
 import { BATCH, LARGE_BYTES, OUTBOX, SLOT_BYTES } from './abi.ts'
 import type { RawExports, RawGlobal } from './engine-exports.ts'
-import type { LanOutbox, ReceiveArea, RunReceiveArea, WireOutbox, WireReceiveArea } from './packet-engine.ts'
+import type {
+  LanOutbox,
+  LanReceiveArea,
+  ReceiveArea,
+  RunReceiveArea,
+  WireOutbox,
+  WireReceiveArea,
+} from './packet-engine.ts'
 
 class Slots implements ReceiveArea {
   readonly offset: number
@@ -23,16 +30,27 @@ class Slots implements ReceiveArea {
   }
 }
 
+class LanSlots extends Slots implements LanReceiveArea {
+  readonly handOver: Uint8Array
+
+  constructor(memory: ArrayBuffer, offset: number, lengths: number, handOver: number, stride: number) {
+    super(memory, offset, lengths, BATCH, stride)
+    this.handOver = new Uint8Array(memory, handOver, BATCH)
+  }
+}
+
 class WireSlots extends Slots implements WireReceiveArea {
   readonly names: number
   readonly tos: Uint8Array
   readonly verdict: Uint8Array
+  readonly elsewhere: Uint8Array
 
   constructor(raw: RawExports) {
     super(raw.memory.buffer, raw.WIRE_RX.value, raw.WIRE_RX_LENGTH.value, OUTBOX)
     this.names = raw.WIRE_RX_NAMES.value
     this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_TOS.value, OUTBOX)
     this.verdict = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_VERDICT.value, OUTBOX)
+    this.elsewhere = new Uint8Array(raw.memory.buffer, raw.WIRE_RX_ELSEWHERE.value, OUTBOX)
   }
 }
 
@@ -90,16 +108,18 @@ class WireQueue extends Outbox implements WireOutbox {
   }
 }
 
-export function lanReceiveArea(raw: RawExports): ReceiveArea {
-  return new Slots(raw.memory.buffer, raw.LAN_RX.value, raw.LAN_RX_LENGTH.value)
+export function lanReceiveArea(raw: RawExports): LanReceiveArea {
+  const { memory, LAN_RX, LAN_RX_LENGTH, LAN_RX_HAND_OVER } = raw
+  return new LanSlots(memory.buffer, LAN_RX.value, LAN_RX_LENGTH.value, LAN_RX_HAND_OVER.value, SLOT_BYTES)
 }
 
 export function wireReceiveArea(raw: RawExports): WireReceiveArea {
   return new WireSlots(raw)
 }
 
-export function largeLanArea(raw: RawExports): ReceiveArea {
-  return new Slots(raw.memory.buffer, raw.LARGE_LAN_START.value, raw.LARGE_LAN_RX_LENGTH.value, BATCH, LARGE_BYTES)
+export function largeLanArea(raw: RawExports): LanReceiveArea {
+  const { memory, LARGE_LAN_START: start, LARGE_LAN_RX_LENGTH: lengths, LARGE_LAN_RX_HAND_OVER: handOver } = raw
+  return new LanSlots(memory.buffer, start.value, lengths.value, handOver.value, LARGE_BYTES)
 }
 
 export function runReceiveArea(raw: RawExports): RunReceiveArea {

@@ -2,6 +2,7 @@
 import { addressBytes, familyOf, type Prefix } from '../protocol/net.ts'
 import {
   MAX_SELECTORS,
+  MAX_WORKERS,
   REPLAY_WINDOW_MAX,
   SUITE_AES_128_GCM,
   SUITE_AES_256_GCM,
@@ -61,6 +62,18 @@ function compareBytes(left: Uint8Array, right: Uint8Array): number {
 
 export function checkHandle(what: string, handle: number, limit: number): void {
   if (!integerIn(handle, 0, limit - 1)) throw new EngineError(`${what} ${handle} is not from 0 to ${limit - 1}`)
+}
+
+export function checkWorker(worker: number, workers: number): void {
+  if (!integerIn(workers, 1, MAX_WORKERS)) throw new EngineError(`${workers} workers are not 1 to ${MAX_WORKERS}`)
+  checkHandle('worker', worker, workers)
+}
+
+/** 1 more than the worker that `handOver` names, or 0 for none. */
+export function handOverCode(handOver: number | undefined): number {
+  if (handOver === undefined) return 0
+  checkWorker(handOver, MAX_WORKERS)
+  return handOver + 1
 }
 
 /** A limit for the module: `undefined` is none. */

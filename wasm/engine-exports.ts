@@ -6,11 +6,13 @@ export interface RawGlobal {
 export interface RawExports {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly LAN_RX: RawGlobal
+  readonly LAN_RX_HAND_OVER: RawGlobal
   readonly LAN_RX_LENGTH: RawGlobal
   readonly LAN_TX_COUNT: RawGlobal
   readonly LAN_TX_LENGTH: RawGlobal
   readonly LAN_TX_OFFSET: RawGlobal
   readonly WIRE_RX: RawGlobal
+  readonly WIRE_RX_ELSEWHERE: RawGlobal
   readonly WIRE_RX_LENGTH: RawGlobal
   readonly WIRE_RX_NAMES: RawGlobal
   readonly WIRE_RX_TOS: RawGlobal
@@ -21,6 +23,7 @@ export interface RawExports {
   readonly WIRE_TX_OFFSET: RawGlobal
   readonly WIRE_TX_TOS: RawGlobal
   readonly LARGE_LAN_START: RawGlobal
+  readonly LARGE_LAN_RX_HAND_OVER: RawGlobal
   readonly LARGE_LAN_RX_LENGTH: RawGlobal
   readonly LARGE_WIRE_RX: RawGlobal
   readonly LARGE_WIRE_RX_LENGTH: RawGlobal
@@ -29,6 +32,7 @@ export interface RawExports {
   readonly LARGE_WIRE_RX_TOS: RawGlobal
   readonly runDatagrams: RawGlobal
   readonly STREAM_KEYS: RawGlobal
+  readonly HOST_PACKETS: RawGlobal
   readonly CONTROL_KEY: RawGlobal
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
@@ -38,13 +42,15 @@ export interface RawExports {
   readonly AEAD_AAD: RawGlobal
   /** Once, before any other call; `memory.buffer` is replaced. */
   configure(sas: number, routes: number, seedHigh: number, seedLow: number): number
-  sealBatch(first: number, count: number, now: number): number
+  sealBatch(first: number, count: number, now: number, fromInbox: number): number
   openBatch(count: number, udp: number, now: number): void
-  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. */
+  /** `streamed`: whether the blocks that STREAM_KEYS names have been encrypted. HOST_PACKETS has an outcome for each. */
   completeBatch(streamed: number): void
   setOffload(aes128: number, aes256: number, leastBlocks: number): void
+  /** Bytes of text from which on the host takes a packet whole, 0 for never. */
+  setHostPackets(aes128: number, aes256: number): void
   setLanFormat(header: number, datagrams: number): void
-  sealLarge(first: number, count: number, now: number): number
+  sealLarge(first: number, count: number, now: number, fromInbox: number): number
   openRuns(first: number, count: number, now: number): number
   /** A handle, -1 when the table is full, -2 when the SPI is taken. */
   installInbound(
@@ -77,9 +83,18 @@ export interface RawExports {
   installAeadKey(suite: number): number
   removeSa(handle: number): void
   setEndpoint(handle: number, overhead: number): number
-  setTunnel(handle: number, pathMtu: number, clampMss: number, copyDscp: number, count: number): number
+  /** `handOver`: 1 more than the worker, or 0. */
+  setTunnel(
+    handle: number,
+    pathMtu: number,
+    clampMss: number,
+    copyDscp: number,
+    handOver: number,
+    count: number,
+  ): number
   removeTunnel(handle: number): void
   setGroup(handle: number, count: number): number
+  setShare(worker: number, workers: number): void
   setRoute(version: number, bits: number, group: number): number
   removeRoute(version: number, bits: number): number
   lookupRoute(version: number): number

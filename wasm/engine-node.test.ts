@@ -119,7 +119,7 @@ describe('there and back', () => {
     const bytes = packets.reduce((sum, packet) => sum + packet.length, 0)
     expect(engine.counters(out)).toEqual({ packets: 3, bytes, lastAt: 40, drops: {} })
     expect(engine.counters(back)).toEqual({ packets: 3, bytes, lastAt: 50, drops: {} })
-    expect([dropsOf(engine), eventsOf(engine)]).toEqual([{}, []])
+    expect([dropsOf(engine), eventsOf(engine)]).toEqual([{}, [{ type: 'first-packet', sa: back }]])
   })
 
   it('tolerates TFC padding and dummies (RFC 4303 sections 2.6 and 2.7)', () => {
@@ -176,7 +176,10 @@ describe('refusals on receipt', () => {
     const counted = { replayed: 1, too_old: 1, auth_failed: 1, bad_next_header: 1, bad_inner: 2, selector_in: 1 }
     expect(engine.counters(back).drops).toEqual(counted)
     expect(dropsOf(engine)).toEqual({ ...counted, truncated: 1, unknown_spi: 1 })
-    expect(eventsOf(engine)).toEqual([{ type: 'unknown-spi', spi: 77, remote: PEER }])
+    expect(eventsOf(engine)).toEqual([
+      { type: 'first-packet', sa: back },
+      { type: 'unknown-spi', spi: 77, remote: PEER },
+    ])
     expect(lanOf(engine)).toEqual([good, good])
   })
 
@@ -272,7 +275,7 @@ describe('a peer behind NAT', () => {
     const packet = (sequence: bigint) => sealEsp(KEYS, sequence, 59, pattern(2))
     open(engine, [packet(5n)])
     open(engine, [packet(4n)], { remote: moved })
-    expect(eventsOf(engine)).toEqual([])
+    expect(eventsOf(engine)).toEqual([{ type: 'first-packet', sa: back }])
     open(engine, [packet(6n), packet(7n)], { remote: moved })
     expect(eventsOf(engine)).toEqual([{ type: 'peer-moved', sa: back, remote: moved }])
     open(engine, [packet(8n)], { encapsulation: 'esp' })

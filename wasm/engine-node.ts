@@ -14,7 +14,9 @@ import {
   NAME_STRIDE,
   OUTBOX,
   SLOT_BYTES,
+  VERDICT_ELSEWHERE,
 } from './abi.ts'
+import { checkWorker } from './engine-arguments.ts'
 import {
   type AeadSuite,
   type Encapsulation,
@@ -29,7 +31,8 @@ import {
 import * as aead from './reference/aead.ts'
 import { getU16 } from './reference/bytes.ts'
 import { innerMtu } from './reference/choose.ts'
-import { openDatagram } from './reference/open-path.ts'
+import { spiOf } from './reference/esp.ts'
+import { openDatagram, workerOf } from './reference/open-path.ts'
 import { sealLarge } from './reference/seal-large.ts'
 import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
@@ -61,14 +64,15 @@ export function createNodeEngine(): PacketEngine {
     setTunnel: (handle, tunnel) => tables.setTunnel(handle, tunnel),
     removeTunnel: (handle) => removeTunnel(engine, handle),
     setGroup: (handle, tunnels) => tables.setGroup(handle, tunnels),
+    setShare: (worker, workers) => setShare(engine, worker, workers),
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),
     lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
     innerMtu: (sa) => innerMtu(tables, tables.outbound(sa), tables.tunnel(tables.outbound(sa).sa.tunnel)),
-    sealBatch: (first, count, now) => sealBatch(engine, first, count, now),
+    sealBatch: (first, count, now, fromInbox = false) => sealBatch(engine, first, count, now, fromInbox),
     openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
     setLanFormat: (format) => setLanFormat(engine, format),
-    sealLarge: (first, count, now) => sealLargeBatch(engine, first, count, now),
+    sealLarge: (first, count, now, fromInbox = false) => sealLargeBatch(engine, first, count, now, fromInbox),
     openRuns: (first, count, now) => openRuns(engine, first, count, now),
     pollEvent: () => tally.poll(),
     counters: (sa) => tables.sa(sa).tally.report(),
@@ -84,17 +88,25 @@ function removeTunnel(engine: EngineState, handle: TunnelHandle): void {
   engine.noSaAt.delete(handle)
 }
 
+function setShare(engine: EngineState, worker: number, workers: number): void {
+  checkWorker(worker, workers)
+  engine.share = { worker, workers }
+}
+
 function setRoute(engine: EngineState, prefix: Prefix, group: GroupHandle): void {
   checkGroup(group)
   engine.routes.set(prefix, group)
 }
 
-function sealBatch(engine: EngineState, first: number, count: number, now: number): number {
+function sealBatch(engine: EngineState, first: number, count: number, now: number, fromInbox: boolean): number {
   startBatch(engine, now)
   const end = Math.min(first + count, BATCH)
+  const { lanRx } = engine.memory
   for (let slot = first; slot < end; slot++) {
-    const length = Math.min(engine.memory.lanRx.length[slot]!, SLOT_BYTES)
-    if (!sealPacket(engine, engine.memory.lanRx.slot(slot, length), now)) return slot - first
+    const length = Math.min(lanRx.length[slot]!, SLOT_BYTES)
+    const outcome = sealPacket(engine, lanRx.slot(slot, length), now, !fromInbox)
+    if (outcome === false) return slot - first
+    lanRx.handOver[slot] = outcome === true ? 0 : outcome.worker + 1
   }
   return end - first
 }
@@ -106,6 +118,7 @@ function openBatch(engine: EngineState, count: number, encapsulation: Encapsulat
     const bytes = wireRx.slot(slot, Math.min(wireRx.length[slot]!, SLOT_BYTES)).slice()
     const remote = remoteOf(engine, slot)
     wireRx.verdict[slot] = openDatagram(engine, { bytes, encapsulation, remote, tos: wireRx.tos[slot]!, now })
+    if (wireRx.verdict[slot] === VERDICT_ELSEWHERE) wireRx.elsewhere[slot] = workerOf(engine, spiOf(bytes))
   }
   engine.coalescer.finish()
 }
@@ -116,14 +129,16 @@ function setLanFormat(engine: EngineState, { header, datagrams }: LanFormat): vo
   engine.coalescer.datagrams = header && datagrams
 }
 
-function sealLargeBatch(engine: EngineState, first: number, count: number, now: number): number {
+function sealLargeBatch(engine: EngineState, first: number, count: number, now: number, fromInbox: boolean): number {
   startBatch(engine, now)
   if (engine.begun?.slot !== first) engine.begun = undefined
   const { lanLarge } = engine.memory
   const end = Math.min(first + count, BATCH)
   for (let slot = first; slot < end; slot++) {
     const length = Math.min(lanLarge.length[slot]!, LARGE_BYTES)
-    if (!sealLarge(engine, slot, lanLarge.slot(slot, length), now)) return slot - first
+    const outcome = sealLarge(engine, slot, lanLarge.slot(slot, length), now, !fromInbox)
+    if (outcome === false) return slot - first
+    lanLarge.handOver[slot] = outcome === true ? 0 : outcome.worker + 1
   }
   return end - first
 }

@@ -253,7 +253,7 @@ describe('the peer on the move', () => {
       from: [host, port] as const,
     })
     open(engine, [from('192.0.2.1', 4500, 1n), from('192.0.2.1', 4500, 2n)])
-    expect(events(engine)).toEqual([])
+    expect(events(engine)).toEqual([{ type: 'first-packet', sa: inbound }])
     open(engine, [from('192.0.2.1', 7777, 9n), from('192.0.2.1', 7777, 10n)])
     expect(events(engine)).toEqual([{ type: 'peer-moved', sa: inbound, remote: { address: '192.0.2.1', port: 7777 } }])
     // A late packet from the old place, a forged one from anywhere.
@@ -267,14 +267,14 @@ describe('the peer on the move', () => {
 
   it('is no matter of plain ESP', () => {
     const engine = createEngine()
-    setUp(engine)
+    const { inbound } = setUp(engine)
     const packets = [1n, 2n].map((sequence) => ({
       bytes: espPacket(PACKET, { sequence }),
       from: ['192.0.2.1', Number(sequence)] as const,
     }))
     const { verdicts } = open(engine, packets, { encapsulation: 'esp' })
     expect(verdicts).toEqual([VERDICT_DELIVERED, VERDICT_DELIVERED])
-    expect(events(engine)).toEqual([])
+    expect(events(engine)).toEqual([{ type: 'first-packet', sa: inbound }])
   })
 
   it('is heard of from dummy packets too', () => {

@@ -1,6 +1,6 @@
 /** Synthetic traffic for engines that are thrown away afterwards: to warm up, and to measure. */
 import { address, prefix } from '../protocol/net.ts'
-import { BATCH, VNET_HEADER } from './abi.ts'
+import { BATCH, MAX_OUTER, VNET_HEADER } from './abi.ts'
 import type { AeadSuite, PacketEngine, TrafficSelector } from './packet-engine.ts'
 
 const KEY_BYTES: Record<AeadSuite, number> = { 'aes-128-gcm': 16, 'aes-256-gcm': 32, 'chacha20-poly1305': 32 }
@@ -33,7 +33,7 @@ export function installSynthetic(engine: PacketEngine, suite: AeadSuite, spi: nu
   }
   engine.installInbound({ ...sa, replayWindow: 1024 })
   const outbound = engine.installOutbound({ ...sa, endpoint: 0 })
-  engine.setTunnel(0, { pathMtu: 1500, clampMss: true, sas: [outbound], copyDscp: false })
+  engine.setTunnel(0, { pathMtu: MAX_OUTER, clampMss: true, sas: [outbound], copyDscp: false })
 }
 
 /** Fills the LAN slots with IPv4 packets of `size` bytes. */

@@ -3,20 +3,8 @@
  * returns; no imports of `node:`, so it runs wherever a module can be compiled. `load.ts` reads the
  * module from disk.
  */
+import { type Address, addressBytes, familyOf, type Prefix } from '../protocol/net.ts'
 import {
-  type Address,
-  addressBytes,
-  familyOf,
-  formatAddress,
-  type Prefix,
-  type SocketAddress,
-} from '../protocol/net.ts'
-import {
-  EVENT_HARD_LIMIT,
-  EVENT_NO_SA,
-  EVENT_PEER_MOVED,
-  EVENT_SOFT_LIMIT,
-  EVENT_UNKNOWN_SPI,
   MAX_ENDPOINTS,
   MAX_GROUP_MEMBERS,
   MAX_GROUPS,
@@ -35,14 +23,17 @@ import {
   checkHandle,
   checkReplayWindow,
   checkSa,
+  checkWorker,
+  handOverCode,
   integerIn,
   limitValue,
   sequenceHalves,
   splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
+import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
-import { type AesPlan, type AesUse, type HostAes, StreamRunner } from './engine-offload.ts'
+import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -55,9 +46,9 @@ import {
   type InboundSa,
   type LanFormat,
   type LanOutbox,
+  type LanReceiveArea,
   type OutboundSa,
   type PacketEngine,
-  type ReceiveArea,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
@@ -106,9 +97,9 @@ export class WasmEngine implements PacketEngine {
   readonly build: 'relaxed' | 'strict'
   readonly capacity: Capacity
   readonly memory: ArrayBuffer
-  readonly lanRx: ReceiveArea
+  readonly lanRx: LanReceiveArea
   readonly wireRx: WireReceiveArea
-  readonly lanLarge: ReceiveArea
+  readonly lanLarge: LanReceiveArea
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
@@ -116,7 +107,7 @@ export class WasmEngine implements PacketEngine {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
-  #offload: StreamRunner | undefined
+  #offload: OffloadRunner | undefined
   #aes: AesUse = ALL_WASM
 
   constructor(module: WebAssembly.Module, build: 'relaxed' | 'strict', capacity: Capacity = 'large') {
@@ -141,7 +132,7 @@ export class WasmEngine implements PacketEngine {
 
   /** Has the host do AES from now on. To be called before the first SA is installed. */
   offloadAes(aes: HostAes, { plan, use }: { readonly plan: AesPlan; readonly use: AesUse }): void {
-    this.#offload = plan.suites.length > 0 ? new StreamRunner(this.#raw, aes, plan) : undefined
+    this.#offload = new OffloadRunner(this.#raw, aes, plan)
     this.#aes = use
   }
 
@@ -194,9 +185,11 @@ export class WasmEngine implements PacketEngine {
       throw new EngineError(`a path MTU is from 576 to ${MAX_OUTER} bytes, not ${tunnel.pathMtu}`)
     }
     if (tunnel.sas.length > MAX_TUNNEL_SAS) throw new EngineError(`more than ${MAX_TUNNEL_SAS} SAs in one tunnel`)
+    const handOver = handOverCode(tunnel.handOver)
     for (const sa of tunnel.sas) this.#requireKind(sa, OUTBOUND, 'outbound SA')
     this.#handles.set(tunnel.sas)
-    this.#raw.setTunnel(handle, tunnel.pathMtu, +tunnel.clampMss, +tunnel.copyDscp, tunnel.sas.length)
+    const { pathMtu, clampMss, copyDscp, sas } = tunnel
+    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, sas.length)
   }
 
   removeTunnel(handle: TunnelHandle): void {
@@ -209,6 +202,11 @@ export class WasmEngine implements PacketEngine {
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
     this.#handles.set(tunnels)
     this.#raw.setGroup(handle, tunnels.length)
+  }
+
+  setShare(worker: number, workers: number): void {
+    checkWorker(worker, workers)
+    this.#raw.setShare(worker, workers)
   }
 
   setRoute(prefix: Prefix, group: GroupHandle): void {
@@ -235,50 +233,35 @@ export class WasmEngine implements PacketEngine {
     return this.#raw.innerMtu(sa)
   }
 
-  sealBatch(first: number, count: number, now: number): number {
-    const consumed = this.#raw.sealBatch(first, count, now)
-    this.#offload?.complete()
+  sealBatch(first: number, count: number, now: number, fromInbox = false): number {
+    const consumed = this.#raw.sealBatch(first, count, now, +fromInbox)
+    this.#offload?.completeSeal()
     return consumed
   }
 
   openBatch(count: number, encapsulation: Encapsulation, now: number): void {
     this.#raw.openBatch(count, encapsulation === 'udp' ? 1 : 0, now)
-    this.#offload?.complete()
+    this.#offload?.completeOpen()
   }
 
   setLanFormat({ header, datagrams }: LanFormat): void {
     this.#raw.setLanFormat(+header, +(header && datagrams))
   }
 
-  sealLarge(first: number, count: number, now: number): number {
-    const consumed = this.#raw.sealLarge(first, count, now)
-    this.#offload?.complete()
+  sealLarge(first: number, count: number, now: number, fromInbox = false): number {
+    const consumed = this.#raw.sealLarge(first, count, now, +fromInbox)
+    this.#offload?.completeSeal()
     return consumed
   }
 
   openRuns(first: number, count: number, now: number): number {
     const consumed = this.#raw.openRuns(first, count, now)
-    this.#offload?.complete()
+    this.#offload?.completeOpen()
     return consumed
   }
 
   pollEvent(): EngineEvent | undefined {
-    const type = this.#raw.takeEvent()
-    const subject = this.#raw.takenSubject() >>> 0
-    switch (type) {
-      case EVENT_SOFT_LIMIT:
-        return { type: 'soft-limit', sa: subject }
-      case EVENT_HARD_LIMIT:
-        return { type: 'hard-limit', sa: subject }
-      case EVENT_PEER_MOVED:
-        return { type: 'peer-moved', sa: subject, remote: this.#takenRemote() }
-      case EVENT_UNKNOWN_SPI:
-        return { type: 'unknown-spi', spi: subject, remote: this.#takenRemote() }
-      case EVENT_NO_SA:
-        return { type: 'no-sa', tunnel: subject }
-      default:
-        return undefined
-    }
+    return takeEvent(this.#raw, this.#bytes)
   }
 
   counters(sa: SaHandle): SaCounters {
@@ -371,12 +354,6 @@ export class WasmEngine implements PacketEngine {
 
   #requireKind(handle: SaHandle, kind: number, name: string): void {
     if (!this.#isLive(handle) || this.#raw.saKind(handle) !== kind) throw new EngineError(`${handle} is no ${name}`)
-  }
-
-  #takenRemote(): SocketAddress {
-    const at = this.#raw.takenAddress()
-    const length = this.#raw.takenFamily() === 6 ? 16 : 4
-    return { address: formatAddress(this.#bytes.slice(at, at + length)), port: this.#raw.takenPort() }
   }
 
   #putText(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, max: number): void {

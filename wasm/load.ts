@@ -1,6 +1,7 @@
 /** Reads the built engine from `wasm/build/`. Apart from engine.ts, so that that runs where there are no files. */
 import { readFileSync } from 'node:fs'
-import { type AesChoice, chooseAes, fixedAes, NodeAes } from './aes-offload.ts'
+import { type AesChoice, chooseAes, fixedAes } from './aes-choice.ts'
+import { NodeAes } from './aes-offload.ts'
 import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
 
 export type EngineBuild = 'relaxed' | 'strict'
@@ -12,7 +13,7 @@ export interface EngineOptions {
   readonly capacity?: Capacity
   /**
    * Who does AES: `wasm` the engine itself, which is the default, `offload` node:crypto, a call for each key in a batch;
-   * `auto` measures both, once in the life of the process.
+   * `auto` measures these, and node:crypto for whole packets of any length, once in the life of the process.
    */
   readonly aes?: 'auto' | 'wasm' | 'offload'
 }

@@ -105,6 +105,12 @@ export interface Tunnel {
    * ECN follows RFC 6040 normal mode always. The inner DSCP is never changed on receipt.
    */
   readonly copyDscp: boolean
+  /**
+   * The worker, from 0 to MAX_WORKERS - 1, that carries what none of `sas` can carry here; default: none does, and such
+   * packets are dropped. Of a next-hop group the SAs of all members are asked first: only where none of them takes the
+   * packet and is below its hard limit does the first member with a `handOver` decide where it goes.
+   */
+  readonly handOver?: number
 }
 
 export interface SaCounters {
@@ -120,6 +126,8 @@ export interface SaCounters {
 export type EngineEvent =
   | { readonly type: 'soft-limit'; readonly sa: SaHandle }
   | { readonly type: 'hard-limit'; readonly sa: SaHandle }
+  /** The first packet that counts on an inbound SA: the peer has it too (RFC 7296 section 2.8). */
+  | { readonly type: 'first-packet'; readonly sa: SaHandle }
   /**
    * An authentic packet with the highest sequence number so far came from elsewhere (RFC 7296 section 2.23):
    * only under 'udp', and compared with where the SA's highest packets came from before. The first one sets it.
@@ -140,6 +148,15 @@ export interface ReceiveArea {
   slot(index: number, length?: number): Uint8Array
 }
 
+export interface LanReceiveArea extends ReceiveArea {
+  /**
+   * For each slot that the last seal call consumed: 0 where the engine has dealt with the packet, else 1 more than the
+   * worker that it has to be handed to. The slot's bytes are then as they came, and nothing has been counted. What was
+   * cut from a super-packet, and a datagram that was put together here, are never handed over.
+   */
+  readonly handOver: Uint8Array
+}
+
 export interface WireReceiveArea extends ReceiveArea {
   /** Byte offset of the first sockaddr_in or sockaddr_in6 as recvmmsg writes them, NAME_STRIDE apart. */
   readonly names: number
@@ -147,6 +164,8 @@ export interface WireReceiveArea extends ReceiveArea {
   readonly tos: Uint8Array
   /** VERDICT_*; set by `openBatch`. */
   readonly verdict: Uint8Array
+  /** Where the verdict is VERDICT_ELSEWHERE, the worker whose SPI it is. */
+  readonly elsewhere: Uint8Array
 }
 
 /**
@@ -191,13 +210,13 @@ export interface PacketEngine {
   readonly kind: 'wasm' | 'node'
   /** One buffer for the engine's whole life; it never grows. */
   readonly memory: ArrayBuffer
-  readonly lanRx: ReceiveArea
+  readonly lanRx: LanReceiveArea
   readonly wireRx: WireReceiveArea
   /**
    * For a TUN device with IFF_VNET_HDR: slots LARGE_BYTES apart, each for a virtio_net_hdr and LARGE_PACKET bytes
    * behind it, which may be a super-packet to be segmented.
    */
-  readonly lanLarge: ReceiveArea
+  readonly lanLarge: LanReceiveArea
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
@@ -212,6 +231,13 @@ export interface PacketEngine {
   removeTunnel(handle: TunnelHandle): void
   /** Next-hop group: the first member with an SA that takes the packet carries it. */
   setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void
+  /**
+   * Which inbound SPIs are this engine's: those whose low 4 bits are `worker`, for worker 0 also those with bits of no
+   * worker. ESP for an SPI without an SA here that is another worker's gets VERDICT_ELSEWHERE. Default: worker 0 of 1,
+   * whose are all.
+   * @param workers 1 to MAX_WORKERS
+   */
+  setShare(worker: number, workers: number): void
   setRoute(prefix: Prefix, group: GroupHandle): void
   removeRoute(prefix: Prefix): void
   /** Longest prefix match, for `doctor` and tests. */
@@ -224,8 +250,10 @@ export interface PacketEngine {
    * (and `lanTx` with ICMP errors). Returns how many packets it consumed: fewer than `count` when an
    * outbox is full; flush and call again. The outboxes are emptied at the start of each call.
    * @param now monotonic milliseconds
+   * @param fromInbox the packets were handed over by another worker and are not handed over again: `handOver` of all
+   * tunnels is ignored. Default: false
    */
-  sealBatch(first: number, count: number, now: number): number
+  sealBatch(first: number, count: number, now: number, fromInbox?: boolean): number
   /**
    * Wire to LAN. Takes datagrams from `wireRx` slots 0 to `count - 1`, all received on sockets of one
    * encapsulation ('udp': after the UDP header; 'esp': after the IP header); fills `lanTx` and
@@ -240,7 +268,7 @@ export interface PacketEngine {
    * where it stopped when the next call begins with it: nothing else may be sealed in between. Its segments are those
    * that its header asks for; of TCP smaller ones where the path is narrower.
    */
-  sealLarge(first: number, count: number, now: number): number
+  sealLarge(first: number, count: number, now: number, fromInbox?: boolean): number
   /**
    * As `openBatch` for 'udp', from slots `first` to `first + count - 1` of `wireLarge`. Returns how many slots it
    * consumed, at least one: what makes no more than OUTBOX datagrams. Overwrites `wireRx`.

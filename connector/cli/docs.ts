@@ -1,6 +1,7 @@
 /** docs/cli.md from the verbs, docs/metrics.md from the table of metrics. */
 
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
+import { HOST_DROPS } from '../data/commands.ts'
 import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
 import type { Command } from './command.ts'
@@ -89,8 +90,9 @@ ${rows.join('\n')}
 
 Besides these, \`process_*\` and \`nodejs_*\` tell about the process.
 
-Labels have few values: \`peer\` and \`child\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`code\` is one of the
-failure codes that the log shows, and \`reason\` of dropped packets is one of: ${DROP_NAMES.map((name) => `\`${name}\``).join(', ')}.
+Labels have few values: \`peer\` and \`child\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`worker\` is the
+index of a packet worker (0 to 15), \`code\` is one of the failure codes that the log shows, and \`reason\` of dropped packets
+is one of: ${[...DROP_NAMES, ...HOST_DROPS].map((name) => `\`${name}\``).join(', ')}.
 SPIs and addresses of strangers are never labels.
 
 This page is made from \`connector/ops/metric-names.ts\`; \`node connector/cli/generate.ts\` renews it.

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import { renderStatus } from './status-view.ts'
-import { sampleStatus, sampleTunnel } from './testing.ts'
+import { sampleStatus, sampleTunnel, sampleWorkers } from './testing.ts'
 
 const LOST = {
   at: '2026-03-01T10:29:50.000Z',
@@ -27,6 +27,24 @@ branch: up for 2h 3m
   engine     wasm relaxed-simd (the host has relaxed SIMD)
   dropped    replayed 1,200, no_route 3
   IKE        unknown SPI 2`)
+})
+
+test('several packet workers: what each does, and which Child SA is whose', () => {
+  const [net] = sampleTunnel().children
+  const children = [0, 1].map((worker) => ({ ...net!, worker }))
+  const text = renderStatus({ ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers() }, 120, false)
+  for (const worker of [0, 1]) expect(text).toContain(`SA net     aes-256-gcm; worker ${worker}; age 12m`)
+  expect(text).toContain(`
+  worker 0   wasm relaxed-simd, busy 97 %, received 4.1 KB in 30 packets, sent 812 B in 7 packets, handed over 1,500
+             packets
+  worker 1   wasm relaxed-simd, received 0 B in 0 packets, sent 60 B in 1 packet
+`)
+})
+
+test('a single packet worker: no word at the Child SAs', () => {
+  const children = [{ ...sampleTunnel().children[0]!, worker: 0 }]
+  const status = { ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers().slice(0, 1) }
+  expect(renderStatus(status, 100, false)).toContain('SA net     aes-256-gcm; age 12m')
 })
 
 test('what is wrong and what to do stand first', () => {

@@ -1,6 +1,6 @@
 /** The status document for people: first whether it works, then what is wrong and what to do, then the details. */
 import { styleText } from 'node:util'
-import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus } from '../../protocol/status.ts'
+import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { formatDuration, formatSize } from '../config/units.ts'
 
 type Paint = (style: 'red' | 'yellow' | 'green' | 'bold' | 'dim', text: string) => string
@@ -13,7 +13,7 @@ export function renderStatus(status: ConnectorStatus, width: number, color: bool
   const room = Math.max(40, width)
   const blocks = [
     headline(status, room, paint),
-    ...status.tunnels.map((tunnel) => tunnelBlock(tunnel, status.now, room, paint)),
+    ...status.tunnels.map((tunnel) => tunnelBlock(tunnel, status, room, paint)),
     connectorBlock(status, room, paint),
   ]
   return blocks.map((lines) => lines.join('\n')).join('\n\n')
@@ -81,7 +81,12 @@ function advice(name: string, cause: string, remedy: string, width: number, pain
   return [...lines.map((line) => paint('yellow', line)), ...wrap(`Next: ${printable(remedy)}`, '    ', width)]
 }
 
-function tunnelBlock(tunnel: TunnelStatus, now: string, width: number, paint: Paint): string[] {
+function tunnelBlock(
+  tunnel: TunnelStatus,
+  { now, workers = [] }: ConnectorStatus,
+  width: number,
+  paint: Paint,
+): string[] {
   const style =
     tunnel.state === 'up' ? 'green' : tunnel.state === 'idle' || tunnel.state === 'connecting' ? 'yellow' : 'red'
   const head = `${paint('bold', printable(tunnel.name))}: ${paint(style, tunnel.state)} for ${elapsed(tunnel.since, now)}`
@@ -90,7 +95,7 @@ function tunnelBlock(tunnel: TunnelStatus, now: string, width: number, paint: Pa
     head,
     ...field('peer', peerText(tunnel)),
     ...(tunnel.suite === undefined ? [] : field('IKE SA', ikeText(tunnel))),
-    ...tunnel.children.flatMap((child) => field(`SA ${child.name}`, childText(child))),
+    ...tunnel.children.flatMap((child) => field(`SA ${child.name}`, childText(child, workers.length > 1))),
     ...field('traffic', trafficText(tunnel.traffic)),
     ...field('path', pathText(tunnel)),
     ...field(
@@ -122,11 +127,12 @@ function ikeText(tunnel: TunnelStatus): string {
   return `${tunnel.suite}; ${ages.join(', ')}`
 }
 
-function childText(child: ChildSaStatus): string {
+function childText(child: ChildSaStatus, showsWorker: boolean): string {
   const role = child.active ? '' : ', being replaced'
   const ages = `age ${formatDuration(child.ageMs)}, ${rekeyText(child.rekeyInMs)}, ${times(child.rekeys)}${role}`
   const selectors = `${child.local.join(', ')} <-> ${child.remote.join(', ')}`
-  return `${child.suite}; ${ages}; SPI in ${child.inboundSpi} out ${child.outboundSpi}; ${selectors}`
+  const worker = showsWorker && child.worker !== undefined ? `; worker ${child.worker}` : ''
+  return `${child.suite}${worker}; ${ages}; SPI in ${child.inboundSpi} out ${child.outboundSpi}; ${selectors}`
 }
 
 function rekeyText(ms: number): string {
@@ -143,6 +149,12 @@ function trafficText(traffic: Traffic): string {
   return `received ${way(traffic.inBytes, traffic.inPackets)}, sent ${way(traffic.outBytes, traffic.outPackets)}`
 }
 
+function workerText({ engine, busy, handedOver, ...worker }: WorkerStatus): string {
+  const share = busy === undefined ? '' : `, busy ${Math.round(busy * 100)} %`
+  const gave = handedOver === 0 ? '' : `, handed over ${grouped(handedOver)} ${handedOver === 1 ? 'packet' : 'packets'}`
+  return `${engine.kind} ${engine.build}${share}, ${trafficText({ ...worker, drops: {} })}${gave}`
+}
+
 function pathText(tunnel: TunnelStatus): string {
   const { rtt, loss } = tunnel
   const trip =
@@ -154,7 +166,7 @@ function pathText(tunnel: TunnelStatus): string {
 }
 
 function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): string[] {
-  const { engine, offloads, tun } = status
+  const { engine, workers = [], offloads, tun } = status
   const age = elapsed(status.startedAt, status.now)
   const lines = labelled(
     'connector',
@@ -163,6 +175,7 @@ function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): s
     paint,
   )
   lines.push(...labelled('engine', `${engine.kind} ${engine.build} (${engine.why})`, width, paint))
+  for (const worker of workers) lines.push(...labelled(`worker ${worker.index}`, workerText(worker), width, paint))
   if (offloads !== undefined) {
     const { tun: device, udpSend, udpReceive, why } = offloads
     const text = `TUN ${device}, UDP send ${udpSend}, UDP receive ${udpReceive} (${why})`

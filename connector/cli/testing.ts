@@ -1,5 +1,5 @@
 /** What the tests of CLI and local API share: a terminal that remembers, a connector that only pretends, a status. */
-import type { ConnectorStatus, TunnelStatus } from '../../protocol/status.ts'
+import type { ConnectorStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import type { ConnectorHandle, StartFailure } from '../handle.ts'
 import type { CliIo } from './command.ts'
 
@@ -76,6 +76,15 @@ export function sampleStatus(...tunnels: TunnelStatus[]): ConnectorStatus {
     drops: { no_route: 3, replayed: 1200 },
     ike: { malformed: 0, unknownSpi: 2 },
   }
+}
+
+/** A busy one that hands over, and one about whose load the host does not tell. */
+export function sampleWorkers(): WorkerStatus[] {
+  const { engine } = sampleStatus()
+  return [
+    { index: 0, engine, inPackets: 30, inBytes: 4100, outPackets: 7, outBytes: 812, handedOver: 1500, busy: 0.973 },
+    { index: 1, engine, inPackets: 0, inBytes: 0, outPackets: 1, outBytes: 60, handedOver: 0 },
+  ]
 }
 
 export function sampleTunnel(changes: Partial<TunnelStatus> = {}): TunnelStatus {

@@ -153,6 +153,18 @@ export function integer(doc: KeyDoc, range: { min: number; max: number }) {
   return z.int({ error }).min(range.min, { error }).max(range.max, { error }).meta(meta)
 }
 
+/** A whole number, or `auto` for one that is worked out. */
+export function integerOrAuto(doc: KeyDoc, range: { min: number; max: number }) {
+  const limits = `${range.min} to ${range.max}`
+  const wanted = `auto or a whole number from ${limits}; choose one of them`
+  const error = () => wanted
+  return z
+    .union([z.literal('auto', { error }), z.int({ error }).min(range.min, { error }).max(range.max, { error })], {
+      error,
+    })
+    .meta(annotations('auto or integer', { ...doc, unit: limits }))
+}
+
 export function decimal(doc: KeyDoc, range: { min: number; max: number }) {
   const limits = `${range.min} to ${range.max}`
   const error = () => `a number from ${limits}; choose one in that range`

@@ -20,20 +20,24 @@ const PROTOCOLS = { any: 0, icmp: 1, tcp: 6, udp: 17, gre: 47, icmpv6: 58, ospf:
 const DEFAULT_CHILD = 'net'
 /** A hard limit left open is this much beyond its soft one. */
 const HARD_FACTOR = 1.2
+const MAX_AUTO_WORKERS = 8
 
-/** `secrets` holds a key for every peer; `resolvePath` makes paths absolute. */
+/** `secrets` holds a key for every peer; `resolvePath` makes paths absolute; `cores` is how many we may run on. */
 export function planOf(
   config: Config,
   secrets: ReadonlyMap<string, Uint8Array>,
   resolvePath: (path: string) => string,
+  cores: number,
 ): ConnectorPlan {
   const { limits, metrics } = config
+  const workers = config.workers === 'auto' ? workersFor(cores) : config.workers
   return {
     site: config.site,
     tun: { name: config.tun.name, mtu: config.tun.mtu, addresses: config.tun.addresses ?? [] },
+    workers,
     ports: { port: config.ports.ike, natPort: config.ports.nat },
-    connections: Object.entries(config.peers).map(([name, peer]) =>
-      connectionOf(config, name, peer, secrets.get(name)!),
+    connections: Object.entries(config.peers).map(([name, peer], index) =>
+      connectionOf(config, name, peer, secrets.get(name)!, index % workers),
     ),
     limits: {
       cookieThreshold: limits.cookie_threshold,
@@ -51,7 +55,18 @@ export function planOf(
   }
 }
 
-function connectionOf(config: Config, name: string, peer: PeerConfig, psk: Uint8Array): PlannedConnection {
+/** Half of the cores: the other half is for the kernel's share of each packet, and for whatever else runs there. */
+function workersFor(cores: number): number {
+  return Math.min(MAX_AUTO_WORKERS, Math.max(1, Math.floor(cores / 2)))
+}
+
+function connectionOf(
+  config: Config,
+  name: string,
+  peer: PeerConfig,
+  psk: Uint8Array,
+  resource: number,
+): PlannedConnection {
   const localAddress = peer.local_address ?? config.address
   const children = childrenOf(config, peer)
   const ike: ConnectionConfig = {
@@ -71,6 +86,7 @@ function connectionOf(config: Config, name: string, peer: PeerConfig, psk: Uint8
     encapsulation: peer.encapsulation,
     natKeepaliveMs: peer.nat_keepalive,
     fragmentSize: peer.fragment_size,
+    resource,
   }
   const routes = peer.routes ?? children.flatMap(({ remote }) => remote)
   return {

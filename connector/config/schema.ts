@@ -1,5 +1,6 @@
 /** The whole of `isthmus.yaml`: every key once, with type, unit, default and reason. The docs and the JSON Schema come from here. */
 import type { z } from 'zod'
+import { MAX_RESOURCES } from '../core/resource.ts'
 import * as leaf from './leaf.ts'
 import { peer } from './schema-peer.ts'
 
@@ -221,6 +222,16 @@ export const configSchema = leaf
         why: 'The name is how logs, metrics and the command line call it.',
       }),
       tun: tun.prefault({}),
+      workers: leaf
+        .integerOrAuto(
+          {
+            description:
+              'Packet workers: threads that carry packets side by side, each with Child SAs of its own where the peer can do so too (RFC 9611).',
+            why: 'auto: half of the cores that the connector may run on, at most 8. The flows are spread over the workers; one flow never goes faster than one worker, and each costs some 35 MB of memory, more with large tables (docs/decisions/0012-packet-workers.md).',
+          },
+          { min: 1, max: MAX_RESOURCES },
+        )
+        .default('auto'),
       ports: ports.prefault({}),
       metrics: metrics.prefault({}),
       log: log.prefault({}),

@@ -16,7 +16,22 @@ export interface WireSocket {
 
 export type EngineChoice = 'wasm' | 'wasm-strict' | 'node'
 
+/**
+ * Of a worker among several: which one it is, and the queues between them, SOCK_SEQPACKET and not blocking. One message
+ * is one packet as the TUN device gives it, or one datagram with where it came from (`hand-over.ts`).
+ */
+export interface WorkerShare {
+  readonly worker: number
+  /** Descriptors to write to, by worker. */
+  readonly lan: readonly number[]
+  readonly wire: readonly number[]
+  /** Its own, to be read. */
+  readonly lanInbox: number
+  readonly wireInbox: number
+}
+
 export interface WorkerStart {
+  /** Its own queue of the device. */
   readonly tunFd: number
   readonly lanFormat: LanFormat
   /** Commands refer to these by index. */
@@ -26,6 +41,8 @@ export interface WorkerStart {
   /** Int32 words by SIGNAL_*. */
   readonly signals: SharedArrayBuffer
   readonly engine: EngineChoice
+  /** Absent where there is only one worker. */
+  readonly share?: WorkerShare
 }
 
 /** Commands posted so far. */
@@ -37,6 +54,9 @@ export const SIGNAL_STOP = 2
 export const SIGNAL_BYTES = 16
 /** Beyond this, IKE datagrams are dropped and counted: a flood must not grow the main thread's queue. */
 export const MAX_IKE_BACKLOG = 1024
+
+/** So that one command holds the packet path up for no more than some 1 to 2 ms. */
+export const ROUTES_PER_COMMAND = 2048
 
 export interface InstallChild {
   readonly id: number
@@ -54,8 +74,10 @@ export interface TunnelSetting {
   readonly pathMtu: number
   readonly clampMss: boolean
   readonly copyDscp: boolean
-  /** Ids of children, in order of preference. */
+  /** Ids of children on this worker, in order of preference. */
   readonly children: readonly number[]
+  /** The worker that carries what none of them takes. */
+  readonly handOver?: number
 }
 
 export type Command =
@@ -65,8 +87,8 @@ export type Command =
   | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
   | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
-  | { readonly type: 'route'; readonly prefix: Prefix; readonly group: number }
-  | { readonly type: 'report' }
+  /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
+  | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
 
 export interface Sequenced {
   readonly seq: number
@@ -86,15 +108,24 @@ export interface ChildCounters {
 }
 
 /** Packets that the host, not the engine, had to drop. */
-export const HOST_DROPS = ['send_full', 'send_refused', 'lan_write', 'ike_backlog'] as const
+export const HOST_DROPS = ['send_full', 'send_refused', 'lan_write', 'ike_backlog', 'hand_over'] as const
 export type HostDrop = (typeof HOST_DROPS)[number]
 
 export interface Counters {
+  /** Those that have carried or dropped something since they were last reported; what is reported is the total. */
   readonly children: readonly ChildCounters[]
   /** Zeros left out. */
   readonly drops: Partial<Record<DropName | HostDrop, number>>
   /** Messages of several packets that the kernel would not cut. */
   readonly segmentsRefused: number
+}
+
+/** What a worker tells of itself about once a second. */
+export interface WorkerLoad {
+  /** Packets handed to other workers since start. */
+  readonly handedOver: number
+  /** Share of the time since the last report that its thread was on a processor, 0 to 1; absent where Node cannot tell. */
+  readonly busy?: number
 }
 
 /** What a command answers with: an installed child's largest inner packet, or a removed child's last counters. */
@@ -114,6 +145,7 @@ export type Report =
   | { readonly type: 'child-limit'; readonly id: number; readonly hard: boolean }
   | { readonly type: 'child-moved'; readonly id: number; readonly remote: SocketAddress }
   | ({ readonly type: 'counters' } & Counters)
+  | ({ readonly type: 'load' } & WorkerLoad)
   | { readonly type: 'failed'; readonly cause: string }
   | { readonly type: 'stopped' }
 

@@ -3,10 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { VNET_HEADER } from '../../wasm/abi.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import { concat } from '../../wasm/reference/bytes.ts'
 import { PROTO_TCP, PROTO_UDP } from '../../wasm/reference/ip.ts'
 import { Random } from '../../wasm/testing/differential-random.ts'
-import { superPacketOf, tcpSegment, udpDatagram } from '../../wasm/testing/offload-fixture.ts'
+import { brokenSuperPacket, superPacketOf, tcpSegment, udpDatagram } from '../../wasm/testing/offload-fixture.ts'
 import { ipv4 } from '../../wasm/testing/packets.ts'
 import { Pump } from './pump.ts'
 import { FakeKernel } from './testing/fake-kernel.ts'
@@ -28,11 +29,12 @@ describe('the pump with offloads', () => {
   let kernel: FakeKernel
   let pump: Pump
   let ike: Uint8Array[]
+  let engine: PacketEngine
 
   beforeEach(() => {
     kernel = new FakeKernel(TUN)
     ike = []
-    const engine = createNodeEngine()
+    engine = createNodeEngine()
     pump = new Pump({
       engine,
       syscalls: kernel,
@@ -85,6 +87,24 @@ describe('the pump with offloads', () => {
     kernel.push(NAT, ...kernel.sent.map(({ bytes }) => ({ from: PEER, bytes })))
     while (turn());
     expect(kernel.lanOut.reduce((sum, out) => sum + out.length - VNET_HEADER - 40, 0)).toBe(90_000)
+  })
+
+  it('counts super-packets with a corrupted header, and carries every good one between them', () => {
+    const random = new Random(3)
+    const good = superPacketOf(stream(3000), 1386)
+    // A header that asks for segments of nothing, and whatever else may come.
+    const empty = superPacketOf(stream(3000), 0)
+    for (let round = 0; round < 20; round++) {
+      const broken = Array.from({ length: 10 }, () => brokenSuperPacket(random, good))
+      kernel.lanIn.push(empty, ...broken, good, empty)
+      while (turn());
+      expect(kernel.lanIn).toHaveLength(0)
+      // The good one is the last that leaves: two whole segments, and what is left for the third.
+      const lengths = kernel.sent.slice(-3).map(({ bytes }) => bytes.length)
+      expect(lengths[0]).toBe(lengths[1])
+      expect(lengths[2]).toBeLessThan(lengths[0]!)
+    }
+    expect(engine.drops().bad_offload).toBeGreaterThanOrEqual(2 * 20)
   })
 
   it('takes single datagrams, runs and IKE from one socket', () => {

@@ -5,7 +5,8 @@
 import type { SocketAddress } from '../../protocol/net.ts'
 import { BATCH, LARGE_BYTES, LARGE_PACKET, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE, VNET_HEADER } from '../../wasm/abi.ts'
 import type { LanFormat, PacketEngine } from '../../wasm/packet-engine.ts'
-import type { HostDrop, WireSocket } from './commands.ts'
+import type { HostDrop, WireSocket, WorkerShare } from './commands.ts'
+import { HandOver } from './hand-over.ts'
 import { HostArea, MAX_POLL, POLLFD, type Reception } from './host-area.ts'
 import { WireSender } from './sender.ts'
 import { readSockaddr } from './sockaddr.ts'
@@ -15,6 +16,9 @@ import { MSG_DONTWAIT, type PacketSyscalls, POLLERR, POLLIN, POLLNVAL } from './
 const LAN_BYTES = 131_072
 /** Slots filled by one receive call while datagrams come laid end to end. */
 const RUN_SLOTS = 8
+/** The device and the way to be woken; the sockets; and the inboxes. */
+const FIRST_SOCKET = 2
+const MAX_SOCKETS = MAX_POLL - FIRST_SOCKET - 2
 const EBADF = 9
 const EBADFD = 77
 const ENOTSOCK = 88
@@ -28,6 +32,8 @@ export interface PumpParts {
   readonly lanFormat: LanFormat
   readonly eventFd: number
   readonly sockets: readonly WireSocket[]
+  /** Absent where there is only one worker. */
+  readonly share?: WorkerShare
   /** An IKE datagram, marker removed; the array is the receiver's. */
   readonly onIke: (socket: number, remote: SocketAddress, bytes: Uint8Array) => void
 }
@@ -38,17 +44,25 @@ export class PumpFailure extends Error {
 }
 
 export class Pump {
-  readonly drops: Record<HostDrop, number> = { send_full: 0, send_refused: 0, lan_write: 0, ike_backlog: 0 }
+  readonly drops: Record<HostDrop, number> = {
+    send_full: 0,
+    send_refused: 0,
+    lan_write: 0,
+    ike_backlog: 0,
+    hand_over: 0,
+  }
   readonly #parts: PumpParts
   readonly #area: HostArea
   readonly #memoryView: DataView
   readonly #sender: WireSender
+  readonly #handOver: HandOver | undefined
   readonly #reception: readonly Reception[]
+  readonly #polled: number
   /** Slots that the next receive call may fill, by socket. */
   readonly #slots: Uint8Array
 
   constructor(parts: PumpParts) {
-    if (parts.sockets.length + 2 > MAX_POLL) throw new RangeError(`at most ${MAX_POLL - 2} sockets`)
+    if (parts.sockets.length > MAX_SOCKETS) throw new RangeError(`at most ${MAX_SOCKETS} sockets`)
     this.#parts = parts
     this.#area = new HostArea(parts.engine.memory, parts.engine.wireRx, parts.engine.wireLarge, parts.addressOf)
     parts.engine.setLanFormat(parts.lanFormat)
@@ -60,9 +74,21 @@ export class Pump {
       drops: this.drops,
       checkAlive: (errno) => checkAlive(errno, 'a socket is gone'),
     })
+    this.#handOver =
+      parts.share &&
+      new HandOver({
+        share: parts.share,
+        engine: parts.engine,
+        syscalls: parts.syscalls,
+        addressOf: parts.addressOf,
+        drops: this.drops,
+        checkAlive: (errno) => checkAlive(errno, 'a queue between the packet workers is gone'),
+      })
     this.#reception = parts.sockets.map(receptionOf)
     this.#slots = new Uint8Array(parts.sockets.length).fill(BATCH)
-    const fds = [parts.tunFd, parts.eventFd, ...parts.sockets.map((socket) => socket.fd)]
+    const inboxes = parts.share === undefined ? [] : [parts.share.lanInbox, parts.share.wireInbox]
+    const fds = [parts.tunFd, parts.eventFd, ...parts.sockets.map((socket) => socket.fd), ...inboxes]
+    this.#polled = fds.length
     for (const [i, fd] of fds.entries()) {
       this.#area.view.setInt32(this.#area.at.poll + i * POLLFD, fd, true)
       this.#area.view.setInt16(this.#area.at.poll + i * POLLFD + 4, POLLIN, true)
@@ -75,6 +101,11 @@ export class Pump {
     return this.#sender.refused
   }
 
+  /** Packets that went to other workers. */
+  get handedOver(): number {
+    return this.#handOver?.count ?? 0
+  }
+
   /** Where packets for the engine's endpoint `handle` go. */
   setEndpoint(handle: number, socket: number, remote: SocketAddress): void {
     this.#sender.setEndpoint(handle, socket, remote)
@@ -85,13 +116,16 @@ export class Pump {
    * Returns whether anything was moved. Throws PumpFailure when the device or a socket is gone.
    */
   turn(timeoutMs: number, clock: () => number): boolean {
-    const { syscalls, sockets } = this.#parts
-    const ready = syscalls.poll(this.#area.base + this.#area.at.poll, sockets.length + 2, timeoutMs)
+    const { syscalls, sockets, tunFd, share } = this.#parts
+    const ready = syscalls.poll(this.#area.base + this.#area.at.poll, this.#polled, timeoutMs)
     if (ready <= 0) return false
     if (this.#ready(1)) syscalls.read(this.#parts.eventFd, this.#area.base + this.#area.at.scratch, 8)
     let moved = 0
-    if (this.#ready(0)) moved += this.#parts.lanFormat.header ? this.#fromLanLarge(clock()) : this.#fromLan(clock())
-    for (let i = 0; i < sockets.length; i++) if (this.#ready(2 + i)) moved += this.#fromWire(i, clock())
+    if (this.#ready(0)) moved += this.#takeLan(tunFd, false, clock())
+    for (let i = 0; i < sockets.length; i++) if (this.#ready(FIRST_SOCKET + i)) moved += this.#fromWire(i, clock())
+    if (share === undefined) return moved > 0
+    if (this.#ready(FIRST_SOCKET + sockets.length)) moved += this.#takeLan(share.lanInbox, true, clock())
+    if (this.#ready(FIRST_SOCKET + sockets.length + 1)) moved += this.#fromWireInbox(clock())
     return moved > 0
   }
 
@@ -101,12 +135,17 @@ export class Pump {
     return (events & (POLLIN | POLLERR)) !== 0
   }
 
-  #fromLan(now: number): number {
-    const { engine, syscalls, tunFd } = this.#parts
+  /** From the device's queue `fd`, or from the inbox with what others have read from theirs. */
+  #takeLan(fd: number, fromInbox: boolean, now: number): number {
+    return this.#parts.lanFormat.header ? this.#fromLanLarge(fd, fromInbox, now) : this.#fromLan(fd, fromInbox, now)
+  }
+
+  #fromLan(fd: number, fromInbox: boolean, now: number): number {
+    const { engine, syscalls } = this.#parts
     const first = this.#area.memory + engine.lanRx.offset
     let count = 0
     while (count < BATCH) {
-      const length = syscalls.read(tunFd, first + count * SLOT_BYTES, SLOT_BYTES)
+      const length = syscalls.read(fd, first + count * SLOT_BYTES, SLOT_BYTES)
       if (length <= 0) {
         if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
         break
@@ -115,22 +154,23 @@ export class Pump {
     }
     let done = 0
     while (done < count) {
-      const consumed = engine.sealBatch(done, count - done, now)
+      const consumed = engine.sealBatch(done, count - done, now, fromInbox)
       this.#sender.flush(engine.wireTx)
       this.#flushLan()
       if (consumed <= 0) break
+      if (!fromInbox) this.#handOver?.lan(engine.lanRx, SLOT_BYTES, done, done + consumed)
       done += consumed
     }
     return count
   }
 
   /** As `#fromLan`, with super-packets; as much at once as the caches hold. */
-  #fromLanLarge(now: number): number {
-    const { engine, syscalls, tunFd } = this.#parts
+  #fromLanLarge(fd: number, fromInbox: boolean, now: number): number {
+    const { engine, syscalls } = this.#parts
     const first = this.#area.memory + engine.lanLarge.offset
     let count = 0
     for (let bytes = 0; count < BATCH && bytes < LAN_BYTES; count++) {
-      const length = syscalls.read(tunFd, first + count * LARGE_BYTES, VNET_HEADER + LARGE_PACKET)
+      const length = syscalls.read(fd, first + count * LARGE_BYTES, VNET_HEADER + LARGE_PACKET)
       if (length <= 0) {
         if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
         break
@@ -139,9 +179,11 @@ export class Pump {
       bytes += length
     }
     for (let done = 0; done < count; ) {
-      done += engine.sealLarge(done, count - done, now)
+      const consumed = engine.sealLarge(done, count - done, now, fromInbox)
       this.#sender.flush(engine.wireTx)
       this.#flushLan()
+      if (!fromInbox) this.#handOver?.lan(engine.lanLarge, LARGE_BYTES, done, done + consumed)
+      done += consumed
     }
     return count
   }
@@ -172,6 +214,7 @@ export class Pump {
       done += engine.openRuns(done, count - done, now)
       this.#flushLan()
       this.#handAllIke(index, engine.wireLarge.datagrams)
+      this.#handOver?.wire(engine.wireLarge.datagrams)
     }
     return count
   }
@@ -196,7 +239,18 @@ export class Pump {
     }
     engine.openBatch(count, socket.kind, now)
     this.#flushLan()
-    if (socket.kind === 'udp') this.#handAllIke(index, count)
+    if (socket.kind !== 'udp') return count
+    this.#handAllIke(index, count)
+    this.#handOver?.wire(count)
+    return count
+  }
+
+  /** Datagrams that came to another worker's socket. */
+  #fromWireInbox(now: number): number {
+    const count = this.#handOver!.takeWire()
+    if (count === 0) return 0
+    this.#parts.engine.openBatch(count, 'udp', now)
+    this.#flushLan()
     return count
   }
 

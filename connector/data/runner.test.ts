@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { CHILDREN_PER_STEP } from './changes.ts'
 import { type Command, type InstallChild, type Report, SIGNAL_BYTES, SIGNAL_COMMANDS, SIGNAL_STOP } from './commands.ts'
 import { Pump } from './pump.ts'
 import { REPORT_MS, Runner } from './runner.ts'
@@ -90,12 +91,16 @@ function packet(): Uint8Array {
   return bytes
 }
 
+function countersIn(reports: readonly Report[]) {
+  return reports.filter((report) => report.type === 'counters')
+}
+
 describe('the runner', () => {
   let bench: Bench
   beforeEach(() => {
     bench = new Bench()
     bench.command(tunnel(), { type: 'group', handle: 0, tunnels: [0] })
-    bench.command({ type: 'route', prefix: prefix('10.2.0.0/16'), group: 0 })
+    bench.command({ type: 'routes', prefixes: [prefix('10.2.0.0/16')], group: 0 })
   })
 
   const send = (): void => {
@@ -148,6 +153,24 @@ describe('the runner', () => {
     expect(bench.turn()).toEqual([])
   })
 
+  it('tells of the first packets on many SAs in few turns that do not sleep', () => {
+    const count = 100
+    for (let id = 0; id < count; id++) {
+      bench.command({ type: 'install-child', child: child(id) }, tunnel(id))
+      send()
+    }
+    for (const { bytes } of bench.kernel.sent) bench.kernel.push(NAT, { from: PEER, bytes })
+    const used: number[] = []
+    let turns = 0
+    for (let busy = true; busy; turns++) {
+      bench.reports.length = 0
+      busy = bench.runner.turn(busy)
+      used.push(...bench.reports.flatMap((report) => (report.type === 'child-used' ? [report.id] : [])))
+    }
+    expect(used).toEqual(Array.from({ length: count }, (_, id) => id))
+    expect(turns).toBeLessThan(6)
+  })
+
   it('reports a forged packet to nobody', () => {
     bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
     send()
@@ -185,27 +208,47 @@ describe('the runner', () => {
     }
   })
 
-  it('reports counters once a second and when asked, drops of the host included', () => {
+  it('reports what changed once a second, drops of the host included', () => {
     bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
     send()
     expect(bench.turn()).toEqual([])
     bench.now += REPORT_MS
     bench.pump.drops.ike_backlog = 3
-    const [report] = bench.turn()
-    expect(report).toEqual({
-      type: 'counters',
-      segmentsRefused: 0,
-      children: [
-        {
-          id: 1,
-          inbound: { packets: 0, bytes: 0, drops: {} },
-          outbound: { packets: 1, bytes: 60, drops: {} },
-        },
-      ],
-      drops: { ike_backlog: 3 },
-    })
+    const nothing = { packets: 0, bytes: 0, drops: {} }
+    expect(countersIn(bench.turn())).toEqual([
+      {
+        type: 'counters',
+        segmentsRefused: 0,
+        children: [{ id: 1, inbound: nothing, outbound: { packets: 1, bytes: 60, drops: {} } }],
+        drops: { ike_backlog: 3 },
+      },
+    ])
     expect(bench.turn()).toEqual([])
-    expect(bench.command({ type: 'report' }).map(({ type }) => type)).toEqual(['counters', 'done'])
+    bench.now += REPORT_MS
+    expect(countersIn(bench.turn())).toMatchObject([{ children: [], drops: { ike_backlog: 3 } }])
+  })
+
+  it('reports many Child SAs in several turns, without sleeping in between', () => {
+    const count = 2 * CHILDREN_PER_STEP + 1
+    for (let id = 0; id < count; id++) bench.command({ type: 'install-child', child: child(id) })
+    // Two packets: for the first Child SA and for the last.
+    for (const id of [0, count - 1]) {
+      bench.command(tunnel(id))
+      send()
+    }
+    bench.now += REPORT_MS
+    const reports = Array.from({ length: 4 }, () => countersIn(bench.turn()))
+    const told = reports.map((turn) => turn.map(({ children }) => children.map(({ id }) => id)))
+    // The last one comes first; the middle has nothing to tell; a round ends in a report in any case.
+    expect(told).toEqual([[[count - 1]], [], [[0]], []])
+    bench.now += REPORT_MS
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.at(-1)).toBe(0)
+    bench.runner.turn(false)
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.slice(-2)).toEqual([0, 0])
+    bench.runner.turn(false)
+    expect(bench.kernel.polls.at(-1)).toBe(REPORT_MS)
   })
 
   it('sleeps until the next report when idle, not at all when busy, and ends when told', () => {

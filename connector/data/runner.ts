@@ -1,12 +1,11 @@
 /** Runs the packet path in its thread: commands in, reports out, and the pump in between. */
 import { MAX_ENDPOINTS } from '../../wasm/abi.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
-import type { PacketEngine, SaCounters, SaHandle } from '../../wasm/packet-engine.ts'
+import type { EngineEvent, PacketEngine, SaHandle } from '../../wasm/packet-engine.ts'
+import { Changes, countersOf } from './changes.ts'
 import {
   type Answer,
-  type ChildCounters,
   type Command,
-  type DirectionCounters,
   HOST_DROPS,
   type HostDrop,
   type InstallChild,
@@ -18,10 +17,12 @@ import {
 } from './commands.ts'
 import type { Pump } from './pump.ts'
 
-/** Milliseconds between counter reports, and the longest sleep. */
+/** Milliseconds between the beginnings of two rounds of counter reports, and the longest sleep. */
 export const REPORT_MS = 1000
 /** Events taken from the engine in one turn; the rest wait for the next. */
 const MAX_EVENTS_PER_TURN = 64
+
+type SaEvent = Extract<EngineEvent, { readonly sa: SaHandle }>
 
 interface InstalledChild {
   readonly id: number
@@ -38,22 +39,31 @@ export interface RunnerParts {
   readonly signals: Int32Array
   /** Monotonic milliseconds. */
   readonly clock: () => number
+  /** Milliseconds that this thread has been on a processor; absent where Node cannot tell. */
+  readonly cpu?: () => number
 }
 
 export class Runner {
   readonly #parts: RunnerParts
   readonly #children = new Map<number, InstalledChild>()
   readonly #bySa = new Map<SaHandle, InstalledChild>()
-  /** Inbound SAs on which nothing has come yet. */
-  readonly #unused = new Set<InstalledChild>()
+  readonly #changes: Changes
   readonly #freeEndpoints: number[] = []
   #nextEndpoint = 0
   #commandsSeen = 0
   #nextReport: number
+  /** When the load was last told, and the thread's time on a processor then. */
+  #loadAt: number
+  #cpuAt: number
+  /** As last told. */
+  #handedOver = 0
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
-    this.#nextReport = parts.clock() + REPORT_MS
+    this.#changes = new Changes(parts.engine)
+    this.#loadAt = parts.clock()
+    this.#cpuAt = parts.cpu?.() ?? 0
+    this.#nextReport = this.#loadAt + REPORT_MS
   }
 
   /** Blocks its thread until told to stop. Throws PumpFailure when the packet path breaks. */
@@ -63,7 +73,7 @@ export class Runner {
     this.#wipe()
   }
 
-  /** One turn; `busy` means that the last one moved packets, so this one does not sleep. Returns whether it did. */
+  /** One turn, which does not sleep when `busy`. Returns whether the next one is: packets moved, or events wait. */
   turn(busy: boolean): boolean {
     const { signals, clock, pump } = this.#parts
     const posted = Atomics.load(signals, SIGNAL_COMMANDS)
@@ -71,15 +81,12 @@ export class Runner {
       this.#commandsSeen = posted
       this.#takeCommands()
     }
-    const sleep = busy ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
+    const sleep = busy || this.#changes.underWay ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
     const moved = pump.turn(sleep, clock)
-    if (moved) this.#checkUnused()
-    this.#takeEvents()
-    if (clock() >= this.#nextReport) {
-      this.#nextReport = clock() + REPORT_MS
-      this.#reportCounters()
-    }
-    return moved
+    const more = this.#takeEvents()
+    this.#reportCounters()
+    this.#reportLoad()
+    return moved || more
   }
 
   #takeCommands(): void {
@@ -114,11 +121,8 @@ export class Runner {
       case 'group':
         engine.setGroup(command.handle, command.tunnels)
         return {}
-      case 'route':
-        engine.setRoute(command.prefix, command.group)
-        return {}
-      case 'report':
-        this.#reportCounters()
+      case 'routes':
+        for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
         return {}
     }
   }
@@ -136,7 +140,7 @@ export class Runner {
       const child = { id: wanted.id, inbound, outbound, endpoint, encapsulation: wanted.encapsulation }
       this.#children.set(child.id, child)
       this.#bySa.set(inbound, child).set(outbound, child)
-      this.#unused.add(child)
+      this.#changes.add(child)
       return { innerMtu: engine.innerMtu(outbound) }
     } catch (error) {
       if (inbound !== undefined) engine.removeSa(inbound)
@@ -152,13 +156,13 @@ export class Runner {
     const { engine } = this.#parts
     const child = this.#children.get(id)
     if (child === undefined) return {}
-    const counters = this.#countersOf(child)
+    const counters = countersOf(engine, child)
     engine.removeSa(child.outbound)
     engine.removeSa(child.inbound)
     this.#children.delete(id)
     this.#bySa.delete(child.inbound)
     this.#bySa.delete(child.outbound)
-    this.#unused.delete(child)
+    this.#changes.remove(id)
     this.#freeEndpoints.push(child.endpoint)
     return { counters }
   }
@@ -169,54 +173,53 @@ export class Runner {
       const child = this.#children.get(id)
       if (child !== undefined) sas.push(child.outbound)
     }
-    const { pathMtu, clampMss, copyDscp } = tunnel
-    this.#parts.engine.setTunnel(tunnel.handle, { pathMtu, clampMss, copyDscp, sas })
+    const { handle, children: _, ...settings } = tunnel
+    this.#parts.engine.setTunnel(handle, { ...settings, sas })
   }
 
-  /** The peer's first packet on a new SA proves that it has it (RFC 7296 section 2.8): told at once. */
-  #checkUnused(): void {
-    for (const child of this.#unused) {
-      if (this.#parts.engine.counters(child.inbound).packets === 0) continue
-      this.#unused.delete(child)
-      this.#parts.port.post({ type: 'child-used', id: child.id })
-    }
-  }
-
-  #takeEvents(): void {
+  /** Returns whether more may wait. */
+  #takeEvents(): boolean {
     const { engine, port } = this.#parts
     for (let i = 0; i < MAX_EVENTS_PER_TURN; i++) {
       const event = engine.pollEvent()
-      if (event === undefined) return
+      if (event === undefined) return false
       if (event.type === 'unknown-spi' || event.type === 'no-sa') continue
       const child = this.#bySa.get(event.sa)
       if (child === undefined) continue
-      const report: Report =
-        event.type === 'peer-moved'
-          ? { type: 'child-moved', id: child.id, remote: event.remote }
-          : { type: 'child-limit', id: child.id, hard: event.type === 'hard-limit' }
-      port.post(report)
+      port.post(reportOf(event, child.id))
     }
+    return true
   }
 
+  /** A step of the round under way, or the first one of a new round when it is time; every round ends in a report. */
   #reportCounters(): void {
-    const { engine, pump, port } = this.#parts
+    const { engine, pump, port, clock } = this.#parts
+    if (!this.#changes.underWay) {
+      if (clock() < this.#nextReport) return
+      this.#nextReport = clock() + REPORT_MS
+      this.#changes.begin()
+    }
+    const children = this.#changes.step()
+    if (children.length === 0 && this.#changes.underWay) return
     const drops: Partial<Record<DropName | HostDrop, number>> = nonZero(engine.drops())
     for (const name of HOST_DROPS) if (pump.drops[name] > 0) drops[name] = pump.drops[name]
-    port.post({
-      type: 'counters',
-      children: [...this.#children.values()].map((child) => this.#countersOf(child)),
-      drops,
-      segmentsRefused: pump.segmentsRefused,
-    })
+    port.post({ type: 'counters', children, drops, segmentsRefused: pump.segmentsRefused })
   }
 
-  #countersOf(child: InstalledChild): ChildCounters {
-    const { engine } = this.#parts
-    return {
-      id: child.id,
-      inbound: direction(engine.counters(child.inbound)),
-      outbound: direction(engine.counters(child.outbound)),
-    }
+  /** Once a second, if there is anything new to tell. */
+  #reportLoad(): void {
+    const { clock, cpu, pump, port } = this.#parts
+    const now = clock()
+    const passed = now - this.#loadAt
+    if (passed < REPORT_MS) return
+    this.#loadAt = now
+    const used = (cpu?.() ?? 0) - this.#cpuAt
+    this.#cpuAt += used
+    const { handedOver } = pump
+    if (handedOver === this.#handedOver && used === 0) return
+    this.#handedOver = handedOver
+    const busy = cpu === undefined ? {} : { busy: Math.min(1, Math.max(0, used / passed)) }
+    port.post({ type: 'load', handedOver, ...busy })
   }
 
   #wipe(): void {
@@ -224,8 +227,16 @@ export class Runner {
   }
 }
 
-function direction(counters: SaCounters): DirectionCounters {
-  return { packets: counters.packets, bytes: counters.bytes, drops: nonZero(counters.drops) }
+function reportOf(event: SaEvent, id: number): Report {
+  switch (event.type) {
+    case 'first-packet':
+      // It proves that the peer has the SA (RFC 7296 section 2.8), and IKE may be waiting for that.
+      return { type: 'child-used', id }
+    case 'peer-moved':
+      return { type: 'child-moved', id, remote: event.remote }
+    default:
+      return { type: 'child-limit', id, hard: event.type === 'hard-limit' }
+  }
 }
 
 function nonZero<Name extends string>(counts: Partial<Record<Name, number>>): Partial<Record<Name, number>> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import type { ChildSaSpec, ConnectionConfig } from '../core/ike/types.ts'
-import type { Answer, ChildCounters, Command, WireSocket } from '../data/commands.ts'
+import { type Answer, type ChildCounters, type Command, ROUTES_PER_COMMAND, type WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
 import { Children } from './children.ts'
 
@@ -24,6 +24,7 @@ function spec(id: number, child: string, connection = 'peer'): ChildSaSpec {
     id,
     connection,
     child,
+    resource: 0,
     suite: 'aes-128-gcm',
     esn: true,
     replayWindow: 64,
@@ -43,16 +44,22 @@ function counters(id: number, packetsIn: number): ChildCounters {
   return { id, inbound: direction, outbound: { packets: 1, bytes: 1, drops: {} } }
 }
 
-function bench(connections: PlannedConnection[], answer: (command: Command) => Answer = () => ({ innerMtu: 1400 })) {
+function bench(
+  connections: PlannedConnection[],
+  answer: (command: Command) => Answer = () => ({ innerMtu: 1400 }),
+  workers = 1,
+) {
   const commands: Command[] = []
-  const call = async (command: Command): Promise<Answer> => {
+  const told: { worker: number; command: Command }[] = []
+  const call = async (worker: number, command: Command): Promise<Answer> => {
     commands.push(command)
+    told.push({ worker, command })
     return answer(command)
   }
-  const children = new Children(connections, SOCKETS, call)
+  const children = new Children(connections, Array(workers).fill(SOCKETS), call)
   const tunnels = (): (readonly number[])[] =>
     commands.flatMap((command) => (command.type === 'tunnel' ? [command.tunnel.children] : []))
-  return { children, commands, tunnels }
+  return { children, commands, told, tunnels }
 }
 
 describe('Child SAs in the engine', () => {
@@ -68,14 +75,23 @@ describe('Child SAs in the engine', () => {
     await children.configure()
     const groups = commands.filter((command) => command.type === 'group')
     const tunnelsOf = (route: string): readonly number[] | undefined => {
-      const set = commands.find((command) => command.type === 'route' && command.prefix === route)
-      return groups.find(({ handle }) => set?.type === 'route' && handle === set.group)?.tunnels
+      const set = commands.find((command) => command.type === 'routes' && command.prefixes.includes(prefix(route)))
+      return groups.find(({ handle }) => set?.type === 'routes' && handle === set.group)?.tunnels
     }
     expect(tunnelsOf('10.1.0.0/16')).toEqual([0])
     expect(tunnelsOf('10.2.0.0/16')).toEqual([1])
     expect(tunnelsOf('10.3.0.0/16')).toEqual([2])
     expect(tunnelsOf('10.9.0.0/16')).toEqual([0, 1])
     expect(groups).toHaveLength(4)
+  })
+
+  it('hands over many routes in commands of a bounded size, each route once', async () => {
+    const routes = Array.from({ length: 2 * ROUTES_PER_COMMAND + 1 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
+    const { children, commands } = bench([planned('peer', routes)])
+    await children.configure()
+    const sent = commands.flatMap((command) => (command.type === 'routes' ? [command.prefixes] : []))
+    expect(sent.map((prefixes) => prefixes.length)).toEqual([ROUTES_PER_COMMAND, ROUTES_PER_COMMAND, 1])
+    expect(sent.flat()).toEqual(routes)
   })
 
   it('installs by the socket of the local address, and wipes the keys that it was given', async () => {
@@ -128,6 +144,75 @@ describe('Child SAs in the engine', () => {
     await children.remove(77)
     await children.move(77, REMOTE)
     expect(commands).toHaveLength(8)
+  })
+
+  it('are each with the worker of its resource, as is what is told of it', async () => {
+    const { children, told } = bench([planned('peer', ['10.1.0.0/16'], ['net'])], undefined, 2)
+    await children.configure()
+    for (const type of ['tunnel', 'group', 'routes']) {
+      expect(told.filter(({ command }) => command.type === type).map(({ worker }) => worker)).toEqual([0, 1])
+    }
+    told.length = 0
+    await children.install({ ...spec(1, 'net'), resource: 1 })
+    await children.move(1, REMOTE)
+    await children.remove(1)
+    expect(told.map(({ worker, command }) => [worker, command.type])).toEqual([
+      [1, 'install-child'],
+      [1, 'move-child'],
+      [1, 'remove-child'],
+    ])
+  })
+
+  it('are sent on by their worker, and fed by those that have none', async () => {
+    const { children, told } = bench([planned('peer', [], ['net'])], undefined, 3)
+    await children.configure()
+    told.length = 0
+    for (const [id, resource] of [
+      [1, 0],
+      [2, 1],
+      [3, 0],
+    ] as const) {
+      await children.install({ ...spec(id, 'net'), resource })
+      await children.promote(id)
+    }
+    await children.remove(3)
+    const shares = told.flatMap(({ worker, command }) => {
+      return command.type === 'tunnel' ? [[worker, command.tunnel.children, command.tunnel.handOver]] : []
+    })
+    expect(shares).toEqual([
+      [0, [1], undefined],
+      [1, [], 0],
+      [2, [], 0],
+      [1, [2], undefined],
+      [0, [3], undefined],
+      [0, [1], undefined],
+    ])
+  })
+
+  it('sends on no SA of a resource that was demoted, not even on the one before', async () => {
+    const { children, told } = bench([planned('peer', [], ['net'])], undefined, 2)
+    await children.configure()
+    for (const [id, resource] of [
+      [1, 0],
+      [2, 1],
+      [3, 1],
+    ] as const) {
+      await children.install({ ...spec(id, 'net'), resource })
+      await children.promote(id)
+    }
+    await children.demote(3)
+    expect(told.at(-1)).toMatchObject({ worker: 1, command: { tunnel: { children: [], handOver: 0 } } })
+  })
+
+  it('are counted for their worker, also when they are gone', async () => {
+    const answer = (command: Command): Answer => (command.type === 'remove-child' ? { counters: counters(2, 2) } : {})
+    const { children } = bench([planned('peer', [], ['net'])], answer, 2)
+    await children.install(spec(1, 'net'))
+    for (const id of [2, 3]) await children.install({ ...spec(id, 'net'), resource: 1 })
+    children.update({ children: [counters(1, 5), counters(2, 1), counters(3, 1)], drops: {}, segmentsRefused: 0 })
+    await children.remove(2)
+    expect(children.totals().map(({ inbound }) => inbound.packets)).toEqual([5, 3])
+    expect(children.total('peer').inbound.packets).toBe(8)
   })
 
   it('says which children had traffic, and keeps counting for those that are gone', async () => {

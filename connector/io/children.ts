@@ -1,21 +1,34 @@
 /**
- * Connections and Child SAs as the engine knows them: connection i is tunnel i; prefixes that lead to the same
- * connections share a next-hop group; a Child SA is an inbound and an outbound SA with an endpoint of their own.
+ * Connections and Child SAs as the engines know them: connection i is tunnel i; prefixes that lead to the same
+ * connections share a next-hop group; a Child SA is an inbound and an outbound SA with an endpoint of their own. The
+ * engine of each worker knows all tunnels, groups and routes, but only the Child SAs of its own.
  *
  * While a connection has no Child SA its routes stay, in the kernel and in the engine: packets are dropped and
  * counted as no_sa, and never leave the site in the clear by another route.
  */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
-import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
+import {
+  type Answer,
+  type ChildCounters,
+  type Command,
+  type Counters,
+  type DirectionCounters,
+  ROUTES_PER_COMMAND,
+  type WireSocket,
+} from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
+import { changesOf, sharesOf, type TunnelShares } from './tunnel-shares.ts'
 
-export type Call = (command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
+/** Has a worker carry out a command. */
+export type Call = (worker: number, command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
 
 export interface InstalledChild {
   readonly id: number
   readonly connection: string
   readonly child: string
+  /** The packet worker that has it. */
+  readonly resource: number
   readonly inboundSpi: number
   readonly outboundSpi: number
   readonly encapsulation: 'udp' | 'esp'
@@ -33,38 +46,56 @@ interface MutableChild extends InstalledChild {
 interface Connection {
   readonly planned: PlannedConnection
   readonly tunnel: number
-  /** Promoted Child SAs by name of the child, newest last. */
-  readonly promoted: Map<string, number[]>
+  /** The Child SAs that may be sent on, newest last. */
+  promoted: readonly InstalledChild[]
+  /** What the workers were told last. */
+  shares: TunnelShares | undefined
   /** Oldest first. */
   readonly installed: Set<MutableChild>
   /** Of children that are gone. */
-  retired: Omit<ChildCounters, 'id'>
+  retired: Carried
 }
+
+/** Of one Child SA or of many. */
+export type Carried = Omit<ChildCounters, 'id'>
 
 const NOTHING: DirectionCounters = { packets: 0, bytes: 0, drops: {} }
 
 export class Children {
   readonly #connections = new Map<string, Connection>()
-  readonly #sockets: readonly WireSocket[]
+  readonly #sockets: readonly (readonly WireSocket[])[]
   readonly #call: Call
   readonly #installed = new Map<number, MutableChild>()
+  /** What each worker carried in children that are gone. */
+  readonly #retired: Carried[]
 
-  constructor(planned: readonly PlannedConnection[], sockets: readonly WireSocket[], call: Call) {
+  /** @param sockets of each worker */
+  constructor(planned: readonly PlannedConnection[], sockets: readonly (readonly WireSocket[])[], call: Call) {
     this.#sockets = sockets
     this.#call = call
+    this.#retired = sockets.map(() => ({ inbound: NOTHING, outbound: NOTHING }))
     for (const [tunnel, connection] of planned.entries()) {
-      const retired = { inbound: NOTHING, outbound: NOTHING }
-      const mine = { planned: connection, tunnel, promoted: new Map(), installed: new Set<MutableChild>(), retired }
-      this.#connections.set(connection.ike.name, mine)
+      this.#connections.set(connection.ike.name, {
+        planned: connection,
+        tunnel,
+        promoted: [],
+        shares: undefined,
+        installed: new Set(),
+        retired: { inbound: NOTHING, outbound: NOTHING },
+      })
     }
   }
 
-  /** Tells the engine its tunnels, groups and routes. */
+  /** Tells the engines their tunnels, groups and routes. */
   async configure(): Promise<void> {
-    const pending: Promise<unknown>[] = [...this.#connections.values()].map((connection) => this.#setTunnel(connection))
-    for (const [handle, { tunnels, prefixes }] of groupsOf([...this.#connections.values()]).entries()) {
-      pending.push(this.#call({ type: 'group', handle, tunnels }))
-      for (const prefix of prefixes) pending.push(this.#call({ type: 'route', prefix, group: handle }))
+    const connections = [...this.#connections.values()]
+    const pending: Promise<unknown>[] = connections.map((connection) => this.#setTunnel(connection))
+    for (const [handle, { tunnels, prefixes }] of groupsOf(connections).entries()) {
+      pending.push(this.#callAll({ type: 'group', handle, tunnels }))
+      for (let first = 0; first < prefixes.length; first += ROUTES_PER_COMMAND) {
+        const some = prefixes.slice(first, first + ROUTES_PER_COMMAND)
+        pending.push(this.#callAll({ type: 'routes', prefixes: some, group: handle }))
+      }
     }
     await Promise.all(pending)
   }
@@ -73,12 +104,13 @@ export class Children {
   async install(sa: ChildSaSpec): Promise<void> {
     const connection = this.#connections.get(sa.connection)
     if (connection === undefined) throw new Error(`no connection ${sa.connection}`)
-    const { suite, esn, local, remote, encapsulation } = sa
+    const { suite, esn, local, remote, encapsulation, resource } = sa
     const tunnel = connection.tunnel
     const inbound = { ...moved(sa.inbound), suite, esn, replayWindow: sa.replayWindow, tunnel, local, remote }
     const outbound = { ...moved(sa.outbound), suite, esn, tunnel, endpoint: 0, local, remote, ...sa.limits }
-    const socket = this.#socketFor(sa.localAddress, encapsulation)
+    const socket = this.#socketFor(resource, sa.localAddress, encapsulation)
     const answer = await this.#call(
+      resource,
       {
         type: 'install-child',
         child: { id: sa.id, inbound, outbound, remote: sa.remoteAddress, encapsulation, socket },
@@ -89,6 +121,7 @@ export class Children {
       id: sa.id,
       connection: sa.connection,
       child: sa.child,
+      resource,
       inboundSpi: sa.inbound.spi,
       outboundSpi: sa.outbound.spi,
       encapsulation,
@@ -104,8 +137,18 @@ export class Children {
     const child = this.#installed.get(id)
     const connection = child && this.#connections.get(child.connection)
     if (child === undefined || connection === undefined) return
-    const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
-    connection.promoted.set(child.child, [...others, id])
+    connection.promoted = [...connection.promoted.filter((other) => other !== child), child]
+    await this.#setTunnel(connection)
+  }
+
+  /** Its resource sends nothing of this child any more; every SA goes on receiving. */
+  async demote(id: number): Promise<void> {
+    const child = this.#installed.get(id)
+    const connection = child && this.#connections.get(child.connection)
+    if (child === undefined || connection === undefined) return
+    connection.promoted = connection.promoted.filter(
+      (other) => other.child !== child.child || other.resource !== child.resource,
+    )
     await this.#setTunnel(connection)
   }
 
@@ -113,22 +156,24 @@ export class Children {
     const child = this.#installed.get(id)
     const connection = child && this.#connections.get(child.connection)
     if (child === undefined || connection === undefined) return
-    const others = (connection.promoted.get(child.child) ?? []).filter((other) => other !== id)
-    connection.promoted.set(child.child, others)
+    const { resource } = child
+    connection.promoted = connection.promoted.filter((other) => other !== child)
     this.#installed.delete(id)
     connection.installed.delete(child)
     // First what takes its place, so that no packet falls between.
-    const [, answer] = await Promise.all([this.#setTunnel(connection), this.#call({ type: 'remove-child', id })])
+    await this.#setTunnel(connection)
+    const answer = await this.#call(resource, { type: 'remove-child', id })
     const last = answer.counters ?? child.counters
-    const { inbound, outbound } = connection.retired
-    connection.retired = { inbound: sum(inbound, last.inbound), outbound: sum(outbound, last.outbound) }
+    connection.retired = plus(connection.retired, last)
+    const worker = this.#retired[resource]
+    if (worker !== undefined) this.#retired[resource] = plus(worker, last)
   }
 
   async move(id: number, remote: SocketAddress): Promise<void> {
     const child = this.#installed.get(id)
     if (child === undefined) return
-    const socket = this.#socketFor(child.localAddress, child.encapsulation)
-    await this.#call({ type: 'move-child', id, remote, socket })
+    const socket = this.#socketFor(child.resource, child.localAddress, child.encapsulation)
+    await this.#call(child.resource, { type: 'move-child', id, remote, socket })
   }
 
   /** Takes a report of the worker; returns the children on which something came in since the one before. */
@@ -153,31 +198,46 @@ export class Children {
   }
 
   /** What a connection has carried since the start, in Child SAs past and present. */
-  total(connection: string): Omit<ChildCounters, 'id'> {
-    let { inbound, outbound } = this.#connections.get(connection)?.retired ?? { inbound: NOTHING, outbound: NOTHING }
-    for (const child of this.of(connection)) {
-      inbound = sum(inbound, child.counters.inbound)
-      outbound = sum(outbound, child.counters.outbound)
-    }
-    return { inbound, outbound }
+  total(connection: string): Carried {
+    const retired = this.#connections.get(connection)?.retired ?? { inbound: NOTHING, outbound: NOTHING }
+    return this.of(connection).reduce((carried, { counters }) => plus(carried, counters), retired)
   }
 
-  /** The tunnel with the newest promoted SA of each child, in the order of the configuration. */
+  /** What each worker has carried since the start. */
+  totals(): Carried[] {
+    const totals = [...this.#retired]
+    for (const { resource, counters } of this.#installed.values()) {
+      const carried = totals[resource]
+      if (carried !== undefined) totals[resource] = plus(carried, counters)
+    }
+    return totals
+  }
+
+  /** Tells the workers what has changed, step by step. */
   async #setTunnel(connection: Connection): Promise<void> {
-    const { planned, tunnel: handle, promoted } = connection
-    const children: number[] = []
-    for (const { name } of planned.ike.children) {
-      const newest = promoted.get(name)?.at(-1)
-      if (newest !== undefined) children.push(newest)
+    const { planned, tunnel: handle, promoted, shares } = connection
+    const { pathMtu, clampMss, copyDscp, ike } = planned
+    const names = ike.children.map(({ name }) => name)
+    const wanted = sharesOf(names, promoted, this.#sockets.length, ike.resource ?? 0)
+    for (const step of changesOf(shares, wanted)) {
+      const settings = { handle, pathMtu, clampMss, copyDscp }
+      const told = step.map(({ worker, share }) =>
+        this.#call(worker, { type: 'tunnel', tunnel: { ...settings, ...share } }),
+      )
+      await Promise.all(told)
     }
-    const { pathMtu, clampMss, copyDscp } = planned
-    await this.#call({ type: 'tunnel', tunnel: { handle, pathMtu, clampMss, copyDscp, children } })
+    connection.shares = wanted
   }
 
-  #socketFor(local: SocketAddress, encapsulation: 'udp' | 'esp'): number {
+  async #callAll(command: Command): Promise<void> {
+    await Promise.all(this.#sockets.map((_, worker) => this.#call(worker, command)))
+  }
+
+  #socketFor(worker: number, local: SocketAddress, encapsulation: 'udp' | 'esp'): number {
+    const sockets = this.#sockets[worker] ?? []
     const matches = (socket: WireSocket): boolean => socket.kind === encapsulation
-    const exact = this.#sockets.findIndex((socket) => matches(socket) && socket.local.address === local.address)
-    const index = exact >= 0 ? exact : this.#sockets.findIndex(matches)
+    const exact = sockets.findIndex((socket) => matches(socket) && socket.local.address === local.address)
+    const index = exact >= 0 ? exact : sockets.findIndex(matches)
     if (index < 0) throw new Error(`no socket for ${encapsulation} on ${local.address}`)
     return index
   }
@@ -205,6 +265,10 @@ function moved(keys: { spi: number; key: Uint8Array; salt: Uint8Array }) {
   keys.key.fill(0)
   keys.salt.fill(0)
   return copy
+}
+
+function plus(left: Carried, right: Carried): Carried {
+  return { inbound: sum(left.inbound, right.inbound), outbound: sum(left.outbound, right.outbound) }
 }
 
 function sum(left: DirectionCounters, right: DirectionCounters): DirectionCounters {

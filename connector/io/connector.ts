@@ -5,7 +5,7 @@ import { prefixContains } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
-import type { Counters, EngineChoice } from '../data/commands.ts'
+import type { EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
 import type { ConnectorPlan } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
@@ -15,7 +15,7 @@ import { libc } from './ffi.ts'
 import { KeyLog } from './key-log.ts'
 import { offloadChoice } from './offloads.ts'
 import { openPacketPath, type PacketPath } from './packet-path.ts'
-import type { PacketReport } from './packet-worker.ts'
+import type { WorkersReport } from './packet-workers.ts'
 import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
 import { buildStatus } from './status.ts'
 
@@ -59,8 +59,6 @@ class Connector implements ConnectorHandle {
   #failure: StartFailure | undefined
   #stopping: Promise<void> | undefined
   #keyLog: KeyLog | undefined
-  #drops: Counters['drops'] = {}
-  #segmentsRefused = 0
   // From here on: there once `start` has succeeded, which alone hands this object out.
   #path!: PacketPath
   #machine!: IkeMachine
@@ -108,16 +106,17 @@ class Connector implements ConnectorHandle {
 
   status(): ConnectorStatus {
     const now = performance.now()
-    const { engine, children, ikeSocket } = this.#path
+    const { engines, workers, children, ikeSocket } = this.#path
     return buildStatus({
       plan: this.#plan,
-      engine,
-      offloads: this.#path.offloads(this.#segmentsRefused),
+      engines,
+      loads: workers.loads,
+      offloads: this.#path.offloads(),
       children,
       connections: this.#machine.status(now),
       ike: this.#machine.counters(),
       sendFailures: ikeSocket.failures,
-      drops: this.#drops,
+      drops: workers.drops,
       failure: this.#failure,
       now,
       wallClock: Date.now(),
@@ -201,6 +200,8 @@ class Connector implements ConnectorHandle {
         return children.install(effect.sa)
       case 'promote-child':
         return children.promote(effect.id)
+      case 'demote-child':
+        return children.demote(effect.id)
       case 'remove-child':
         return children.remove(effect.id)
       case 'move-child':
@@ -217,21 +218,15 @@ class Connector implements ConnectorHandle {
     }
   }
 
-  #takeReport(report: PacketReport): void {
-    if (report.type === 'counters') {
-      this.#drops = report.drops
-      this.#segmentsRefused = report.segmentsRefused
-    }
+  #takeReport(report: WorkersReport): void {
     const driver = this.#driver
     // What comes before IKE runs has no one to hear it.
     if (driver === undefined) return
-    const { children, sockets } = this.#path
+    const { children } = this.#path
     switch (report.type) {
-      case 'ike': {
-        const { local } = sockets[report.socket]!
-        driver.post({ type: 'datagram', local, remote: report.remote, bytes: report.bytes })
+      case 'ike':
+        driver.post({ type: 'datagram', local: report.local, remote: report.remote, bytes: report.bytes })
         return
-      }
       case 'counters':
         for (const { connection, inboundSpi } of children.update(report)) {
           driver.post({ type: 'child-traffic', connection, inboundSpi })
@@ -299,6 +294,7 @@ function makeIke(plan: ConnectorPlan, now: Instant): IkeMachine {
   return new IkeEndpoint(
     {
       ports: plan.ports,
+      resources: plan.workers,
       connections: plan.connections.map(({ ike }) => ike),
       limits: plan.limits,
       crypto: nodeCrypto,

@@ -13,6 +13,8 @@ export interface Libc extends PacketSyscalls {
   /** `argument` is an address or a value, as the request wants. */
   ioctl(fd: number, request: number, argument: number): number
   socket(domain: number, type: number, protocol: number): number
+  /** `pair` is the address of two ints. */
+  socketpair(domain: number, type: number, protocol: number, pair: number): number
   bind(fd: number, sockaddr: number, length: number): number
   connect(fd: number, sockaddr: number, length: number): number
   setsockopt(fd: number, level: number, option: number, value: number, length: number): number
@@ -29,6 +31,7 @@ export const O_NONBLOCK = 0x800
 export const O_CLOEXEC = 0x80000
 export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
+export const SOCK_SEQPACKET = 5
 export const LOCK_EXCLUSIVE_NOW = 6
 
 let loaded: Libc | undefined
@@ -66,6 +69,7 @@ function bindLibc(): Libc {
     close: bind('close', 'int', ['int']),
     ioctl: bind('ioctl', 'int', ['int', 'ulong', 'int64']),
     socket: bind('socket', 'int', ['int', 'int', 'int']),
+    socketpair: bind('socketpair', 'int', ['int', 'int', 'int', 'int64']),
     bind: bind('bind', 'int', ['int', 'int64', 'uint']),
     connect: bind('connect', 'int', ['int', 'int64', 'uint']),
     setsockopt: bind('setsockopt', 'int', ['int', 'int', 'int', 'int64', 'uint']),

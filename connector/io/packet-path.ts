@@ -1,61 +1,63 @@
-/** The packet path as the main thread holds it: device, sockets, worker, and what is installed in its engine. */
+/** The packet path as the main thread holds it: device, sockets, workers, and what is installed in their engines. */
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import type { LanFormat } from '../../wasm/packet-engine.ts'
-import type { EngineChoice, WireSocket } from '../data/commands.ts'
+import type { EngineChoice } from '../data/commands.ts'
 import type { StartFailure } from '../handle.ts'
 import type { ConnectorPlan } from '../plan.ts'
 import { Children } from './children.ts'
 import { IkeSocket } from './ike-socket.ts'
 import { type OffloadChoice, offloadsInUse } from './offloads.ts'
-import { type EngineInfo, type PacketReport, PacketWorker } from './packet-worker.ts'
+import type { EngineInfo } from './packet-worker.ts'
+import { PacketWorkers, type WorkersReport } from './packet-workers.ts'
 import { closeSockets, openSockets, socketsFor } from './sockets.ts'
 import { openTun, type TunDevice } from './tun.ts'
 
 export interface PacketPathOptions {
   readonly engine: EngineChoice
   readonly offloads: OffloadChoice
-  readonly onReport: (report: PacketReport) => void
+  readonly onReport: (report: WorkersReport) => void
   /** It broke while it ran, and does not mend. */
   readonly onFailure: (failure: StartFailure) => void
 }
 
 export interface PacketPath {
-  readonly sockets: readonly WireSocket[]
   readonly ikeSocket: IkeSocket
   readonly children: Children
-  readonly engine: EngineInfo
-  /** What is in use; `refused` as in `Counters`. */
-  offloads(refused: number): NonNullable<ConnectorStatus['offloads']>
-  /** Ends the worker, then closes what it used. Idempotent; never rejects. */
+  readonly workers: PacketWorkers
+  /** Of each worker. */
+  readonly engines: readonly EngineInfo[]
+  /** What is in use. */
+  offloads(): NonNullable<ConnectorStatus['offloads']>
+  /** Ends the workers, then closes what they used. Idempotent; never rejects. */
   close(): Promise<void>
 }
 
-/** Opens it all, tells the engine its tables, and warms it up. Rejects with a StartFailure, everything undone. */
+/** Opens it all, tells the engines their tables, and warms them up. Rejects with a StartFailure, everything undone. */
 export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOptions): Promise<PacketPath> {
   const undo: (() => unknown)[] = []
   const close = async (): Promise<void> => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step()
   }
   try {
-    let workerGone = true
-    const tun = openTun(plan.tun.name, options.offloads)
+    let workersGone = true
+    const tun = openTun(plan.tun.name, options.offloads, plan.workers)
     // A thread that does not end must not see its descriptors given to somebody else.
-    undo.push(() => workerGone && tun.close())
+    undo.push(() => workersGone && tun.close())
     const wanted = socketsFor(
       plan.connections.map(({ ike }) => ike),
       plan.ports,
     )
-    const sockets = openSockets(wanted, options.offloads)
-    undo.push(() => workerGone && closeSockets(sockets))
-    const worker = new PacketWorker({ tunFd: tun.fd, lanFormat: lanFormatOf(tun), sockets, ...options })
+    const sockets = openSockets(wanted, options.offloads, plan.workers)
+    undo.push(() => workersGone && closeSockets(sockets.flat()))
+    const workers = new PacketWorkers({ queues: tun.queues, lanFormat: lanFormatOf(tun), sockets, ...options })
     undo.push(async () => {
-      workerGone = await worker.stop()
+      workersGone = await workers.stop()
     })
-    const engine = await worker.engine
-    const children = new Children(plan.connections, sockets, (command, transfer) => worker.call(command, transfer))
+    const engines = await workers.engines
+    const children = new Children(plan.connections, sockets, (...call) => workers.call(...call))
     await children.configure()
-    const offloads = (refused: number) => offloadsInUse(options.offloads, tun, sockets, refused)
-    return { sockets, ikeSocket: new IkeSocket(sockets), children, engine, offloads, close }
+    const offloads = () => offloadsInUse(options.offloads, tun, sockets.flat(), workers.segmentsRefused)
+    return { ikeSocket: new IkeSocket(sockets[0]!), children, workers, engines, offloads, close }
   } catch (error) {
     await close()
     throw error

@@ -11,6 +11,8 @@ import {
   SIGNAL_IKE_BACKLOG,
   SIGNAL_STOP,
   type WireSocket,
+  type WorkerShare,
+  type WorkerStart,
 } from '../data/commands.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import { libc, O_CLOEXEC, O_NONBLOCK, Scratch } from './ffi.ts'
@@ -26,6 +28,8 @@ export interface PacketWorkerOptions {
   readonly lanFormat: LanFormat
   readonly sockets: readonly WireSocket[]
   readonly engine: EngineChoice
+  /** Absent where it is the only one. */
+  readonly share?: WorkerShare
   readonly onReport: (report: PacketReport) => void
   /** The worker ended without having been told to. Its SAs are lost: their counters are nonces and start no second time. */
   readonly onFailure: (failure: StartFailure) => void
@@ -57,14 +61,17 @@ export class PacketWorker {
     this.#signals = new Int32Array(signals)
     this.#one.view.setBigUint64(0, 1n, true)
     this.#eventFd = libc().eventfd(0, O_NONBLOCK | O_CLOEXEC)
-    const { tunFd, lanFormat, sockets, engine } = options
+    const { tunFd, lanFormat, sockets, engine, share } = options
     this.engine = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject }
     })
     this.engine.catch(() => {})
     this.#worker = new Worker(new URL('../data/worker.ts', import.meta.url), {
-      name: 'isthmus-packets',
-      workerData: { tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
+      name: `isthmus-packets-${share?.worker ?? 0}`,
+      workerData: {
+        ...{ tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
+        ...(share === undefined ? {} : { share }),
+      } satisfies WorkerStart,
     })
     this.#worker.on('message', (report: Report) => this.#take(report))
     this.#worker.on('error', (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error)))

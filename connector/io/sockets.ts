@@ -5,12 +5,14 @@ import type { WireSocket } from '../data/commands.ts'
 import { writeSockaddr } from '../data/sockaddr.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, Scratch, SOCK_DGRAM, SOCK_RAW, setOption } from './ffi.ts'
+import { attachOwn, attachShare } from './packet-filter.ts'
 
 const AF_INET = 2
 const AF_INET6 = 10
 const SOL_SOCKET = 1
 const SO_SNDBUF = 7
 const SO_RCVBUF = 8
+const SO_REUSEPORT = 15
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const IPPROTO_IP = 0
@@ -31,17 +33,30 @@ const BUFFER_BYTES = 8 << 20
 /** A socket that is not open yet. */
 export type SocketWish = Pick<WireSocket, 'kind' | 'local'>
 
-/** Opens what is asked for, or nothing: on a failure, what was opened before is closed again. */
+/**
+ * Opens what is asked for, or nothing: on a failure, what was opened before is closed again. Returns the sockets of each
+ * worker. Each has its own of the NAT-traversal port and for plain ESP, and gets what its SPIs tell; IKE is the first
+ * one's. With one worker no port can be shared with anybody.
+ */
 export function openSockets(
   wanted: readonly SocketWish[],
   offloads: { readonly gso: boolean; readonly gro: boolean },
-): WireSocket[] {
-  const opened: WireSocket[] = []
+  workers = 1,
+): WireSocket[][] {
+  const opened: WireSocket[][] = Array.from({ length: workers }, () => [])
   try {
-    for (const socket of wanted) opened.push(prepareRuns({ ...socket, fd: openSocket(socket) }, offloads))
+    for (const socket of wanted) {
+      const holders = socket.kind === 'ike' ? opened.slice(0, 1) : opened
+      for (const [worker, own] of holders.entries()) {
+        const fd = openSocket(socket, worker, holders.length)
+        own.push({ ...socket, fd })
+        if (holders.length > 1) share(socket, fd, worker, holders.length)
+        own[own.length - 1] = prepareRuns({ ...socket, fd }, offloads)
+      }
+    }
     return opened
   } catch (error) {
-    closeSockets(opened)
+    closeSockets(opened.flat())
     throw error
   }
 }
@@ -50,7 +65,7 @@ export function closeSockets(sockets: readonly WireSocket[]): void {
   for (const socket of sockets) libc().close(socket.fd)
 }
 
-function openSocket(wanted: SocketWish): number {
+function openSocket(wanted: SocketWish, worker: number, workers: number): number {
   const c = libc()
   const { local, kind } = wanted
   const six = familyOf(local.address) === 6
@@ -58,14 +73,25 @@ function openSocket(wanted: SocketWish): number {
   const fd = c.socket(six ? AF_INET6 : AF_INET, type, kind === 'esp' ? IPPROTO_ESP : 0)
   if (fd < 0) throw socketFailure(wanted, errnoName(c.errno()))
   prepare(fd, six)
+  // The first of a port is bound as if alone: it fails where somebody else is, and only then lets the others join.
+  if (kind === 'udp' && worker > 0) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  const isFiltered = kind !== 'esp' || workers === 1 || attachOwn(fd, worker, workers, six ? 6 : 4)
   const scratch = new Scratch(32)
   const length = writeSockaddr(scratch.view, 0, kind === 'esp' ? { address: local.address, port: 0 } : local)
-  if (c.bind(fd, scratch.address, length) < 0) {
+  if (!isFiltered || c.bind(fd, scratch.address, length) < 0) {
     const reason = errnoName(c.errno())
     c.close(fd)
     throw socketFailure(wanted, reason)
   }
   return fd
+}
+
+/** Lets the sockets of the other workers join the first one's port; the last has them share by SPI. */
+function share(wanted: SocketWish, fd: number, worker: number, workers: number): void {
+  if (wanted.kind !== 'udp') return
+  const isShared =
+    worker === 0 ? setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1) : worker < workers - 1 || attachShare(fd, workers)
+  if (!isShared) throw socketFailure(wanted, errnoName(libc().errno()))
 }
 
 /** Many ESP packets in one message: sending is switched on message by message, receiving here. */

@@ -47,6 +47,7 @@ const child = (name: string, id: number) => ({
   outboundSpi: 255,
   establishedAt: 8000,
   rekeyAt: 20_000,
+  resource: 0,
   active: true,
   rekeys: 0,
   local: [range('10.1.0.0', '10.1.255.255')],
@@ -68,12 +69,15 @@ const ESTABLISHED: ConnectionStatus = {
   lastError: { code: 'no-response', cause: 'c', remedy: 'r', at: 6000 },
 }
 
+const ENGINE = { kind: 'wasm', build: 'relaxed', why: 'w' } as const
+
 function status(connection: ConnectionStatus, failure?: { code: string; message: string; remedy: string }) {
   return buildStatus({
     plan: PLAN,
-    engine: { kind: 'wasm', build: 'relaxed', why: 'w' },
+    engines: [ENGINE, ENGINE],
+    loads: [{ handedOver: 0 }, { handedOver: 7, busy: 0.12345 }],
     offloads: { tun: 'tso', udpSend: 'gso', udpReceive: 'single', why: 'w' },
-    children: new Children(PLAN.connections, [], async () => ({})),
+    children: new Children(PLAN.connections, [[], []], async () => ({})),
     connections: [connection],
     ike: IKE,
     sendFailures: 5,
@@ -86,6 +90,14 @@ function status(connection: ConnectionStatus, failure?: { code: string; message:
 }
 
 describe('the status document', () => {
+  it('has a line for each worker', () => {
+    const idle = { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0, engine: ENGINE }
+    expect(status(ESTABLISHED).workers).toEqual([
+      { index: 0, ...idle, handedOver: 0 },
+      { index: 1, ...idle, handedOver: 7, busy: 0.123 },
+    ])
+  })
+
   it('turns instants into times of day and ages', () => {
     const document = status(ESTABLISHED)
     expect(document).toMatchObject({

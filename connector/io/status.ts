@@ -1,17 +1,19 @@
 /** The status document, made from what IKE and the packet worker know. */
 import { type Address, addressBytes, familyOf, formatSocketAddress } from '../../protocol/net.ts'
-import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus } from '../../protocol/status.ts'
+import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { STATUS_VERSION } from '../../protocol/status.ts'
 import type { ChildStatus, ConnectionStatus, IkeCounters, TrafficSelector } from '../core/ike/types.ts'
-import type { ChildCounters, Counters } from '../data/commands.ts'
+import type { Counters, WorkerLoad } from '../data/commands.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
-import type { Children, InstalledChild } from './children.ts'
+import type { Carried, Children, InstalledChild } from './children.ts'
 import { formatSpi } from './key-log.ts'
 import type { EngineInfo } from './packet-worker.ts'
 
 export interface StatusParts {
   readonly plan: ConnectorPlan
-  readonly engine: EngineInfo
+  /** By worker, as are the loads. */
+  readonly engines: readonly EngineInfo[]
+  readonly loads: readonly WorkerLoad[]
   readonly offloads: NonNullable<ConnectorStatus['offloads']>
   readonly children: Children
   readonly connections: readonly ConnectionStatus[]
@@ -36,7 +38,8 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
     pid: process.pid,
     startedAt: time(parts.startedAt),
     now: time(parts.now),
-    engine: parts.engine,
+    engine: parts.engines[0]!,
+    workers: parts.children.totals().map((carried, index) => workerStatus(parts, carried, index)),
     offloads: parts.offloads,
     tun:
       failure === undefined
@@ -46,6 +49,13 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
   }
+}
+
+function workerStatus({ engines, loads }: StatusParts, carried: Carried, index: number): WorkerStatus {
+  const { drops: _, ...packets } = traffic(carried)
+  const { handedOver, busy } = loads[index]!
+  const share = busy === undefined ? undefined : Math.round(busy * 1000) / 1000
+  return { index, engine: engines[index]!, ...packets, handedOver, ...defined('busy', share) }
 }
 
 function tunnelStatus(
@@ -93,6 +103,7 @@ function tunnelState(ike: ConnectionStatus | undefined, planned: PlannedConnecti
 function childStatus(child: ChildStatus, installed: InstalledChild | undefined, now: number): ChildSaStatus {
   return {
     name: child.child,
+    worker: child.resource,
     suite: child.suite,
     inboundSpi: formatSpi(child.inboundSpi),
     outboundSpi: formatSpi(child.outboundSpi),
@@ -117,7 +128,7 @@ function lossOf({ requestsSent: sent, requestsRetransmitted: lost }: ConnectionS
 
 const NO_TRAFFIC: Traffic = { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0, drops: {} }
 
-function traffic({ inbound, outbound }: Omit<ChildCounters, 'id'>): Traffic {
+function traffic({ inbound, outbound }: Carried): Traffic {
   const drops: Record<string, number> = { ...inbound.drops }
   for (const [name, count] of Object.entries(outbound.drops)) drops[name] = (drops[name] ?? 0) + count
   return {

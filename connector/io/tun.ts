@@ -1,4 +1,4 @@
-/** The TUN device: one per connector, gone with the process (not persistent). */
+/** The TUN device: one per connector, gone with the process (not persistent), with a queue for each packet worker. */
 import { writeFileSync } from 'node:fs'
 import { VNET_HEADER } from '../../wasm/abi.ts'
 import { EXIT, StartFailure } from '../handle.ts'
@@ -6,8 +6,10 @@ import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, O_RDWR, Scratch } from './ffi.t
 
 const TUNSETIFF = 0x400454ca
 const IFF_TUN = 1
+const IFF_MULTI_QUEUE = 0x0100
 const IFF_NO_PI = 0x1000
 const IFF_VNET_HDR = 0x4000
+const IFF_TUN_EXCL = 0x8000
 const TUNSETOFFLOAD = 0x400454d0
 const TUNSETVNETHDRSZ = 0x400454d8
 /** TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 and, of kernels since 6.2, TUN_F_USO4 and TUN_F_USO6; CWR is dealt with. */
@@ -26,7 +28,8 @@ export interface TunOffload {
 }
 
 export interface TunDevice {
-  readonly fd: number
+  /** A descriptor of each queue. The kernel keeps a flow on the queue into which its answers are written. */
+  readonly queues: readonly number[]
   readonly name: string
   readonly offload: TunOffload
   close(): void
@@ -36,8 +39,11 @@ const CAPABILITY_REMEDY =
   'Run it as root, grant the capability (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE; ' +
   'containers: --cap-add NET_ADMIN), or try it in a namespace of your own: unshare -Urnm.'
 
-/** Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. */
-export function openTun(name: string, wanted: { readonly tso: boolean; readonly uso: boolean }): TunDevice {
+/**
+ * Opens and names the device; a StartFailure tells what is missing. Reads and writes do not block. Nobody shares it: a
+ * device with one queue cannot be joined, and one with several has to be new.
+ */
+export function openTun(name: string, wanted: { readonly tso: boolean; readonly uso: boolean }, queues = 1): TunDevice {
   const encoded = new TextEncoder().encode(name)
   if (encoded.length === 0 || encoded.length > NAME_BYTES || /[\s/]/.test(name)) {
     throw new StartFailure(
@@ -47,20 +53,43 @@ export function openTun(name: string, wanted: { readonly tso: boolean; readonly 
       EXIT.badConfig,
     )
   }
+  const several = queues > 1 ? IFF_MULTI_QUEUE : 0
+  const alone = queues > 1 ? IFF_TUN_EXCL : 0
   if (wanted.tso) {
-    const fd = attach(encoded, name, IFF_VNET_HDR)
-    const offload = typeof fd === 'number' ? setOffload(fd, wanted.uso) : undefined
-    if (typeof fd === 'number' && offload !== undefined) return device(fd, name, offload)
-    if (typeof fd === 'number') libc().close(fd)
+    const first = attach(encoded, name, several | alone | IFF_VNET_HDR)
+    const offload = typeof first === 'number' ? setOffload(first, wanted.uso) : undefined
+    if (typeof first === 'number' && offload !== undefined) {
+      return device(attachMore(first, queues, encoded, name, several | IFF_VNET_HDR), name, offload)
+    }
+    if (typeof first === 'number') libc().close(first)
   }
-  const fd = attach(encoded, name, 0)
-  if (typeof fd !== 'number') throw fd
-  return device(fd, name, { step: 'none', why: 'this kernel has no virtio_net_hdr for TUN devices' })
+  const first = attach(encoded, name, several | alone)
+  if (typeof first !== 'number') throw first
+  const why = 'this kernel has no virtio_net_hdr for TUN devices'
+  return device(attachMore(first, queues, encoded, name, several), name, { step: 'none', why })
 }
 
-function device(fd: number, name: string, offload: TunOffload): TunDevice {
+/** The device's first queue, and as many more as it is to have; header and offloads are the device's and hold for all. */
+function attachMore(first: number, queues: number, encoded: Uint8Array, name: string, flags: number): number[] {
+  const fds = [first]
+  while (fds.length < queues) {
+    const fd = attach(encoded, name, flags)
+    if (typeof fd !== 'number') {
+      closeAll(fds)
+      throw fd
+    }
+    fds.push(fd)
+  }
+  return fds
+}
+
+function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) libc().close(fd)
+}
+
+function device(queues: readonly number[], name: string, offload: TunOffload): TunDevice {
   quietIpv6(name)
-  return { fd, name, offload, close: () => libc().close(fd) }
+  return { queues, name, offload, close: () => closeAll(queues) }
 }
 
 /** A descriptor of the device, made with these flags besides those of every one, or why there is none. */

@@ -37,8 +37,8 @@ test('every event has a line', () => {
     { type: 'ike-established', initiatorSpi: '00', responderSpi: '11', suite: 's', natDetected: true },
     { type: 'ike-rekeyed', initiatorSpi: '00', responderSpi: '11' },
     { type: 'ike-closed', reason: 'r' },
-    { type: 'child-established', child: 'net', id: 1, suite: 's' },
-    { type: 'child-rekeyed', child: 'net', id: 2, replaces: 1 },
+    { type: 'child-established', child: 'net', id: 1, suite: 's', resource: 0 },
+    { type: 'child-rekeyed', child: 'net', id: 2, replaces: 1, resource: 0 },
     { type: 'child-closed', child: 'net', id: 2, reason: 'r' },
     { type: 'peer-moved', from: there, to: there },
   ]

@@ -135,9 +135,9 @@ function ikeFields(event: Exclude<IkeEvent, { type: 'failed' }>): object {
     case 'ike-closed':
       return { reason: event.reason }
     case 'child-established':
-      return { child: event.child, sa: event.id, suite: event.suite }
+      return { child: event.child, sa: event.id, worker: event.resource, suite: event.suite }
     case 'child-rekeyed':
-      return { child: event.child, sa: event.id, replaces: event.replaces }
+      return { child: event.child, sa: event.id, worker: event.resource, replaces: event.replaces }
     case 'child-closed':
       return { child: event.child, sa: event.id, reason: event.reason }
     case 'peer-moved':

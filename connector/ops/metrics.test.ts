@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { address } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
-import { sampleStatus, sampleTunnel } from '../cli/testing.ts'
+import { sampleStatus, sampleTunnel, sampleWorkers } from '../cli/testing.ts'
 import type { IkeEvent } from '../core/ike/types.ts'
 import { METRICS } from './metric-names.ts'
 import { createMetrics } from './metrics.ts'
@@ -28,8 +28,8 @@ test('a scrape tells the state of every tunnel', async () => {
   expect(samples.get('isthmus_ike_datagrams_total{reason="unknown_spi"}')).toBe(2)
   expect(samples.get('isthmus_tunnel_rtt_seconds{peer="branch"}')).toBeCloseTo(0.0119)
   expect(samples.get('isthmus_tunnel_mtu_bytes{peer="branch",kind="inner"}')).toBe(1438)
-  expect(samples.get('isthmus_child_sa_rekey_in_seconds{peer="branch",child="net"}')).toBe(2280)
-  expect(samples.has('isthmus_child_sa_age_seconds{peer="far",child="net"}')).toBe(false)
+  expect(samples.get('isthmus_child_sa_rekey_in_seconds{peer="branch",child="net",worker="0"}')).toBe(2280)
+  expect(samples.has('isthmus_child_sa_age_seconds{peer="far",child="net",worker="0"}')).toBe(false)
 })
 
 test('a second scrape states values anew and forgets what is gone', async () => {
@@ -39,8 +39,24 @@ test('a second scrape states values anew and forgets what is gone', async () => 
   status = sampleStatus(sampleTunnel({ children: [], traffic: { ...sampleTunnel().traffic, inPackets: 1_234_600 } }))
   const samples = parse(await metrics.text())
   expect(samples.get('isthmus_tunnel_packets_total{peer="branch",direction="in"}')).toBe(1_234_600)
-  expect(samples.has('isthmus_child_sa_age_seconds{peer="branch",child="net"}')).toBe(false)
+  expect(samples.has('isthmus_child_sa_age_seconds{peer="branch",child="net",worker="0"}')).toBe(false)
   expect(samples.get('isthmus_child_sas{peer="branch"}')).toBe(0)
+})
+
+test('each packet worker has its figures, each of its Child SAs its own age', async () => {
+  const [net] = sampleTunnel().children
+  const children = [0, 1].map((worker) => ({ ...net!, worker, ageMs: 1000 * (worker + 1) }))
+  const status = { ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers(), drops: { hand_over: 4 } }
+  const samples = parse(await createMetrics(statusOf(status)).text())
+  expect(samples.get('isthmus_child_sa_age_seconds{peer="branch",child="net",worker="0"}')).toBe(1)
+  expect(samples.get('isthmus_child_sa_age_seconds{peer="branch",child="net",worker="1"}')).toBe(2)
+  expect(samples.get('isthmus_worker_packets_total{worker="0",direction="in"}')).toBe(30)
+  expect(samples.get('isthmus_worker_bytes_total{worker="1",direction="out"}')).toBe(60)
+  expect(samples.get('isthmus_worker_handed_over_packets_total{worker="0"}')).toBe(1500)
+  expect(samples.get('isthmus_worker_busy_ratio{worker="0"}')).toBe(0.973)
+  expect(samples.has('isthmus_worker_busy_ratio{worker="1"}')).toBe(false)
+  expect(samples.get('isthmus_dropped_packets_total{reason="hand_over"}')).toBe(4)
+  expect(samples.get('isthmus_dropped_packets_total{reason="send_full"}')).toBe(0)
 })
 
 test('events are counted, and the time to establish is measured', async () => {
@@ -52,8 +68,8 @@ test('events are counted, and the time to establish is measured', async () => {
   ike({ type: 'ike-established', initiatorSpi: '0', responderSpi: '1', suite: 's', natDetected: false })
   ike({ type: 'ike-established', initiatorSpi: '0', responderSpi: '1', suite: 's', natDetected: false })
   ike({ type: 'ike-rekeyed', initiatorSpi: '0', responderSpi: '1' })
-  ike({ type: 'child-rekeyed', child: 'net', id: 2, replaces: 1 })
-  ike({ type: 'child-rekeyed', child: 'net', id: 3, replaces: 2 })
+  ike({ type: 'child-rekeyed', child: 'net', id: 2, replaces: 1, resource: 0 })
+  ike({ type: 'child-rekeyed', child: 'net', id: 3, replaces: 2, resource: 0 })
   ike({ type: 'failed', code: 'no-response', cause: 'c', remedy: 'r' })
   metrics.observe({ type: 'warning', code: 'x', message: 'm' })
   const samples = parse(await metrics.text())

@@ -3,9 +3,10 @@
  * in docs/metrics.md; labels take their values from the configuration and from closed lists, never from the wire.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ConnectorStatus, TunnelStatus } from '../../protocol/status.ts'
+import type { ConnectorStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import type { IkeEvent } from '../core/ike/types.ts'
+import { HOST_DROPS } from '../data/commands.ts'
 import type { ConnectorEvent } from '../handle.ts'
 import { METRICS, type MetricName, TUNNEL_STATES } from './metric-names.ts'
 
@@ -131,11 +132,24 @@ class SnapshotMetrics {
     this.#put('isthmus_info', { site: status.site, engine: kind, build }, 1)
     this.#put('isthmus_start_time_seconds', {}, Date.parse(status.startedAt) / 1000)
     this.#put('isthmus_tun_up', {}, status.tun.state === 'up' ? 1 : 0)
-    for (const reason of DROP_NAMES) this.#put('isthmus_dropped_packets_total', { reason }, status.drops[reason] ?? 0)
+    for (const reason of [...DROP_NAMES, ...HOST_DROPS]) {
+      this.#put('isthmus_dropped_packets_total', { reason }, status.drops[reason] ?? 0)
+    }
+    for (const worker of status.workers ?? []) this.#takeWorker(worker)
     for (const [reason, count] of Object.entries(status.ike)) {
       this.#put('isthmus_ike_datagrams_total', { reason: snake(reason) }, count)
     }
     for (const tunnel of status.tunnels) this.#takeTunnel(tunnel)
+  }
+
+  #takeWorker({ index, inPackets, inBytes, outPackets, outBytes, handedOver, busy }: WorkerStatus): void {
+    const worker = String(index)
+    this.#put('isthmus_worker_packets_total', { worker, direction: 'in' }, inPackets)
+    this.#put('isthmus_worker_packets_total', { worker, direction: 'out' }, outPackets)
+    this.#put('isthmus_worker_bytes_total', { worker, direction: 'in' }, inBytes)
+    this.#put('isthmus_worker_bytes_total', { worker, direction: 'out' }, outBytes)
+    this.#put('isthmus_worker_handed_over_packets_total', { worker }, handedOver)
+    if (busy !== undefined) this.#put('isthmus_worker_busy_ratio', { worker }, busy)
   }
 
   #takeTunnel(tunnel: TunnelStatus): void {
@@ -159,8 +173,9 @@ class SnapshotMetrics {
     if (tunnel.loss !== undefined) this.#put('isthmus_tunnel_loss_ratio', { peer }, tunnel.loss.ratio)
     for (const child of tunnel.children) {
       if (!child.active) continue
-      this.#put('isthmus_child_sa_age_seconds', { peer, child: child.name }, child.ageMs / 1000)
-      this.#put('isthmus_child_sa_rekey_in_seconds', { peer, child: child.name }, child.rekeyInMs / 1000)
+      const labels = { peer, child: child.name, worker: String(child.worker ?? 0) }
+      this.#put('isthmus_child_sa_age_seconds', labels, child.ageMs / 1000)
+      this.#put('isthmus_child_sa_rekey_in_seconds', labels, child.rekeyInMs / 1000)
     }
   }
 

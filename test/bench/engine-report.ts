@@ -3,7 +3,7 @@ import type { AeadSuite } from '../../wasm/packet-engine.ts'
 import type { Operation } from './engine-subjects.ts'
 
 /** The engine's ways, with `aead-` in front the AEAD alone; `node` is node:crypto packet by packet. */
-export type Mode = 'relaxed' | 'strict' | 'offload' | 'aead-relaxed' | 'aead-strict' | 'aead-offload' | 'node'
+export type Mode = 'relaxed' | 'strict' | 'auto' | 'offload' | 'aead-relaxed' | 'aead-strict' | 'aead-offload' | 'node'
 
 /** What is measured side by side: one suite, size and operation. */
 export interface Case {

@@ -42,7 +42,7 @@ const HELP = `npm run bench:engine -- [options]
 Rows: suite, mode, size of the inner packet in bytes, op, nanoseconds per packet, Gb/s of inner packets, and how many
 times as fast as node:crypto and as \`openssl speed\` on the same plaintext.
 
-The modes relaxed, strict and offload (AES by node:crypto, a call for each batch) are whole ESP in batches of 64:
+The modes relaxed, strict, offload (AES by node:crypto, a call for each batch) and auto (what a connector chooses) are whole ESP in batches of 64:
 parsing, forwarding table, selectors, framing, AEAD, counters; no replay window, so that the same packets can be opened
 again. With aead- in front it is the AEAD alone, over the ESP packet's text. The node rows are that too, with one cipher
 object for each packet. \`openssl speed\` encrypts without a new nonce, AAD or
@@ -115,6 +115,7 @@ async function prepareCases(suites: readonly AeadSuite[], sizes: readonly number
   const relaxed = createEngine({ build: 'relaxed', capacity: 'small' })
   const strict = createEngine({ build: 'strict', capacity: 'small' })
   const offload = createEngine({ build: 'relaxed', capacity: 'small', aes: 'offload' })
+  const auto = createEngine({ build: 'relaxed', capacity: 'small', aes: 'auto' })
   const aead = await compileBatchModules()
   const cases: PreparedCase[] = []
   for (const suite of suites) {
@@ -128,6 +129,7 @@ async function prepareCases(suites: readonly AeadSuite[], sizes: readonly number
           ['node', nodeSubject(suite, espTextBytes(size), op)],
         ])
         if (suite !== 'chacha20-poly1305') {
+          subjects.set('auto', espSubject(auto, suite, size, op))
           subjects.set('offload', espSubject(offload, suite, size, op))
           subjects.set('aead-offload', aeadSubject(aead.relaxed, suite, espTextBytes(size), op, new NodeAes()))
         }

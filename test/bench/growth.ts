@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { build } from '../../wasm/build.ts'
 import type { AeadSuite } from '../../wasm/packet-engine.ts'
 import { residentBytes } from './growth-measure.ts'
+import { measureReports } from './growth-reports.ts'
 import { measureRoutes } from './growth-routes.ts'
 import { measureSas } from './growth-sas.ts'
 
@@ -20,6 +21,12 @@ const ROUTES: readonly (readonly [4 | 6, number])[] = [
 const SUITES: readonly AeadSuite[] = ['aes-128-gcm', 'chacha20-poly1305']
 const SIZES = [64, 1400]
 const CHILD_SAS = [1, 100, 10_000]
+const REPORTS = [
+  [100, 100],
+  [10_000, 0],
+  [10_000, 100],
+  [10_000, 10_000],
+] as const
 
 const HELP = `npm run bench:growth -- [options]
 
@@ -35,6 +42,9 @@ module and of the empty table is taken off the lookups.
 Child SAs: every packet of a batch of 64 is of another Child SA, in turn. Nanoseconds per packet for finding the SA
 ("spi"), and for all of sealing and opening; microseconds to install and remove a Child SA with endpoint, tunnel, group
 and route; resident memory for each, once installed and once it has carried packets in both directions.
+
+Reports: milliseconds of the longest turn of the packet worker that its counter reports make, and of all turns of one
+round of reports, which comes once a second.
 `
 
 const { values } = parseArgs({
@@ -67,14 +77,19 @@ async function main(quick: boolean): Promise<void> {
       }),
     ),
   )
+  const reportRows = []
+  for (const [childSas, changed] of REPORTS) {
+    note(`reports of ${childSas} Child SAs, ${changed} changed`)
+    reportRows.push(await measureReports(childSas, changed))
+  }
   const host = { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, node: process.version }
   if (values.json) {
     process.stdout.write(
-      `${JSON.stringify({ host, routes: routeRows, childSas: saRows, residentBytes: residentBytes() })}\n`,
+      `${JSON.stringify({ host, routes: routeRows, childSas: saRows, reports: reportRows, residentBytes: residentBytes() })}\n`,
     )
     return
   }
-  process.stdout.write(`${host.cpu}, Node ${host.node}\n\n${table(routeRows)}\n${table(saRows)}`)
+  process.stdout.write(`${host.cpu}, Node ${host.node}\n\n${table(routeRows)}\n${table(saRows)}\n${table(reportRows)}`)
 }
 
 function note(text: string): void {
@@ -93,5 +108,7 @@ function table(rows: readonly object[]): string {
 function cell(value: unknown): string {
   if (value === null) return '-'
   if (typeof value !== 'number') return String(value)
-  return Number.isInteger(value) || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1)
+  return Number.isInteger(value) || Math.abs(value) >= 100
+    ? value.toFixed(0)
+    : value.toPrecision(Math.abs(value) < 1 ? 2 : 3)
 }

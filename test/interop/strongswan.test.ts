@@ -1,6 +1,9 @@
 /** strongSwan in both roles: suites, groups, address families, children. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { inOrder, runFlows } from '../system/flows.ts'
 import { skipWithoutNamespaces } from '../system/netns.ts'
+import { stream } from '../system/stream.ts'
+import { until } from '../system/until.ts'
 import {
   createLab,
   flowBetween,
@@ -86,6 +89,35 @@ describe.skipIf(skip)('several Child SAs', () => {
     expect(tunnel.children.map(({ name }) => name).sort()).toEqual(['first', 'second', 'third'])
     await expectLossless('4')
     await expectLossless('6', 7001)
+  })
+})
+
+describe.skipIf(skip)('two packet workers of ours', () => {
+  // charon knows nothing of RFC 9611: what the worker without the Child SA reads is handed to the one that has it.
+  test.each(['us', 'them'] as const)('share the one Child SA, %s initiating', async (initiator) => {
+    const { us } = await startPair(lab, {
+      initiator,
+      ike: 'aes128gcm16-prfsha256-x25519',
+      esp: 'aes128gcm16',
+      keys: ['workers: 2'],
+    })
+    await us.up()
+    await expectLossless('4')
+    const counts = Array<number>(8).fill(500)
+    const flows = { from: 'us', fromAddress: INNER4.us, to: 'them', toAddress: INNER4.them, port: 9000, rate: 500 }
+    expect(await runFlows(lab.world, { ...flows, counts })).toEqual(counts.map(inOrder))
+    await stream(lab.world, 'us', 'them', INNER4.them, 20)
+    await stream(lab.world, 'them', 'us', INNER4.us, 20)
+    await us.rekey((await us.tunnel()).children[0]!.name)
+    expect(await runFlows(lab.world, { ...flows, port: 9100, counts })).toEqual(counts.map(inOrder))
+    await until('both workers to tell of their packets', async () => {
+      const { workers } = await us.status()
+      return workers![0]!.outPackets >= 9000 && workers![1]!.handedOver > 0
+    })
+    const { drops, tunnels, workers } = await us.status()
+    expect(drops).toEqual({})
+    expect(tunnels[0]).toMatchObject({ state: 'up', children: [{ worker: 0, active: true, rekeys: 1 }] })
+    expect(workers![1]).toMatchObject({ inPackets: 0, outPackets: 0 })
   })
 })
 

@@ -35,11 +35,15 @@ export class Gateway {
   undeliverable: string[] = []
   /** Packets that could not even leave, for want of an SA. */
   unsent = 0
+  /** Packets that left on another resource than their own. */
+  handedOver = 0
   readonly #name: string
   readonly #timeline: Timeline
   readonly #network: Network
   readonly #children = new Map<number, InstalledChild>()
+  /** Id of the SA that each child sends on, on each resource; the newest promoted one last. */
   readonly #carrying = new Map<string, number>()
+  readonly #resources: number
   #alarm = 0
   #packet = 0
 
@@ -50,12 +54,14 @@ export class Gateway {
     timeline: Timeline,
     network: Network,
     random: SeededRandom,
+    resources = 1,
   ) {
     this.#name = name
+    this.#resources = resources
     this.#timeline = timeline
     this.#network = network
     const bytes = (length: number): Uint8Array => random.bytes(length)
-    const options = { ports: PORTS, connections, limits, crypto: simulatedCrypto(bytes), random: bytes }
+    const options = { ports: PORTS, connections, limits, crypto: simulatedCrypto(bytes), random: bytes, resources }
     this.endpoint = new IkeEndpoint(options, timeline.now)
     network.attach(connections[0]!.localAddress, this)
     this.#settle()
@@ -81,21 +87,32 @@ export class Gateway {
     this.#handle(child === undefined ? { type: 'rekey-ike', connection } : { type: 'rekey-child', connection, child })
   }
 
-  /** One packet of the flow, on whichever SA carries the child now. */
-  sendPacket(connection: string, child: string): void {
-    const installed = this.#children.get(this.#carrying.get(`${connection}/${child}`) ?? -1)
+  /** One packet of a flow on each resource: on its own SA, or handed over to where the newest is. */
+  sendPackets(connection: string, child: string): void {
+    for (let resource = 0; resource < this.#resources; resource++) this.#sendPacket(connection, child, resource)
+  }
+
+  #sendPacket(connection: string, child: string, resource: number): void {
+    const installed = this.#sender(connection, child, resource)
     if (installed === undefined) {
       this.unsent++
       return
     }
+    if (installed.sa.resource !== resource) this.handedOver++
     const payload = { kind: 'esp', spi: installed.sa.outbound.spi, packet: this.#packet++ } as const
     this.#network.send({ from: installed.sa.localAddress, to: installed.remote, payload })
   }
 
-  /** SPIs of the SA that carries this child, inbound and outbound. */
+  /** SPIs of the SA that carries this child on resource 0, inbound and outbound. */
   carrying(connection: string, child: string): readonly [number, number] | undefined {
-    const installed = this.#children.get(this.#carrying.get(`${connection}/${child}`) ?? -1)
+    const installed = this.#sender(connection, child, 0)
     return installed === undefined ? undefined : [installed.sa.inbound.spi, installed.sa.outbound.spi]
+  }
+
+  /** How many of our resources send on an SA of their own. */
+  ownSenders(connection: string, child: string): number {
+    const resources = Array.from({ length: this.#resources }, (_, resource) => resource)
+    return resources.filter((resource) => this.#sender(connection, child, resource)?.sa.resource === resource).length
   }
 
   get installed(): number {
@@ -104,6 +121,13 @@ export class Gateway {
 
   count(type: IkeEvent['type']): number {
     return this.events.filter(({ event }) => event.type === type).length
+  }
+
+  #sender(connection: string, child: string, resource: number): InstalledChild | undefined {
+    const own = this.#children.get(this.#carrying.get(slot({ connection, child, resource })) ?? -1)
+    if (own !== undefined) return own
+    const promoted = [...this.#carrying.values()].map((id) => this.#children.get(id))
+    return promoted.findLast((it) => it?.sa.connection === connection && it.sa.child === child)
   }
 
   #receiveEsp(spi: number, packet: number, from: SocketAddress): void {
@@ -161,7 +185,13 @@ export class Gateway {
         return
       case 'promote-child': {
         const { sa } = this.#children.get(effect.id)!
-        this.#carrying.set(`${sa.connection}/${sa.child}`, effect.id)
+        this.#carrying.delete(slot(sa))
+        this.#carrying.set(slot(sa), effect.id)
+        return
+      }
+      case 'demote-child': {
+        const { sa } = this.#children.get(effect.id)!
+        this.#carrying.delete(slot(sa))
         return
       }
       case 'remove-child':
@@ -180,4 +210,8 @@ export class Gateway {
         unreachable(effect)
     }
   }
+}
+
+function slot({ connection, child, resource }: Pick<ChildSaSpec, 'connection' | 'child' | 'resource'>): string {
+  return `${connection}/${child}/${resource}`
 }

@@ -32,11 +32,13 @@ export interface WorldOptions {
   readonly bothInitiate?: boolean
   /** The initiator sits behind a NAT. */
   readonly nat?: boolean
-  /** Milliseconds between two packets of the flow, each way. */
+  /** Milliseconds between two packets of a flow, each way; there is one flow on each resource. */
   readonly packetEveryMs: number
   readonly childRekeyMs: number
   readonly ikeRekeyMs: number
   readonly dpdMs?: number
+  /** Resources of the left and of the right gateway; one each where absent. */
+  readonly resources?: readonly [number, number]
 }
 
 export class World {
@@ -65,6 +67,11 @@ export class World {
     for (const gateway of [this.left, this.right]) this.#startFlow(gateway)
   }
 
+  /** Of the left and of the right gateway. */
+  get resources(): readonly [number, number] {
+    return this.#options.resources ?? [1, 1]
+  }
+
   /**
    * Runs the first minute, in which the tunnel comes up. What a responder sends before the initiator has its answer
    * finds no SA: nothing carried it before, so no packet of a working tunnel is lost.
@@ -87,7 +94,8 @@ export class World {
     random: SeededRandom,
   ): Gateway {
     const connections = [this.#connection(name, local, remote, initiate)]
-    return new Gateway(name, connections, LIMITS, this.timeline, this.network, random)
+    const resources = this.resources[name === 'left' ? 0 : 1]
+    return new Gateway(name, connections, LIMITS, this.timeline, this.network, random, resources)
   }
 
   #connection(
@@ -137,7 +145,7 @@ export class World {
 
   #startFlow(gateway: Gateway): void {
     const tick = (): void => {
-      gateway.sendPacket(CONNECTION, CHILD)
+      gateway.sendPackets(CONNECTION, CHILD)
       this.timeline.after(this.#options.packetEveryMs, tick)
     }
     this.timeline.after(this.#options.packetEveryMs, tick)

@@ -1,10 +1,10 @@
 /**
  * One end of a tunnel, for tests of the packet path with fixed keys, or of the whole connector:
  *
- *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS]
+ *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS [WORKERS]]
  *
- * SUITE `none` makes no Child SA; `ike` leaves it to IKE, which rekeys children every REKEY_MS and itself every
- * three times that. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
+ * With several workers the connection's home is the last of them. SUITE `none` makes no Child SA; `ike` leaves it to IKE, which rekeys children every REKEY_MS and itself every
+ * three times that, if that is not 0. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
  * ends well at SIGTERM.
  */
 
@@ -14,13 +14,16 @@ import type { ConnectorPlan } from '../../connector/plan.ts'
 import { type Address, address, prefix } from '../../protocol/net.ts'
 import { type StaticOptions, staticMachine } from './static-machine.ts'
 
-const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyMs] = process.argv.slice(2)
+const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyText = '0', workersText = '1'] =
+  process.argv.slice(2)
 const side = Number(sideText) as 0 | 1
+const workers = Number(workersText)
+const rekeyMs = Number(rekeyText)
 const options: StaticOptions = {
   side,
   suite: suite === 'none' || suite === 'ike' ? undefined : (suite as StaticOptions['suite']),
   encapsulation: encapsulation as StaticOptions['encapsulation'],
-  ...(rekeyMs === undefined ? {} : { rekeyMs: Number(rekeyMs) }),
+  ...(rekeyMs === 0 ? {} : { rekeyMs }),
 }
 
 try {
@@ -32,9 +35,9 @@ try {
   // The worker installs Child SAs in its own time.
   const installed = (): boolean => connector.status().tunnels[0]?.encapsulation !== undefined
   while (suite !== 'none' && !installed()) await new Promise((resolve) => setTimeout(resolve, 10))
-  process.stdout.write('ready\n')
   process.on('SIGTERM', () => void connector.stop())
   process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))
+  process.stdout.write('ready\n')
   const failure = await connector.ended
   if (failure !== undefined) throw failure
   process.exit(0)
@@ -71,6 +74,7 @@ function plan(): ConnectorPlan {
       mtu: 1400,
       addresses: [address(`10.8.${side + 1}.1`), address(`fd00:8:${side + 1}::1`)],
     },
+    workers,
     ports: { port: 500, natPort: 4500 },
     limits: {
       cookieThreshold: 10,
@@ -112,6 +116,7 @@ function plan(): ConnectorPlan {
           encapsulation: options.encapsulation === 'esp' ? 'auto' : 'udp',
           natKeepaliveMs: 20_000,
           fragmentSize: 1280,
+          resource: workers - 1,
         },
         routes: [prefix(`10.8.${other + 1}.0/24`), prefix(`fd00:8:${other + 1}::/64`)],
         pathMtu: 1500,

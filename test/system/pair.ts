@@ -21,6 +21,8 @@ export interface Shape {
   readonly engine: string
   readonly outer: '4' | '6'
   readonly rekeyMs?: number
+  /** Packet workers of either end. */
+  readonly workers?: readonly [number, number]
   /** ISTHMUS_OFFLOADS of either end. */
   readonly offloads?: readonly [string, string]
 }
@@ -48,7 +50,7 @@ export class Pair {
   vector(side: 0 | 1, shape: Shape): string[] {
     const state = join(this.directory, side === 0 ? 'a' : 'b')
     const words = [String(side), shape.suite, shape.encapsulation, shape.engine, state, shape.outer]
-    if (shape.rekeyMs !== undefined) words.push(String(shape.rekeyMs))
+    words.push(String(shape.rekeyMs ?? 0), String(shape.workers?.[side] ?? 1))
     return [process.execPath, END, ...words]
   }
 

@@ -22,6 +22,15 @@ export interface StaticOptions {
 const GENERATIONS = 1 << 20
 const KEY_BYTES = { 'aes-128-gcm': 16, 'aes-256-gcm': 32, 'chacha20-poly1305': 32 } as const
 
+/** Of what goes to `side`. The SPIs are those of worker 1, where there are several. */
+export function staticKeys(suite: ChildSaSpec['suite'], generation: number, side: number): ChildSaSpec['inbound'] {
+  return {
+    spi: 0x10001 + ((generation * 2 + side) << 4),
+    key: new Uint8Array(KEY_BYTES[suite]).fill((1 + generation * 2 + side) % 256),
+    salt: new Uint8Array(4).fill(200 + side),
+  }
+}
+
 export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start: number): IkeMachine {
   const effects: IkeEffect[] = []
   const connection = plan.connections[0]!.ike
@@ -34,17 +43,14 @@ export function staticMachine(plan: ConnectorPlan, options: StaticOptions, start
   const install = (number: number): void => {
     const { suite } = options
     if (suite === undefined) return
-    const keys = (side: number) => ({
-      spi: 0x1000 + number * 2 + side,
-      key: new Uint8Array(KEY_BYTES[suite]).fill((1 + number * 2 + side) % 256),
-      salt: new Uint8Array(4).fill(200 + side),
-    })
+    const keys = (side: number) => staticKeys(suite, number, side)
     const child = connection.children[0]!
     const port = options.encapsulation === 'udp' ? plan.ports.natPort : plan.ports.port
     const sa: ChildSaSpec = {
       id: number,
       connection: connection.name,
       child: child.name,
+      resource: connection.resource ?? 0,
       suite,
       esn: false,
       replayWindow: 1024,

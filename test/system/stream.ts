@@ -12,6 +12,11 @@ const PATTERN = `
   for (let i = 0; i < block.length; i += 4) block.writeUInt32LE(Math.imul(i + 1, 2654435761) >>> 0, i)
 `
 
+/** Milliseconds in which `stream` should certainly be through, at 8 Mbit/s. */
+export function streamMs(megabytes: number): number {
+  return 60_000 + 1000 * megabytes
+}
+
 /** Sends from `from` to `to`, where `host` is; throws unless every byte arrives as it was sent. */
 export async function stream(world: World, from: string, to: string, host: string, megabytes: number): Promise<void> {
   const receive = `${PATTERN}
@@ -37,7 +42,9 @@ export async function stream(world: World, from: string, to: string, host: strin
     socket.on('connect', go)`
   const server = world.spawn(to, [process.execPath, '-e', receive])
   await server.waitFor(/listening/)
-  const sent = (await world.exec(from, [process.execPath, '-e', send])).stdout.trim()
+  const sent = (
+    await world.exec(from, [process.execPath, '-e', send], { timeoutMs: streamMs(megabytes) })
+  ).stdout.trim()
   const [received] = await server.waitFor(/sha256 \w+/, 60_000)
   await server.stop()
   if (sent !== received) throw new Error(`sent ${sent}, received ${received}`)

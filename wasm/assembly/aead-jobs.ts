@@ -25,6 +25,8 @@ export class AeadJob {
   /** The key stream that the host has made, the tag's mask in front; 0 where there is none. See key-stream.ts. */
   stream: usize
   streamKey: u32
+  /** 1 more than the number among the packets that the host does whole, or 0. See host-packets.ts. */
+  hostPacket: u32
   /** What opening found. */
   verified: bool
   /** For whoever queued the job. */
@@ -61,6 +63,7 @@ export function jobAt(index: u32): AeadJob {
 export function queueJob(): AeadJob {
   const job = jobAt(queued++)
   job.stream = 0
+  job.hostPacket = 0
   return job
 }
 

@@ -20,11 +20,14 @@ import {
 
 export const LAN_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
 export const LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+/** One octet for each slot that a seal call has consumed: 1 more than the worker it is for, or 0. */
+export const LAN_RX_HAND_OVER: usize = memory.data(BATCH, 64)
 export const WIRE_RX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
 export const WIRE_RX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_RX_NAMES: usize = memory.data(OUTBOX * NAME_STRIDE, 64)
 export const WIRE_RX_TOS: usize = memory.data(OUTBOX, 64)
 export const WIRE_RX_VERDICT: usize = memory.data(OUTBOX, 64)
+export const WIRE_RX_ELSEWHERE: usize = memory.data(OUTBOX, 64)
 
 export const LAN_TX: usize = memory.data(OUTBOX * SLOT_BYTES + 64, 64)
 export const LAN_TX_COUNT: usize = memory.data(64, 64)
@@ -40,6 +43,7 @@ export const WIRE_TX_TOS: usize = memory.data(OUTBOX, 64)
 /** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
 export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES + 64, 64)
 export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
+export const LARGE_LAN_RX_HAND_OVER: usize = memory.data(BATCH, 64)
 export const LARGE_WIRE_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
 export const LARGE_WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
 export const LARGE_WIRE_RX_SEGMENT: usize = memory.data(BATCH * 4, 64)

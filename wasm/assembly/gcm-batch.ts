@@ -37,7 +37,7 @@ export function gcmSealJobs(first: u32, end: u32): void {
   let hashed = first
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
-    if (job.suite == SUITE_CHACHA20_POLY1305) continue
+    if (!isOurs(job)) continue
     if (job.stream != 0) applyStream(job)
     else {
       useKey(job)
@@ -56,7 +56,7 @@ export function gcmOpenJobs(first: u32, end: u32): void {
   let ahead: u32 = 0
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
-    if (job.suite == SUITE_CHACHA20_POLY1305 || job.stream != 0) continue
+    if (!isOurs(job) || job.stream != 0) continue
     useKey(job)
     put(i, counterBlock(loadNonce(job), 1), ZEROS, maskOf(job))
     if (end - first == 1) ahead = putAhead(job, i)
@@ -64,7 +64,7 @@ export function gcmOpenJobs(first: u32, end: u32): void {
   flush()
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
-    if (job.suite == SUITE_CHACHA20_POLY1305) continue
+    if (!isOurs(job)) continue
     verify(job)
     if (!job.verified) continue
     if (job.stream != 0) applyStream(job)
@@ -89,6 +89,13 @@ function putAhead(job: AeadJob, index: u32): u32 {
 /** Erases what the last batch left. */
 export function gcmBatchWipe(): void {
   memory.fill(AHEAD, 0, 16 * (ROW_BLOCKS - 1))
+}
+
+/** Whether it is AES-GCM and not done by the host. */
+// @ts-ignore: decorator
+@inline
+function isOurs(job: AeadJob): bool {
+  return job.suite != SUITE_CHACHA20_POLY1305 && job.hostPacket == 0
 }
 
 // @ts-ignore: decorator
@@ -159,7 +166,7 @@ function tagOf(job: AeadJob, text: usize): v128 {
 }
 
 function sealTag(job: AeadJob): void {
-  if (job.suite == SUITE_CHACHA20_POLY1305) return
+  if (!isOurs(job)) return
   const text = job.dst
   frame(job, text)
   const tag = tagOf(job, text)

@@ -11,11 +11,13 @@ import {
   CONTROL_KEY,
   CONTROL_NONCE,
   LAN_RX,
+  LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
   WIRE_RX,
+  WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
   WIRE_RX_NAMES,
   WIRE_RX_TOS,
@@ -33,6 +35,7 @@ import { dropMaskOf, dropsOf } from './counters'
 import { deleteRoute, initFib, insertRoute, lookup, maskHigh, maskLow } from './fib'
 import { seedHash } from './hash'
 import { jobCount } from './aead-jobs'
+import { takeOutcomes } from './host-packets'
 import { completeStreamSeal } from './esp'
 import { forgetStream } from './key-stream'
 import { completeOpen, openSlots } from './open'
@@ -53,11 +56,13 @@ export {
   CONTROL_KEY,
   CONTROL_NONCE,
   LAN_RX,
+  LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
   WIRE_RX,
+  WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
   WIRE_RX_NAMES,
   WIRE_RX_TOS,
@@ -70,6 +75,7 @@ export {
 }
 
 export {
+  LARGE_LAN_RX_HAND_OVER,
   LARGE_LAN_RX_LENGTH,
   LARGE_WIRE_RX,
   LARGE_WIRE_RX_LENGTH,
@@ -80,7 +86,9 @@ export {
 export { runDatagrams } from './open-runs'
 export { LARGE_LAN_START } from './seal-large'
 export { globalDrops } from './counters'
+export { setShare } from './spi-table'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
+export { HOST_PACKETS, setHostPackets } from './host-packets'
 export { setOffload, STREAM_KEYS } from './key-stream'
 export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
@@ -105,16 +113,20 @@ export function configure(sas: u32, routes: u32, seedHigh: u32, seedLow: u32): b
   return true
 }
 
-export function sealBatch(first: u32, count: u32, now: f64): u32 {
-  return sealSlots(first, count, now)
+export function sealBatch(first: u32, count: u32, now: f64, fromInbox: bool): u32 {
+  return sealSlots(first, count, now, fromInbox)
 }
 
 export function openBatch(count: u32, udp: bool, now: f64): void {
   openSlots(count, udp, now)
 }
 
-/** After a batch call that left keys in STREAM_KEYS: when their blocks have been encrypted, or else not `streamed`. */
+/**
+ * After a batch call that left keys in STREAM_KEYS or packets in HOST_PACKETS: when the blocks of all keys have been
+ * encrypted, or else not `streamed`.
+ */
 export function completeBatch(streamed: bool): void {
+  takeOutcomes(jobCount())
   if (!streamed) forgetStream(jobCount())
   completeStreamSeal()
   completeOpen()
@@ -126,8 +138,8 @@ export function setLanFormat(header: bool, datagrams: bool): void {
   setCoalescing(datagrams)
 }
 
-export function sealLarge(first: u32, count: u32, now: f64): u32 {
-  return sealLargeSlots(first, count, now)
+export function sealLarge(first: u32, count: u32, now: f64, fromInbox: bool): u32 {
+  return sealLargeSlots(first, count, now, fromInbox)
 }
 
 export function openRuns(first: u32, count: u32, now: f64): u32 {

@@ -6,6 +6,7 @@
 import { MAX_OUTER, OUTBOX, SUITE_AES_128_GCM, SUITE_AES_256_GCM } from '../abi'
 import { AeadJob, jobAt, jobNonce, xorText } from './aead-jobs'
 import { counterBlock } from './aes-ctr'
+import { layOutPackets } from './host-packets'
 
 const STREAM_BYTES: u32 = OUTBOX * (MAX_OUTER + 16)
 export const STREAM: usize = memory.data(OUTBOX * (MAX_OUTER + 16), 64)
@@ -25,14 +26,19 @@ export function setOffload(aes128: bool, aes256: bool, least: u32): void {
   leastBlocks = least
 }
 
-/** Writes the counter blocks of jobs 0 to `end - 1`. Returns whether the host has anything to do. */
+/** Writes down what of jobs 0 to `end - 1` is for the host. Returns whether there is anything. */
 export function layOutStream(end: u32): bool {
   store<u32>(STREAM_KEYS, 0)
-  if (suites == 0) return false
+  const packets = layOutPackets(end)
+  return (suites != 0 && layOutBlocks(end)) || packets
+}
+
+/** The counter blocks of those that the host does not do whole. */
+function layOutBlocks(end: u32): bool {
   for (let i: u32 = 0; i < end; i++) {
     const job = jobAt(i)
     job.stream = 0
-    if (((suites >> job.suite) & 1) != 0) countBlocks(job)
+    if (isStreamed(job)) countBlocks(job)
   }
   if (!placeKeys()) {
     store<u32>(STREAM_KEYS, 0)
@@ -40,9 +46,15 @@ export function layOutStream(end: u32): bool {
   }
   for (let i: u32 = 0; i < end; i++) {
     const job = jobAt(i)
-    if (((suites >> job.suite) & 1) != 0) writeBlocks(job)
+    if (isStreamed(job)) writeBlocks(job)
   }
   return true
+}
+
+// @ts-ignore: decorator
+@inline
+function isStreamed(job: AeadJob): bool {
+  return job.hostPacket == 0 && ((suites >> job.suite) & 1) != 0
 }
 
 // @ts-ignore: decorator

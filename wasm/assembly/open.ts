@@ -13,6 +13,7 @@ import {
   DROP_SELECTOR_IN,
   DROP_TRUNCATED,
   DROP_UNKNOWN_SPI,
+  EVENT_FIRST_PACKET,
   EVENT_PEER_MOVED,
   MAX_OUTER,
   NAME_STRIDE,
@@ -21,13 +22,22 @@ import {
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
   VERDICT_DROPPED,
+  VERDICT_ELSEWHERE,
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
   DROP_BAD_HEADER,
 } from '../abi'
 import { aeadOpenBatch } from './aead-batch'
 import { clearJobs, jobAt, jobCount } from './aead-jobs'
-import { FRAGMENT_SCRATCH, WIRE_RX, WIRE_RX_LENGTH, WIRE_RX_NAMES, WIRE_RX_TOS, WIRE_RX_VERDICT } from './arena'
+import {
+  FRAGMENT_SCRATCH,
+  WIRE_RX,
+  WIRE_RX_ELSEWHERE,
+  WIRE_RX_LENGTH,
+  WIRE_RX_NAMES,
+  WIRE_RX_TOS,
+  WIRE_RX_VERDICT,
+} from './arena'
 import { closeFlow, deliverLan, emptyCoalescer, finishCoalescing } from './coalesce'
 import { countDrop, countSaDrop } from './counters'
 import { decapsulateEcn } from './ecn'
@@ -43,7 +53,7 @@ import {
   queueOpen,
   stripTrailer,
 } from './esp'
-import { addressHigh, addressLow, familyOf, raiseFrom, raiseUnknownSpi } from './events'
+import { addressHigh, addressLow, familyOf, raise, raiseFrom, raiseUnknownSpi } from './events'
 import { IP_OK, PACKET, parsePacket } from './ip'
 import { clampMss } from './mss'
 import { cutIpv6 } from './fragment'
@@ -61,7 +71,7 @@ import {
 import { SEQUENCE_OK, checkWindow, commitWindow, inferSequence } from './replay'
 import { layOutStream } from './key-stream'
 import { Sa, saAt } from './sa'
-import { spiLookup } from './spi-table'
+import { isElsewhere, spiLookup, workerOf } from './spi-table'
 import { ESP_OVERHEAD, innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
 
 const KEEPALIVE: u32 = 0xff
@@ -148,6 +158,10 @@ function openDatagram(slot: u32): u32 {
   const index = spiLookup(spi)
   const name = WIRE_RX_NAMES + slot * NAME_STRIDE
   if (index < 0) {
+    if (isElsewhere(spi)) {
+      store<u8>(WIRE_RX_ELSEWHERE + slot, <u8>workerOf(spi))
+      return VERDICT_ELSEWHERE
+    }
     raiseUnknownSpi(spi, name, now)
     return drop(DROP_UNKNOWN_SPI)
   }
@@ -233,7 +247,7 @@ function deliverPieces(sa: Sa, received: u32): u32 {
 }
 
 function consume(sa: Sa, received: u32): u32 {
-  sa.packets++
+  if (sa.packets++ == 0) raise(EVENT_FIRST_PACKET, sa.handle)
   sa.bytes += received
   sa.lastAt = now
   return VERDICT_CONSUMED

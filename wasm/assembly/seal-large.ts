@@ -15,7 +15,7 @@ import {
   VNET_HEADER,
 } from '../abi'
 import { clearJobs } from './aead-jobs'
-import { LARGE_LAN_RX, LARGE_LAN_RX_LENGTH } from './arena'
+import { LARGE_LAN_RX, LARGE_LAN_RX_HAND_OVER, LARGE_LAN_RX_LENGTH } from './arena'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, wireText } from './esp'
@@ -23,10 +23,10 @@ import { lookup } from './fib'
 import { IP_OK, PACKET, PROTOCOL_TCP, parsePacket, readTos } from './ip'
 import { wireRoom } from './outbox'
 import { Sa } from './sa'
-import { admit, beginSeal, choose, chosen, emit, sealPacket } from './seal'
+import { admit, beginSeal, choose, chosen, clearHandedTo, emit, handedTo, sealPacket } from './seal'
 import { cutSegment } from './segment'
 import { innerMtuOf } from './tunnel'
-import { completeChecksum, GSO_NONE, gsoSize, gsoType, superHeaders } from './vnet'
+import { completeChecksum, GSO_NONE, gsoSize, gsoType, restoreChecksum, superHeaders } from './vnet'
 
 /** The header stands so that the packet behind it is aligned. */
 export const LARGE_LAN_START: usize = LARGE_LAN_RX + 16 - VNET_HEADER
@@ -44,14 +44,19 @@ let doneBytes: u32 = 0
 let segmentSize: u32 = 0
 
 /** Returns how many slots were consumed. One that was consumed in part goes on when the next call begins with it. */
-export function sealLargeSlots(first: u32, count: u32, time: f64): u32 {
-  beginSeal(time)
+export function sealLargeSlots(first: u32, count: u32, time: f64, handedOver: bool): u32 {
+  beginSeal(time, handedOver)
   if (first >= <u32>BATCH) return 0
   if (waiting != first) waiting = NONE
   const todo = min<u32>(count, BATCH - first)
   clearJobs()
   let done: u32 = 0
-  while (done < todo && sealSlot(first + done)) done++
+  for (; done < todo; done++) {
+    const slot = first + done
+    clearHandedTo()
+    if (!sealSlot(slot)) break
+    store<u8>(LARGE_LAN_RX_HAND_OVER + slot, <u8>handedTo)
+  }
   finishSeal()
   return done
 }
@@ -66,7 +71,9 @@ function sealSlot(slot: u32): bool {
   const start = header + VNET_HEADER
   if (gsoType(header) != GSO_NONE) return sealSuper(slot, header, start, length)
   if (!completeChecksum(header, start, length)) return drop(DROP_BAD_OFFLOAD)
-  return sealPacket(start, length)
+  const consumed = sealPacket(start, length, true)
+  if (handedTo != 0) restoreChecksum(header)
+  return consumed
 }
 
 function drop(reason: i32): bool {
@@ -85,7 +92,7 @@ function sealSuper(slot: u32, header: usize, start: usize, length: u32): bool {
   }
   const group = lookup(PACKET.version, PACKET.destinationHigh, PACKET.destinationLow)
   if (group < 0) return finished(drop(DROP_NO_ROUTE))
-  const sa = choose(group, false)
+  const sa = choose(group, false, waiting != slot)
   if (sa == null) return finished(true)
   const mtu = innerMtuOf(sa, chosen)
   const limit = PACKET.version == 4 ? mtu : max<u32>(mtu, IPV6_MIN_MTU)
@@ -132,5 +139,5 @@ function sealSegments(sa: Sa, start: usize, headers: u32, whole: bool): bool {
 /** A segment on the way of a packet of its own; the super-packet is the parsed one no more. */
 function sealAlone(headers: u32, size: u32, number: u32): bool {
   if (headers + size > <u32>MAX_INNER) return drop(DROP_OVERSIZED)
-  return sealPacket(SCRATCH, cutSegment(SCRATCH, headers, doneBytes, size, number))
+  return sealPacket(SCRATCH, cutSegment(SCRATCH, headers, doneBytes, size, number), false)
 }

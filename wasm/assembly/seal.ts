@@ -16,7 +16,7 @@ import {
   SLOT_BYTES,
 } from '../abi'
 import { clearJobs } from './aead-jobs'
-import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_LENGTH } from './arena'
+import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_HAND_OVER, LAN_RX_LENGTH } from './arena'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
@@ -52,37 +52,52 @@ const LAST_SEQUENCE: u64 = 0xffffffff
 let now: f64 = 0
 /** The tunnel through which `choose` found its SA. */
 export let chosen: Tunnel = tunnelAt(0)
+/** Whether another worker has handed this batch over. */
+let fromInbox: bool = false
+/** 1 more than the worker that `choose` found for the packet of the slot, or 0. */
+export let handedTo: u32 = 0
+
+/** At the start of every packet. */
+export function clearHandedTo(): void {
+  handedTo = 0
+}
 
 /** At the start of every batch call of this direction. */
-export function beginSeal(time: f64): void {
+export function beginSeal(time: f64, handedOver: bool): void {
   now = time
+  fromInbox = handedOver
   emptyOutboxes()
   expireReassembly(time)
 }
 
 /** Returns how many packets were consumed. */
-export function sealSlots(first: u32, count: u32, time: f64): u32 {
-  beginSeal(time)
+export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): u32 {
+  beginSeal(time, handedOver)
   if (first >= <u32>BATCH) return 0
   const todo = min<u32>(count, BATCH - first)
   clearJobs()
   let done: u32 = 0
   for (; done < todo; done++) {
     const slot = first + done
-    if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)))) break
+    handedTo = 0
+    if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)), true)) break
+    store<u8>(LAN_RX_HAND_OVER + slot, <u8>handedTo)
   }
   finishSeal()
   return done
 }
 
-/** Returns false when the packet has to wait for an emptier outbox; so do all of these. */
-export function sealPacket(start: usize, captured: u32): bool {
+/**
+ * Returns false when the packet has to wait for an emptier outbox; so do all of these. With `mayHandOver` it lies in a
+ * slot as it came.
+ */
+export function sealPacket(start: usize, captured: u32, mayHandOver: bool): bool {
   if (captured > <u32>MAX_INNER) return drop(DROP_OVERSIZED)
   const fault = parsePacket(start, captured)
   if (fault != IP_OK) return drop(fault)
   const group = lookup(PACKET.version, PACKET.destinationHigh, PACKET.destinationLow)
   if (group < 0) return drop(DROP_NO_ROUTE)
-  const sa = choose(group, PACKET.fragment)
+  const sa = choose(group, PACKET.fragment, mayHandOver)
   if (sa == null) return true
   return PACKET.fragment && sa.readsPorts ? collect(sa, group) : send(sa, false)
 }
@@ -97,9 +112,13 @@ function dropOf(sa: Sa, reason: i32): bool {
   return true
 }
 
-/** The first SA of the first tunnel that takes the parsed packet; null, and counted, if there is none. */
-export function choose(group: u32, ignorePorts: bool): Sa | null {
+/**
+ * The first SA of the first tunnel that takes the parsed packet. If there is none, null: then the packet is another
+ * worker's and `handedTo` tells whose, or it has been counted.
+ */
+export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | null {
   let stopped: Sa | null = null
+  let handOver: u32 = 0
   let anySa = false
   let firstTunnel: i32 = -1
   for (let i: u32 = 0; i < groupSize(group); i++) {
@@ -107,6 +126,7 @@ export function choose(group: u32, ignorePorts: bool): Sa | null {
     const tunnel = tunnelAt(number)
     if (!tunnel.active) continue
     if (firstTunnel < 0) firstTunnel = number
+    if (handOver == 0) handOver = tunnel.handOver
     for (let j: u32 = 0; j < tunnel.saCount; j++) {
       const sa = tunnelSa(tunnel, j)
       if (innerMtuOf(sa, tunnel) == 0) continue
@@ -119,7 +139,8 @@ export function choose(group: u32, ignorePorts: bool): Sa | null {
       if (stopped == null) stopped = sa
     }
   }
-  if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
+  if (handOver != 0 && mayHandOver && !fromInbox) handedTo = handOver
+  else if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
   else if (anySa) countDrop(DROP_SELECTOR_OUT)
   else {
     countDrop(DROP_NO_SA)
@@ -146,7 +167,7 @@ function collect(candidate: Sa, group: u32): bool {
   let consumed = true
   if (fault != IP_OK) countDrop(fault)
   else {
-    const sa = choose(group, false)
+    const sa = choose(group, false, false)
     if (sa != null) consumed = send(sa, true)
   }
   if (consumed) release(record)

@@ -1,6 +1,30 @@
 /** Inbound SAs by SPI: open addressing with linear probing, at most half full. */
+import { MAX_WORKERS } from '../abi'
 import { mix } from './hash'
 import { SPI_TABLE, SPI_TABLE_ENTRIES } from './arena'
+
+/** Whose SPIs are this engine's: see `setShare` of packet-engine.ts. */
+let self: u32 = 0
+let workers: u32 = 1
+
+export function setShare(worker: u32, count: u32): void {
+  self = worker
+  workers = count
+}
+
+/** Whether another worker has the SPI. */
+// @ts-ignore: decorator
+@inline
+export function isElsewhere(spi: u32): bool {
+  return workerOf(spi) != self
+}
+
+// @ts-ignore: decorator
+@inline
+export function workerOf(spi: u32): u32 {
+  const bits = spi & (MAX_WORKERS - 1)
+  return bits < workers ? bits : 0
+}
 
 // @ts-ignore: decorator
 @inline

@@ -14,7 +14,8 @@ export class Tunnel {
   noSaRaised: bool
   pathMtu: u32
   saCount: u32
-  reserved: u32
+  /** 1 more than the worker that carries what no SA here does, or 0. */
+  handOver: u32
   noSaAt: f64
   // Then MAX_TUNNEL_SAS SA indices of 4 bytes.
 }
@@ -43,7 +44,14 @@ export function tunnelSa(tunnel: Tunnel, position: u32): Sa {
 let tunnelsUsed: u32 = 0
 
 /** Takes `count` handles from the control area. Returns false when one is no outbound SA. */
-export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bool, count: u32): bool {
+export function putTunnel(
+  index: u32,
+  pathMtu: u32,
+  clampMss: bool,
+  copyDscp: bool,
+  handOver: u32,
+  count: u32,
+): bool {
   if (index >= <u32>MAX_TUNNELS || count > <u32>MAX_TUNNEL_SAS) return false
   for (let i: u32 = 0; i < count; i++) {
     const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))
@@ -55,6 +63,7 @@ export function putTunnel(index: u32, pathMtu: u32, clampMss: bool, copyDscp: bo
   tunnel.clampMss = clampMss
   tunnel.copyDscp = copyDscp
   tunnel.pathMtu = pathMtu
+  tunnel.handOver = handOver
   tunnel.saCount = count
   for (let i: u32 = 0; i < count; i++) {
     const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))

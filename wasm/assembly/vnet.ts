@@ -31,20 +31,36 @@ export function gsoType(header: usize): u32 {
   return load<u8>(header, 1)
 }
 
+/** Of the last checksum that was completed: where it is, 0 for nowhere, and what was there and in the flags before. */
+let completedField: usize = 0
+let partialSum: u16 = 0
+let flagsBefore: u8 = 0
+
 /**
  * Completes the checksum of the packet of `length` bytes behind the header, if that asks for it; it will not ask
  * again. Returns false when the header points outside of the packet.
  */
 export function completeChecksum(header: usize, start: usize, length: u32): bool {
+  completedField = 0
   if ((load<u8>(header) & NEEDS_CSUM) == 0) return true
   const from: u32 = load<u16>(header, 6)
   const field: u32 = from + load<u16>(header, 8)
   if (field + 2 > length) return false
+  completedField = start + field
+  partialSum = load<u16>(start + field)
+  flagsBefore = load<u8>(header)
   const sum = ~fold(sumWords(start + from, length - from)) & 0xffff
   // Zero would say that there is none; both are the same number.
   store<u16>(start + field, <u16>(sum == 0 ? 0xffff : sum))
   store<u8>(header, 0)
   return true
+}
+
+/** Undoes what the last `completeChecksum`, which was for this header, has done. */
+export function restoreChecksum(header: usize): void {
+  if (completedField == 0) return
+  store<u16>(completedField, partialSum)
+  store<u8>(header, flagsBefore)
 }
 
 /** Bytes of IP and transport headers of the parsed super-packet, or 0 when its header does not fit it. */

@@ -47,6 +47,14 @@ export function chooseSa(tables: Tables, routes: ForwardingTable, packet: IpPack
   return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
 }
 
+/** The worker to hand a packet to that no SA takes: that of the first tunnel in its group that names one. */
+export function handOverOf(tables: Tables, routes: ForwardingTable, packet: IpPacket): number | undefined {
+  const group = routes.lookup(packet.destination)
+  if (group === undefined) return undefined
+  const workers = tables.members(group).map((member) => tables.tunnel(member)?.handOver)
+  return workers.find((worker) => worker !== undefined)
+}
+
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {
   const tunnel = tables.tunnel(handle)
   if (tunnel === undefined) return []

@@ -1,13 +1,20 @@
 /** One buffer with the slots that the host fills and the outboxes that it empties. */
 import { BATCH, LARGE_BYTES, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
-import type { LanOutbox, ReceiveArea, RunReceiveArea, WireOutbox, WireReceiveArea } from '../packet-engine.ts'
+import type {
+  LanOutbox,
+  LanReceiveArea,
+  ReceiveArea,
+  RunReceiveArea,
+  WireOutbox,
+  WireReceiveArea,
+} from '../packet-engine.ts'
 import { concat } from './bytes.ts'
 
 export interface EngineMemory {
   readonly buffer: ArrayBuffer
-  readonly lanRx: ReceiveArea
+  readonly lanRx: LanReceiveArea
   readonly wireRx: WireReceiveArea
-  readonly lanLarge: ReceiveArea
+  readonly lanLarge: LanReceiveArea
   readonly wireLarge: RunReceiveArea & { datagrams: number }
   readonly lanTx: LanQueue
   readonly wireTx: WireQueue
@@ -35,14 +42,18 @@ export function createMemory(): EngineMemory {
   const buffer = new ArrayBuffer(layout.size)
   return {
     buffer,
-    lanRx: receiveArea(buffer, lanRx, lanRxLength, BATCH, SLOT_BYTES),
+    lanRx: { ...receiveArea(buffer, lanRx, lanRxLength, BATCH, SLOT_BYTES), handOver: new Uint8Array(BATCH) },
     wireRx: {
       ...receiveArea(buffer, wireRx, wireRxLength, OUTBOX, SLOT_BYTES),
       names,
       tos: new Uint8Array(buffer, tos, OUTBOX),
       verdict: new Uint8Array(buffer, verdict, OUTBOX),
+      elsewhere: new Uint8Array(OUTBOX),
     },
-    lanLarge: receiveArea(buffer, lanLarge, lanLargeLength, BATCH, LARGE_BYTES),
+    lanLarge: {
+      ...receiveArea(buffer, lanLarge, lanLargeLength, BATCH, LARGE_BYTES),
+      handOver: new Uint8Array(BATCH),
+    },
     wireLarge: {
       ...receiveArea(buffer, wireLarge, wireLargeLength, BATCH, LARGE_BYTES),
       names: largeNames,

@@ -17,9 +17,11 @@ import {
   DROP_TRUNCATED,
   DROP_UNKNOWN_SPI,
   MAX_OUTER,
+  MAX_WORKERS,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
   VERDICT_DROPPED,
+  VERDICT_ELSEWHERE,
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
 } from '../abi.ts'
@@ -75,6 +77,7 @@ export function openDatagram(engine: EngineState, arrival: Arrival): number {
   if (bytes.length < ESP_MIN) return drop(engine, DROP_TRUNCATED)
   const state = engine.tables.inboundBySpi(spiOf(bytes))
   if (state === undefined) {
+    if (workerOf(engine, spiOf(bytes)) !== engine.share.worker) return VERDICT_ELSEWHERE
     if (engine.unknownSpiRate.take(arrival.now))
       engine.tally.event({ type: 'unknown-spi', spi: spiOf(bytes), remote: remote ?? NOWHERE })
     return drop(engine, DROP_UNKNOWN_SPI)
@@ -82,9 +85,20 @@ export function openDatagram(engine: EngineState, arrival: Arrival): number {
   return openWith(engine, state, arrival)
 }
 
+/** The worker whose SPI it is: the low 4 bits; what is nobody's is worker 0's. */
+export function workerOf({ share }: EngineState, spi: number): number {
+  const bits = spi % MAX_WORKERS
+  return bits < share.workers ? bits : 0
+}
+
 function drop(engine: EngineState, reason: number, state?: InboundState): number {
   engine.tally.drop(reason, state?.tally)
   return VERDICT_DROPPED
+}
+
+function passed(engine: EngineState, state: InboundState, innerBytes: number, now: number): void {
+  if (state.tally.packets === 0) engine.tally.event({ type: 'first-packet', sa: state.handle })
+  state.tally.passed(innerBytes, now)
 }
 
 /** Window check, verification, window commit, in this order (RFC 4303 section 3.4.3). */
@@ -118,7 +132,7 @@ function reportMove(engine: EngineState, state: InboundState, arrival: Arrival):
 
 function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayload, arrival: Arrival): number {
   if (esp.nextHeader === NEXT_NONE) {
-    state.tally.passed(0, arrival.now)
+    passed(engine, state, 0, arrival.now)
     return VERDICT_CONSUMED
   }
   if (esp.nextHeader !== NEXT_IPV4 && esp.nextHeader !== NEXT_IPV6) return drop(engine, DROP_BAD_NEXT_HEADER, state)
@@ -150,7 +164,7 @@ function reassemble(engine: EngineState, state: InboundState, fragment: IpPacket
     return drop(engine, result.reason === DROP_BAD_HEADER ? DROP_BAD_INNER : result.reason, state)
   }
   if (result.type === 'kept') {
-    state.tally.passed(fragment.bytes.length, now)
+    passed(engine, state, fragment.bytes.length, now)
     return VERDICT_CONSUMED
   }
   const packet = parseIp(result.datagram.bytes)
@@ -175,7 +189,7 @@ function deliver(
     engine.coalescer.closeFlow(packet)
     for (const piece of pieces) engine.memory.lanTx.push(piece)
   }
-  state.tally.passed(innerBytes, now)
+  passed(engine, state, innerBytes, now)
   return VERDICT_DELIVERED
 }
 

@@ -3,27 +3,37 @@ import { DROP_BAD_OFFLOAD, DROP_OVERSIZED, DROP_TOO_BIG, LARGE_PACKET, VNET_HEAD
 import { chooseSa } from './choose.ts'
 import { IPV6_MIN_MTU } from './icmp.ts'
 import { type IpPacket, isFault, PROTO_TCP, parseIp } from './ip.ts'
-import { refuse, sealPacket } from './seal-path.ts'
+import { type HandOver, handOver, refuse, sealPacket } from './seal-path.ts'
 import { segments } from './segment.ts'
 import type { EngineState } from './state.ts'
 import { GSO_NONE, readVnet, superHeaders, type VnetHeader, withChecksum } from './vnet.ts'
 
-/** False when the outbox has no room for it or for the rest of it; the next call goes on with that slot. */
-export function sealLarge(engine: EngineState, slot: number, input: Uint8Array, now: number): boolean {
+/**
+ * False when the outbox has no room for it or for the rest of it; the next call goes on with that slot.
+ * @param mayHandOver see `sealPacket`
+ */
+export function sealLarge(
+  engine: EngineState,
+  slot: number,
+  input: Uint8Array,
+  now: number,
+  mayHandOver: boolean,
+): boolean | HandOver {
   if (input.length < VNET_HEADER) return drop(engine, DROP_BAD_OFFLOAD)
   const header = readVnet(input)
   const bytes = input.slice(VNET_HEADER)
   if (bytes.length > LARGE_PACKET) return drop(engine, DROP_OVERSIZED)
   if (header.type === GSO_NONE) {
     const complete = withChecksum(bytes, header)
-    return complete === undefined ? drop(engine, DROP_BAD_OFFLOAD) : sealPacket(engine, complete, now)
+    return complete === undefined ? drop(engine, DROP_BAD_OFFLOAD) : sealPacket(engine, complete, now, mayHandOver)
   }
   const packet = parseIp(bytes)
   if (isFault(packet)) return drop(engine, packet.fault)
   const headers = superHeaders(packet, header)
   if (headers === undefined) return drop(engine, DROP_BAD_OFFLOAD)
-  const done = sealSuper(engine, slot, packet, headers, header, now)
-  if (done) engine.begun = undefined
+  const fresh = engine.begun?.slot !== slot
+  const done = sealSuper(engine, slot, packet, headers, header, now, mayHandOver && fresh)
+  if (done !== false) engine.begun = undefined
   return done
 }
 
@@ -39,9 +49,10 @@ function sealSuper(
   headers: number,
   header: VnetHeader,
   now: number,
-): boolean {
+  mayHandOver: boolean,
+): boolean | HandOver {
   const choice = chooseSa(engine.tables, engine.routes, packet)
-  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'drop') return (mayHandOver && handOver(engine, packet)) || refuse(engine, choice, now)
   const limit = packet.version === 6 ? Math.max(choice.mtu, IPV6_MIN_MTU) : choice.mtu
   const begun = engine.begun?.slot === slot ? engine.begun : { slot, sealed: 0, size: header.size }
   if (begun.sealed === 0 && packet.protocol === PROTO_TCP && begun !== engine.begun) {
@@ -54,7 +65,7 @@ function sealSuper(
   }
   engine.begun = begun
   for (const segment of segments(packet, headers, begun.size).slice(begun.sealed)) {
-    if (engine.memory.wireTx.room === 0 || !sealPacket(engine, segment, now)) return false
+    if (engine.memory.wireTx.room === 0 || !sealPacket(engine, segment, now, false)) return false
     begun.sealed++
   }
   return true

@@ -10,7 +10,7 @@ import {
   OUTBOX,
 } from '../abi.ts'
 import type { TunnelHandle } from '../packet-engine.ts'
-import { type Choice, chooseSa } from './choose.ts'
+import { type Choice, chooseSa, handOverOf } from './choose.ts'
 import { outerTos } from './ecn.ts'
 import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
@@ -24,15 +24,33 @@ import type { OutboundState } from './tables.ts'
 
 type Carry = Extract<Choice, { type: 'carry' | 'reassemble' }>
 
-/** False when the outbox has no room for what the packet becomes; then nothing has changed. */
-export function sealPacket(engine: EngineState, input: Uint8Array, now: number): boolean {
+/** For another worker; nothing has changed. */
+export interface HandOver {
+  readonly worker: number
+}
+
+/**
+ * False when the outbox has no room for what the packet becomes; then nothing has changed.
+ * @param mayHandOver the packet lies in a slot as it came, and comes from the LAN
+ */
+export function sealPacket(
+  engine: EngineState,
+  input: Uint8Array,
+  now: number,
+  mayHandOver: boolean,
+): boolean | HandOver {
   if (input.length > MAX_INNER) return drop(engine, DROP_OVERSIZED)
   const packet = parseIp(input.slice())
   if (isFault(packet)) return drop(engine, packet.fault)
   const choice = chooseSa(engine.tables, engine.routes, packet)
-  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'drop') return (mayHandOver && handOver(engine, packet)) || refuse(engine, choice, now)
   if (choice.type === 'reassemble') return reassemble(engine, packet, choice.state, now)
   return carry(engine, packet, undefined, choice, now)
+}
+
+export function handOver({ tables, routes }: EngineState, packet: IpPacket): HandOver | undefined {
+  const worker = handOverOf(tables, routes, packet)
+  return worker === undefined ? undefined : { worker }
 }
 
 function drop(engine: EngineState, reason: number, state?: OutboundState): true {

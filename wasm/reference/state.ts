@@ -21,6 +21,7 @@ export interface EngineState {
   /** When each tunnel's need of an SA was last reported. */
   readonly noSaAt: Map<TunnelHandle, number>
   readonly tally: Tally
+  share: { readonly worker: number; readonly workers: number }
   readonly coalescer: Coalescer
   /** The super-packet that waits for room, and how many of its segments of `size` payload bytes are sealed. */
   begun: { readonly slot: number; sealed: number; size: number } | undefined
@@ -37,6 +38,7 @@ export function createState(): EngineState {
     unknownSpiRate: new RateLimit(UNKNOWN_SPI_PER_SECOND),
     noSaAt: new Map(),
     tally: new Tally(),
+    share: { worker: 0, workers: 1 },
     coalescer: new Coalescer(memory.lanTx),
     begun: undefined,
   }

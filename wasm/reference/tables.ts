@@ -8,8 +8,10 @@ import {
   MAX_SAS,
   MAX_TUNNEL_SAS,
   MAX_TUNNELS,
+  MAX_WORKERS,
   REPLAY_WINDOW_MAX,
 } from '../abi.ts'
+import { checkWorker } from '../engine-arguments.ts'
 import {
   type AeadSuite,
   type Endpoint,
@@ -143,6 +145,7 @@ export class Tables {
       throw new EngineError(`path MTU of ${tunnel.pathMtu} bytes`)
     }
     if (tunnel.sas.length > MAX_TUNNEL_SAS) throw new EngineError(`more than ${MAX_TUNNEL_SAS} SAs in one tunnel`)
+    if (tunnel.handOver !== undefined) checkWorker(tunnel.handOver, MAX_WORKERS)
     for (const sa of tunnel.sas) this.outbound(sa)
     this.#tunnels.set(handle, { ...tunnel, sas: [...tunnel.sas] })
   }

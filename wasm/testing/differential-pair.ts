@@ -1,6 +1,6 @@
 /** Two engines driven as one: every call goes to both, and whatever can be seen of them must be the same. */
 import { type Address, addressBytes, type Prefix, type SocketAddress } from '../../protocol/net.ts'
-import { BATCH, NAME_STRIDE, SLOT_BYTES } from '../abi.ts'
+import { BATCH, NAME_STRIDE, SLOT_BYTES, VERDICT_ELSEWHERE } from '../abi.ts'
 import type {
   Encapsulation,
   Endpoint,
@@ -8,6 +8,7 @@ import type {
   InboundSa,
   LanFormat,
   LanOutbox,
+  LanReceiveArea,
   OutboundSa,
   PacketEngine,
   Tunnel,
@@ -30,6 +31,20 @@ export interface Datagram {
 /** Datagrams of one length, but for a shorter last, laid end to end. */
 export interface Run extends Omit<Datagram, 'length'> {
   readonly segment: number
+}
+
+/** `handOver`: for each packet 1 more than the worker that it is for, or 0. */
+export interface Sealed {
+  readonly wire: WirePacket[]
+  readonly lan: Uint8Array[]
+  readonly handOver: number[]
+}
+
+/** `elsewhere`: for each datagram the worker that it is for, or undefined. */
+export interface Opened {
+  readonly verdicts: number[]
+  readonly lan: Uint8Array[]
+  readonly elsewhere: (number | undefined)[]
 }
 
 /** An SA's name in the pair: each engine has a handle of its own. */
@@ -82,6 +97,10 @@ export class EnginePair {
     this.#both((engine) => engine.setGroup(handle, tunnels))
   }
 
+  setShare(worker: number, workers: number): void {
+    this.#both((engine) => engine.setShare(worker, workers))
+  }
+
   setRoute(prefix: Prefix, group: number): void {
     this.#both((engine) => engine.setRoute(prefix, group))
   }
@@ -99,14 +118,16 @@ export class EnginePair {
   }
 
   /** Seals all packets, in as many calls as it takes, at most one for each packet. */
-  seal(packets: readonly Uint8Array[], now: number): { wire: WirePacket[]; lan: Uint8Array[] } {
+  seal(packets: readonly Uint8Array[], now: number, fromInbox?: boolean): Sealed {
     const wire: WirePacket[] = []
     const lan: Uint8Array[] = []
+    const handOver: number[] = []
     for (let first = 0; first < packets.length; first += BATCH) {
       const batch = packets.slice(first, first + BATCH)
       this.#fillLan(batch)
       for (let from = 0; from < batch.length; ) {
-        const consumed = this.#both((engine) => engine.sealBatch(from, batch.length - from, now))
+        const consumed = this.#both((engine) => engine.sealBatch(from, batch.length - from, now, fromInbox))
+        handOver.push(...this.#handedOver((engine) => engine.lanRx, batch, from, consumed))
         wire.push(...this.#both((engine) => wireContents(engine)))
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
         this.compareState()
@@ -114,7 +135,7 @@ export class EnginePair {
         from += consumed
       }
     }
-    return { wire, lan }
+    return { wire, lan, handOver }
   }
 
   setLanFormat(format: LanFormat): void {
@@ -122,9 +143,10 @@ export class EnginePair {
   }
 
   /** As `seal`, from large slots. */
-  sealLarge(packets: readonly Uint8Array[], now: number): { wire: WirePacket[]; lan: Uint8Array[]; calls: number } {
+  sealLarge(packets: readonly Uint8Array[], now: number, fromInbox?: boolean): Sealed & { calls: number } {
     const wire: WirePacket[] = []
     const lan: Uint8Array[] = []
+    const handOver: number[] = []
     let calls = 0
     for (let first = 0; first < packets.length; first += BATCH) {
       const batch = packets.slice(first, first + BATCH)
@@ -135,21 +157,24 @@ export class EnginePair {
         })
       }
       for (let from = 0; from < batch.length; calls++) {
-        from += this.#both((engine) => engine.sealLarge(from, batch.length - from, now))
+        const consumed = this.#both((engine) => engine.sealLarge(from, batch.length - from, now, fromInbox))
+        handOver.push(...this.#handedOver((engine) => engine.lanLarge, batch, from, consumed))
+        from += consumed
         const sent = this.#both((engine) => wireContents(engine))
         wire.push(...sent)
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
         this.compareState()
-        if (from < batch.length && sent.length === 0 && lan.length === 0) throw new Error('it does not go on')
+        if (consumed === 0 && sent.length === 0 && lan.length === 0) throw new Error('it does not go on')
       }
     }
-    return { wire, lan, calls }
+    return { wire, lan, handOver, calls }
   }
 
   /** As `open`, from slots that hold several datagrams each. */
-  openRuns(runs: readonly Run[], now: number): { verdicts: number[]; lan: Uint8Array[] } {
+  openRuns(runs: readonly Run[], now: number): Opened {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
+    const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < runs.length; first += BATCH) {
       const batch = runs.slice(first, first + BATCH)
       for (const { wireLarge, memory } of this.#engines) {
@@ -165,26 +190,29 @@ export class EnginePair {
         from += this.#both((engine) => engine.openRuns(from, batch.length - from, now))
         const datagrams = this.#both((engine) => engine.wireLarge.datagrams)
         verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, datagrams)]))
+        elsewhere.push(...this.#both((engine) => elsewhereOf(engine, datagrams)))
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
         this.compareState()
       }
     }
-    return { verdicts, lan }
+    return { verdicts, lan, elsewhere }
   }
 
   /** Opens all datagrams. Returns the verdicts and what goes to the LAN. */
-  open(datagrams: readonly Datagram[], encapsulation: Encapsulation, now: number) {
+  open(datagrams: readonly Datagram[], encapsulation: Encapsulation, now: number): Opened {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
+    const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < datagrams.length; first += BATCH) {
       const batch = datagrams.slice(first, first + BATCH)
       for (const engine of this.#engines) fillWire(engine, batch)
       this.#both((engine) => engine.openBatch(batch.length, encapsulation, now))
       verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, batch.length)]))
+      elsewhere.push(...this.#both((engine) => elsewhereOf(engine, batch.length)))
       lan.push(...this.#both((engine) => contents(engine.lanTx)))
       this.compareState()
     }
-    return { verdicts, lan }
+    return { verdicts, lan, elsewhere }
   }
 
   /** Drops, counters of every SA, and events, which are collected. */
@@ -226,6 +254,27 @@ export class EnginePair {
     return left
   }
 
+  /** Of `count` packets that were consumed. Those that are handed over lie in their slots as they came. */
+  #handedOver(
+    areaOf: (engine: PacketEngine) => LanReceiveArea,
+    batch: readonly Uint8Array[],
+    from: number,
+    count: number,
+  ): number[] {
+    const handOver = this.#both((engine) => [...areaOf(engine).handOver.subarray(from, from + count)])
+    for (const [i, worker] of handOver.entries()) {
+      const packet = batch[from + i]!
+      if (worker === 0) continue
+      const difference = differenceOf(
+        this.#both((engine) => areaOf(engine).slot(from + i, packet.length)),
+        packet,
+        '',
+      )
+      if (difference !== undefined) throw new Error(`a packet for another worker was changed: ${difference}`)
+    }
+    return handOver
+  }
+
   #fillLan(batch: readonly Uint8Array[]): void {
     for (const { lanRx } of this.#engines) {
       batch.forEach((packet, slot) => {
@@ -255,6 +304,12 @@ export function socketName({ address, port }: SocketAddress): Uint8Array {
   name[3] = port & 0xff
   name.set(bytes, bytes.length === 4 ? 4 : 8)
   return name
+}
+
+function elsewhereOf({ wireRx }: PacketEngine, count: number): (number | undefined)[] {
+  return Array.from({ length: count }, (_, i) =>
+    wireRx.verdict[i] === VERDICT_ELSEWHERE ? wireRx.elsewhere[i]! : undefined,
+  )
 }
 
 function contents(outbox: LanOutbox): Uint8Array[] {

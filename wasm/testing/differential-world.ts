@@ -47,6 +47,8 @@ export class DifferentialWorld {
   #now = 1000
   #spi = 0x1000
   packets = 0
+  /** Packets and datagrams that were another worker's. */
+  handedOver = 0
 
   constructor(left: PacketEngine, right: PacketEngine, seed: number) {
     this.random = new Random(seed)
@@ -73,7 +75,8 @@ export class DifferentialWorld {
     const packets: Uint8Array[] = []
     for (let i = this.random.between(1, 20); i > 0; i--) packets.push(...randomPackets(this.random, 'near'))
     const sent = packets.map((packet) => (this.random.chance(10) ? brokenPacket(this.random, packet) : packet))
-    const { wire } = this.pair.seal(sent.slice(0, 150), this.#now)
+    const { wire, handOver } = this.pair.seal(sent.slice(0, 150), this.#now, this.random.chance(20))
+    this.handedOver += handOver.filter((worker) => worker > 0).length
     this.packets += sent.length
     for (const packet of wire) this.#noteSequence(packet.bytes)
     this.#flying.push(...wire)
@@ -86,12 +89,13 @@ export class DifferentialWorld {
     for (let i = this.random.between(1, 10); i > 0; i--) bytes.push(...this.#arrivals())
     const datagrams = this.random.chance(30) ? this.random.shuffle(bytes) : bytes
     const encapsulation = this.random.pick(['udp', 'udp', 'esp'] as const)
-    this.pair.open(
+    const { elsewhere } = this.pair.open(
       datagrams.slice(0, 100).map((packet) => this.#datagram(packet)),
       encapsulation,
       this.#now,
     )
     this.packets += datagrams.length
+    this.handedOver += elsewhere.filter((worker) => worker !== undefined).length
   }
 
   #datagram(bytes: Uint8Array): Datagram {
@@ -170,7 +174,7 @@ export class DifferentialWorld {
 
   #reconfigure(): void {
     const tunnel = this.random.below(TUNNELS)
-    const kind = this.random.below(7)
+    const kind = this.random.below(8)
     if (kind === 0) this.#setEndpoint(tunnel)
     if (kind === 1) this.#setTunnel(tunnel)
     if (kind === 2) this.#addPipe(tunnel)
@@ -178,10 +182,16 @@ export class DifferentialWorld {
     if (kind === 4) this.#setRoute(this.random.pick(ROUTES))
     if (kind === 5) this.pair.removeRoute(prefix(this.random.pick(ROUTES)))
     if (kind === 6 && this.random.chance(20)) this.pair.removeTunnel(tunnel)
+    if (kind === 7) this.#setShare()
     if (kind === 2) this.#setTunnel(tunnel)
     for (const destination of ['10.2.0.9', '10.2.64.1', '10.3.0.1', '192.0.2.9', 'fd02::9', 'fd02:0:0:1::1', '::1']) {
       this.pair.lookupRoute(address(destination))
     }
+  }
+
+  #setShare(): void {
+    const workers = this.random.pick([1, 2, 5, 16])
+    this.pair.setShare(this.random.below(workers), workers)
   }
 
   #setRoute(route: string): void {
@@ -202,6 +212,7 @@ export class DifferentialWorld {
       clampMss: this.random.chance(70),
       copyDscp: this.random.chance(50),
       sas: this.random.chance(90) ? sas : sas.slice(1),
+      ...(this.random.chance(20) && { handOver: this.random.below(16) }),
     })
     for (const sa of sas) this.pair.innerMtu(sa)
   }

@@ -5,12 +5,13 @@ import { carrier, openChildren } from './children.ts'
 import { NONCE_LENGTH } from './context.ts'
 import type { KeyExchange } from './crypto.ts'
 import { deriveChildKeys } from './keymat.ts'
-import { find, lowest, notify, spiBytes, spiNumber } from './messages.ts'
+import { find, findNotify, lowest, notify, spiBytes, spiNumber } from './messages.ts'
 import { groupId } from './names.ts'
 import { acceptEsp, type ChildExchange, type Choice, chooseEsp, groupBytes, groupToRequest } from './negotiate.ts'
 import { type Failure, unacceptableOffer, unacceptableSelectors } from './report.ts'
+import { noteResourceInfo, type Place, placeAdditional, resourceInfo, siblingOf } from './resources.ts'
 import type { IkeSa } from './sa.ts'
-import { acceptNarrowed, narrow, type SelectorPair, selectorPayloads } from './selectors.ts'
+import { acceptNarrowed, narrow, type SelectorPair, sameSelectors, selectorPayloads } from './selectors.ts'
 import type { Session } from './session.ts'
 import { MAX_CHILDREN } from './timing.ts'
 import type { ChildConfig, EspProposal } from './types.ts'
@@ -20,12 +21,15 @@ import type { NotifyPayload, Payload } from './wire/types.ts'
 /** Our side of a request for a Child SA. */
 export interface ChildOffer {
   readonly config: ChildConfig
+  readonly resource: number
   readonly inboundSpi: number
   readonly exchange: ChildExchange
   readonly initiatorNonce: Uint8Array
   /** With the group whose public value we sent. */
   readonly keyExchange?: { readonly group: number; readonly exchange: KeyExchange }
   readonly replaces?: ChildSa
+  /** The new one is additional to this one: its selectors are the same. */
+  readonly sibling?: ChildSa
 }
 
 /** As initiator: installs the Child SA of the response, or says what is wrong with it. Nothing is installed then. */
@@ -42,11 +46,15 @@ export function completeChild(
   const agreement = acceptEsp(answer.proposals, config.proposals, offer.exchange)
   const outboundSpi = agreement === undefined ? undefined : spiNumber(agreement.peerSpi)
   if (agreement === undefined || outboundSpi === undefined) return 'it chose an ESP suite that we did not offer'
-  const selectors = acceptNarrowed({ tsi: tsi.selectors, tsr: tsr.selectors }, config)
+  const { sibling } = offer
+  const selectors = acceptNarrowed({ tsi: tsi.selectors, tsr: tsr.selectors }, sibling?.selectors ?? config)
   if (selectors === undefined) return 'its traffic selectors go beyond those that we asked for'
+  if (sibling !== undefined && !sameSelectors(selectors, sibling.selectors))
+    return 'it narrowed the traffic selectors of an additional Child SA'
   const secret = completeKeyExchange(offer, agreement.suite, find(payloads, 'KE'))
   if (typeof secret === 'string') return secret
-  const { initiatorNonce, inboundSpi } = offer
+  const { initiatorNonce, inboundSpi, resource } = offer
+  noteResourceInfo(sa.session!, config.name, payloads, sibling)
   const keys = childKeys(sa, agreement.suite, initiatorNonce, responderNonce, secret)
   return installChild(
     sa.session!,
@@ -56,6 +64,8 @@ export function completeChild(
       inboundSpi,
       outboundSpi,
       selectors,
+      resource,
+      extra: offer.replaces?.extra ?? false,
       inbound: keys.responder,
       outbound: keys.initiator,
       byUs: true,
@@ -89,18 +99,19 @@ export function answerChild(
   now: Instant,
 ): { child: ChildSa; payloads: Payload[] } | ChildRefusal {
   const session = sa.session!
-  if (openChildren(session).length >= MAX_CHILDREN) return { notify: notify(NOTIFY.NO_ADDITIONAL_SAS) }
-  const inboundSpi = sa.context.newChildSpi()
-  const outcome = answerWithSpi(sa, session, request, inboundSpi, now)
-  if (!('child' in outcome)) sa.context.releaseChildSpi(inboundSpi)
+  const { config } = session.connection
+  if (openChildren(session).length >= MAX_CHILDREN * Math.max(1, config.children.length))
+    return { notify: notify(NOTIFY.NO_ADDITIONAL_SAS) }
+  const match = matchConfig(session, request)
+  if ('notify' in match) return match
+  const outcome = answerMatch(sa, session, request, match, now)
+  if (!('child' in outcome)) sa.context.releaseChildSpi(match.inboundSpi)
   return outcome
 }
 
-function answerWithSpi(sa: IkeSa, session: Session, request: ChildRequest, inboundSpi: number, now: Instant) {
+function answerMatch(sa: IkeSa, session: Session, request: ChildRequest, match: Match, now: Instant) {
   const { crypto, random } = sa.context
-  const match = matchConfig(session, request, inboundSpi)
-  if ('notify' in match) return match
-  const { config, choice, selectors } = match
+  const { config, choice, selectors, inboundSpi, place } = match
   const { suite } = choice
   const ke = find(request.payloads, 'KE')
   const wanted = groupToRequest(suite, ke?.group)
@@ -110,6 +121,7 @@ function answerWithSpi(sa: IkeSa, session: Session, request: ChildRequest, inbou
   if (exchange !== undefined && secret === undefined) return { notify: notify(NOTIFY.INVALID_SYNTAX) }
   const responderNonce = request.responderNonce ?? random(NONCE_LENGTH)
   const keys = childKeys(sa, suite, request.initiatorNonce, responderNonce, secret)
+  noteResourceInfo(session, config.name, request.payloads)
   const child = installChild(
     session,
     {
@@ -118,6 +130,7 @@ function answerWithSpi(sa: IkeSa, session: Session, request: ChildRequest, inbou
       inboundSpi,
       outboundSpi: spiNumber(choice.peerSpi)!,
       selectors,
+      ...place,
       inbound: keys.initiator,
       outbound: keys.responder,
       byUs: false,
@@ -130,6 +143,7 @@ function answerWithSpi(sa: IkeSa, session: Session, request: ChildRequest, inbou
   if (request.responderNonce === undefined) payloads.push({ type: 'NONCE', data: responderNonce })
   if (exchange !== undefined) payloads.push({ type: 'KE', group: ke!.group, data: exchange.publicValue })
   payloads.push(...selectorPayloads(selectors, 'responder'))
+  if (wantsResources(request)) payloads.push(resourceInfo())
   return { child, payloads }
 }
 
@@ -137,33 +151,70 @@ interface Match {
   readonly config: ChildConfig
   readonly choice: Choice<EspProposal>
   readonly selectors: SelectorPair
+  readonly place: Place
+  readonly inboundSpi: number
 }
 
-/** The child that the request is about: at a rekey the old one's, else the first that fits, those not up first. */
-function matchConfig(session: Session, request: ChildRequest, inboundSpi: number): Match | ChildRefusal {
-  const { children } = session.connection.config
-  const isUp = (config: ChildConfig) => carrier(session, config.name) !== undefined
-  const candidates =
-    request.replaces === undefined
-      ? [...children.filter((config) => !isUp(config)), ...children.filter(isUp)]
-      : [request.replaces.config]
+/** The child that the request is about, and where its SA goes. The SPI is taken. */
+function matchConfig(session: Session, request: ChildRequest): Match | ChildRefusal {
+  const { context, connection } = session
+  const candidates = candidatesOf(session, request)
   const proposals = find(request.payloads, 'SA')?.proposals ?? []
-  const tsi = find(request.payloads, 'TSi')?.selectors ?? []
-  const tsr = find(request.payloads, 'TSr')?.selectors ?? []
   let fitting: ChildConfig | undefined
-  for (const config of candidates) {
-    const selectors = narrow({ tsi, tsr }, config, 'responder')
-    if (selectors === undefined) continue
+  for (const { config, selectors, sibling } of candidates) {
     fitting ??= config
+    const additional = request.replaces === undefined && sibling !== undefined
+    const home = { resource: connection.home, extra: false }
+    const place = request.replaces ?? (additional ? placeAdditional(session, config.name) : home)
+    if (place === undefined) return { notify: notify(NOTIFY.TS_MAX_QUEUE) }
+    const { resource, extra } = place
+    const inboundSpi = context.newChildSpi(resource)
     const choice = chooseEsp(proposals, config.proposals, spiBytes(inboundSpi), request.exchange)
-    if (choice !== undefined) return { config, choice, selectors }
+    if (choice !== undefined) return { config, choice, selectors, place: { resource, extra }, inboundSpi }
+    context.releaseChildSpi(inboundSpi)
   }
-  if (fitting === undefined)
-    return { notify: notify(NOTIFY.TS_UNACCEPTABLE), failure: unacceptableSelectors(tsi, tsr, candidates) }
+  if (fitting === undefined) return unacceptable(session, request)
   return {
     notify: notify(NOTIFY.NO_PROPOSAL_CHOSEN),
     failure: unacceptableOffer('ESP', proposals, fitting.proposals),
   }
+}
+
+interface Candidate {
+  readonly config: ChildConfig
+  readonly selectors: SelectorPair
+  /** The peer asks for one more of the same (RFC 9611). */
+  readonly sibling: ChildSa | undefined
+}
+
+/**
+ * The children whose selectors fit, the likeliest first: at a rekey only the old one's; else one that it is an
+ * additional SA of; then those that are not up.
+ */
+function candidatesOf(session: Session, request: ChildRequest): Candidate[] {
+  const tsi = find(request.payloads, 'TSi')?.selectors ?? []
+  const tsr = find(request.payloads, 'TSr')?.selectors ?? []
+  const { children } = session.connection.config
+  const fitting = (request.replaces === undefined ? children : [request.replaces.config]).flatMap((config) => {
+    const selectors = narrow({ tsi, tsr }, config, 'responder')
+    if (selectors === undefined) return []
+    const sibling = wantsResources(request) ? siblingOf(session, config.name, selectors) : undefined
+    return [{ config, selectors, sibling }]
+  })
+  const rank = ({ config, sibling }: Candidate) =>
+    sibling !== undefined ? 0 : carrier(session, config.name) === undefined ? 1 : 2
+  return fitting.sort((left, right) => rank(left) - rank(right))
+}
+
+function wantsResources({ payloads }: ChildRequest): boolean {
+  return findNotify(payloads, NOTIFY.SA_RESOURCE_INFO) !== undefined
+}
+
+function unacceptable(session: Session, { payloads, replaces }: ChildRequest): ChildRefusal {
+  const tsi = find(payloads, 'TSi')?.selectors ?? []
+  const tsr = find(payloads, 'TSr')?.selectors ?? []
+  const ours = replaces === undefined ? session.connection.config.children : [replaces.config]
+  return { notify: notify(NOTIFY.TS_UNACCEPTABLE), failure: unacceptableSelectors(tsi, tsr, ours) }
 }
 
 /** g^ir where the suite has PFS, undefined where not, or what is wrong. */

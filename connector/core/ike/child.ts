@@ -5,9 +5,10 @@ import type { DirectionKeys } from './keymat.ts'
 import { type Expiry, expiryOf } from './lifetime.ts'
 import { compareBytes, hex, spiBytes } from './messages.ts'
 import { espSuite, suiteName } from './names.ts'
-import type { SelectorPair } from './selectors.ts'
+import { type SelectorPair, sameSelectors } from './selectors.ts'
 import type { Session } from './session.ts'
-import { PROMOTE_MS, SURPLUS_MS, SURPLUS_PEER_MS } from './timing.ts'
+import { type Slot, slotOf } from './slot.ts'
+import { PROMOTE_MS, REPLACED_MS, SURPLUS_MS, SURPLUS_PEER_MS } from './timing.ts'
 import type { ChildConfig, ChildSaSpec, ChildStatus, EspProposal } from './types.ts'
 
 /**
@@ -25,6 +26,9 @@ export interface ChildParameters {
   readonly inboundSpi: number
   readonly outboundSpi: number
   readonly selectors: SelectorPair
+  readonly resource: number
+  /** Made for the peer's sake where no resource of ours lacked one. */
+  readonly extra: boolean
   readonly inbound: DirectionKeys
   readonly outbound: DirectionKeys
   /** We sent the request that made it. */
@@ -42,6 +46,9 @@ export class ChildSa {
   readonly inboundSpi: number
   readonly outboundSpi: number
   readonly selectors: SelectorPair
+  readonly resource: number
+  readonly slot: Slot
+  readonly extra: boolean
   readonly byUs: boolean
   readonly low: Uint8Array
   readonly establishedAt: Instant
@@ -71,6 +78,9 @@ export class ChildSa {
     this.inboundSpi = parameters.inboundSpi
     this.outboundSpi = parameters.outboundSpi
     this.selectors = parameters.selectors
+    this.resource = parameters.resource
+    this.slot = slotOf(parameters.config.name, parameters.resource)
+    this.extra = parameters.extra
     this.byUs = parameters.byUs
     this.low = parameters.low
     this.predecessor = parameters.replaces
@@ -91,13 +101,14 @@ export function installChild(session: Session, parameters: ChildParameters, now:
   const expiry = expiryOf(config.lifetime, now, fraction(context.random))
   const child = new ChildSa(context.newChildId(), parameters, expiry, now)
   session.children.push(child)
-  session.childRetries.delete(config.name)
+  session.childRetries.delete(child.slot)
   if (context.keyLog) logKeys(session, parameters)
   const { softPackets, hardPackets, softBytes, hardBytes } = config.lifetime
   const sa: ChildSaSpec = {
     id: child.id,
     connection: connection.name,
     child: config.name,
+    resource: child.resource,
     suite: espSuite(suite.encryption),
     esn: suite.esn,
     replayWindow: config.replayWindow,
@@ -119,55 +130,60 @@ export function installChild(session: Session, parameters: ChildParameters, now:
   return child
 }
 
-/** From here on traffic leaves on this SA. */
+/** From here on traffic of its resource leaves on this SA. */
 export function promoteChild(session: Session, child: ChildSa): void {
   const { connection, context } = session
   child.promoteAt = undefined
-  if (child.state === 'closed' || connection.active.get(child.name) === child) return
-  connection.active.set(child.name, child)
+  if (child.state === 'closed' || connection.active.get(child.slot) === child) return
+  connection.active.set(child.slot, child)
   context.emit({ type: 'promote-child', id: child.id })
 }
 
 /**
  * As responder of a new Child SA, to be called when the answer is sent. Where nothing carries the child's traffic yet,
  * sending at once can only win: a packet that overtakes the answer is lost, but so it would be without an SA. Where
- * another SA carries it, that one goes on until the peer is known to have the answer.
+ * another SA carries it, on this resource or on another, that one goes on until the peer is known to have the answer.
  */
 export function promoteWhenSafe(session: Session, child: ChildSa, now: Instant): void {
-  if (session.connection.active.get(child.name) === undefined) promoteChild(session, child)
+  if (!session.connection.carries(child.name)) promoteChild(session, child)
   else child.promoteAt = now + PROMOTE_MS
 }
 
 /** A new Child SA, not one of a rekey, is there on this end. */
 export function childEstablished(session: Session, child: ChildSa, now: Instant): void {
   settleDoubles(session, child, now)
+  const { id, resource } = child
   const suite = suiteName(child.suite)
-  session.connection.report({ type: 'child-established', child: child.name, id: child.id, suite })
+  session.connection.report({ type: 'child-established', child: child.name, id, suite, resource })
 }
 
 /**
- * Both ends may make a missing child at the same time. Of two with the same selectors, the one made with the lowest of
- * the four nonces is surplus, as in RFC 7296 section 2.8.1: its creator deletes it, or else the other end does.
+ * Both ends may make what a slot lacks at the same time. Of two with the same selectors, the one made with the lowest
+ * of the four nonces is surplus, as in RFC 7296 section 2.8.1: its creator deletes it. Where its creator does not, it
+ * knows no such rule, and we do; or, of a peer with resources of its own, it needs it for one of them, where it is no
+ * double: then our own goes.
  */
 function settleDoubles(session: Session, child: ChildSa, now: Instant): void {
-  if (child.state !== 'installed') return
-  const selectors = JSON.stringify(child.selectors)
+  if (child.state !== 'installed' || child.extra) return
   for (const other of session.children) {
-    if (other === child || other.state !== 'installed' || other.name !== child.name) continue
-    if (JSON.stringify(other.selectors) !== selectors) continue
-    const surplus = compareBytes(child.low, other.low) < 0 ? child : other
-    surplus.expireAt = now + (surplus.byUs ? SURPLUS_MS : SURPLUS_PEER_MS)
+    if (other === child || other.state !== 'installed' || other.extra || other.slot !== child.slot) continue
+    if (!sameSelectors(other.selectors, child.selectors)) continue
+    const [surplus, kept] = compareBytes(child.low, other.low) < 0 ? [child, other] : [other, child]
+    if (surplus.byUs) surplus.expireAt = now + SURPLUS_MS
+    else if (!session.shared.has(child.name)) surplus.expireAt = now + SURPLUS_PEER_MS
+    else if (kept.byUs) kept.expireAt = now + REPLACED_MS
   }
 }
 
 /** The child goes on with this SA. */
 export function childRekeyed(session: Session, child: ChildSa, old: ChildSa, now: Instant): void {
   settleDoubles(session, child, now)
-  session.connection.report({ type: 'child-rekeyed', child: child.name, id: child.id, replaces: old.id })
+  const { id, resource } = child
+  session.connection.report({ type: 'child-rekeyed', child: child.name, id, replaces: old.id, resource })
 }
 
 export function childStatus(child: ChildSa, active: boolean): ChildStatus {
-  const { id, name, suite, inboundSpi, outboundSpi, establishedAt, expiry, rekeys, selectors } = child
+  const { id, name, suite, resource, inboundSpi, outboundSpi, establishedAt, expiry, rekeys, selectors } = child
   const { local, remote } = selectors
   const { rekeyAt } = expiry
   return {
@@ -178,6 +194,7 @@ export function childStatus(child: ChildSa, active: boolean): ChildStatus {
     outboundSpi,
     establishedAt,
     rekeyAt,
+    resource,
     active,
     rekeys,
     local,

@@ -2,6 +2,7 @@
 import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, childRekeyed, promoteChild } from './child.ts'
 import type { Session } from './session.ts'
+import { type Slot, slotOf } from './slot.ts'
 import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS, SETTLED_MS } from './timing.ts'
 
 /** Those that the peer may still name. */
@@ -18,9 +19,14 @@ export function childByInboundSpi(session: Session, spi: number): ChildSa | unde
   return session.children.find((child) => child.inboundSpi === spi)
 }
 
-/** The SA that does, or could, carry a child's traffic in this session. */
-export function carrier(session: Session, name: string): ChildSa | undefined {
-  return session.children.findLast((child) => child.name === name && child.state === 'installed')
+/** The SA that does, or could, carry a child's traffic in this session: on this resource, or the newest on any. */
+export function carrier(session: Session, name: string, resource?: number): ChildSa | undefined {
+  return carriers(session, name).findLast((child) => resource === undefined || child.resource === resource)
+}
+
+/** Every such SA, oldest first. */
+export function carriers(session: Session, name: string): ChildSa[] {
+  return session.children.filter((child) => child.name === name && child.state === 'installed')
 }
 
 /** `old` has a successor. The end that made the successor deletes `old`; the other end waits for that. */
@@ -47,23 +53,52 @@ export function closeChild(session: Session, child: ChildSa, now: Instant, reaso
     childRekeyed(session, child.incoming, child, now)
   }
   const heir = heirOf(session, child)
-  if (connection.active.get(child.name) === child) {
-    connection.active.delete(child.name)
+  const sending = connection.active.get(child.slot)
+  if (sending === child || sending === undefined) {
+    connection.active.delete(child.slot)
     if (heir !== undefined) promoteChild(heir.session, heir.child)
+    else if (sending !== undefined && connection.carries(child.name)) demote(session, child)
   }
+  keepLast(session, child.slot)
+  const alone = heir === undefined && !connection.carries(child.name)
   if (child.successor === undefined) {
     connection.report({ type: 'child-closed', child: child.name, id: child.id, reason })
-    if (heir === undefined) planReplacement(session, child.name, now, now - child.establishedAt >= SETTLED_MS)
+    session.enough.delete(child.name)
+    if (heir === undefined) planReplacement(session, child, now, alone && now - child.establishedAt >= SETTLED_MS)
   }
-  if (heir === undefined) removeChild(session, child)
+  if (alone) removeChild(session, child)
   else child.removeAt = now + GRACE_MS
+}
+
+/**
+ * To be called before the peer learns that the SA ends: its traffic leaves on another SA of its slot that the peer is
+ * known to have, or else on other resources. Where there is nothing else, it goes on.
+ */
+export function standDown(session: Session, child: ChildSa): void {
+  const { active } = session.connection
+  if (active.get(child.slot) !== child) return
+  const usable = (other: ChildSa) => other !== child && other.promoteAt === undefined && other.expireAt === undefined
+  const heir = carriers(session, child.name).findLast((other) => other.slot === child.slot && usable(other))
+  if (heir !== undefined) {
+    promoteChild(session, heir)
+    return
+  }
+  active.delete(child.slot)
+  if (session.connection.carries(child.name)) demote(session, child)
+  else active.set(child.slot, child)
+}
+
+/** The last SA of a slot is nobody's surplus. */
+export function keepLast(session: Session, slot: Slot): void {
+  const [last, another] = session.children.filter((child) => child.slot === slot && child.state === 'installed')
+  if (last !== undefined && another === undefined) last.expireAt = undefined
 }
 
 export function removeChild(session: Session, child: ChildSa): void {
   const at = session.children.indexOf(child)
   if (at < 0) return
   session.children.splice(at, 1)
-  if (session.connection.active.get(child.name) === child) session.connection.active.delete(child.name)
+  if (session.connection.active.get(child.slot) === child) session.connection.active.delete(child.slot)
   session.context.releaseChildSpi(child.inboundSpi)
   session.context.emit({ type: 'remove-child', id: child.id })
   child.predecessor = undefined
@@ -73,21 +108,37 @@ export function removeChild(session: Session, child: ChildSa): void {
 }
 
 /** When the session may make the child anew: after a pause where the peer ended it, or at once. */
-export function planReplacement(session: Session, name: string, now: Instant, atOnce = false): void {
+export function planReplacement(
+  session: Session,
+  { name, resource }: { readonly name: string; readonly resource: number },
+  now: Instant,
+  atOnce = false,
+): void {
   const { retryMs } = session.context.limits
   const pause = session.byUs ? (atOnce ? 0 : retryMs) : Math.max(retryMs, MISSING_CHILD_MS)
-  session.childRetries.set(name, { at: now + pause, pause: retryMs })
+  session.childRetries.set(slotOf(name, resource), { at: now + pause, pause: retryMs })
 }
 
 /** The session is about to end: what another session can carry goes over to it first, so that nothing is lost. */
 export function handOver(session: Session): void {
-  for (const other of session.connection.sessions) {
-    if (other === session || other.state !== 'established') continue
-    for (const [name, child] of session.connection.active) {
-      const heir = session.children.includes(child) ? carrier(other, name) : undefined
-      if (heir !== undefined) promoteChild(other, heir)
-    }
+  const { active, sessions } = session.connection
+  const others = sessions.filter((other) => other !== session && other.state === 'established')
+  const mine = [...active.values()].filter((child) => session.children.includes(child))
+  const left = mine.filter((child) => {
+    const other = others.findLast((each) => carrier(each, child.name, child.resource) !== undefined)
+    if (other !== undefined) promoteChild(other, carrier(other, child.name, child.resource)!)
+    return other === undefined
+  })
+  for (const child of left) {
+    if (!others.some((other) => carriers(other, child.name).some((sa) => active.get(sa.slot) === sa))) continue
+    active.delete(child.slot)
+    demote(session, child)
   }
+}
+
+/** Its resource sends nothing of this child any more. */
+function demote(session: Session, child: ChildSa): void {
+  session.context.emit({ type: 'demote-child', id: child.id })
 }
 
 /** A successor that is gone before its predecessor leaves that one in its place. */
@@ -102,15 +153,15 @@ function revive(child: ChildSa): void {
   old.expireAt = undefined
 }
 
-/** Newest first: the successor's line, then any other SA of the child, also of another session. */
+/** Newest first: the successor's line, then any other SA of the slot, also of another session. */
 function heirOf(session: Session, child: ChildSa): { session: Session; child: ChildSa } | undefined {
   for (let next = child.successor, steps = 0; next !== undefined && steps < 8; next = next.successor, steps++)
     if (next.state === 'installed') return { session, child: next }
   if (child.incoming?.state === 'installed') return { session, child: child.incoming }
   for (const other of [session, ...session.connection.sessions]) {
-    const found = other.state === 'ended' ? undefined : carrier(other, child.name)
+    const found = other.state === 'ended' ? undefined : carrier(other, child.name, child.resource)
     if (found !== undefined && found !== child) return { session: other, child: found }
   }
-  const current = session.connection.active.get(child.name)
+  const current = session.connection.active.get(child.slot)
   return current === undefined || current === child ? undefined : { session, child: current }
 }

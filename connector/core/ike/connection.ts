@@ -8,6 +8,7 @@ import { Path } from './path.ts'
 import type { Failure } from './report.ts'
 import { IkeSa } from './sa.ts'
 import { Session } from './session.ts'
+import type { Slot } from './slot.ts'
 import { InitTask } from './tasks/init.ts'
 import { MAX_SESSIONS, SURPLUS_MS, SURPLUS_PEER_MS } from './timing.ts'
 import { Traffic } from './traffic.ts'
@@ -21,8 +22,10 @@ export class Connection {
   wanted: boolean
   /** In order of creation; never an ended one. */
   readonly sessions: Session[] = []
-  /** The Child SA that carries each child's traffic. */
-  readonly active = new Map<string, ChildSa>()
+  /** The resource of each child's first Child SA. */
+  readonly home: number
+  /** The Child SA that carries each slot's traffic. */
+  readonly active = new Map<Slot, ChildSa>()
   /** The group that each child's last exchange settled on, so that the next one need not guess. */
   readonly groups = new Map<string, GroupName | undefined>()
   retryAt: Instant | undefined
@@ -37,6 +40,8 @@ export class Connection {
   constructor(context: Context, config: ConnectionConfig, now: Instant) {
     this.context = context
     this.config = config
+    this.home = config.resource ?? 0
+    if (!(this.home < context.resources)) throw new RangeError(`no resource ${this.home} for ${config.name}`)
     this.wanted = config.initiate && config.remoteAddress !== undefined
     this.#pause = context.limits.retryMs
     this.since = now
@@ -50,6 +55,12 @@ export class Connection {
   /** The session that status tells of: the newest that is up, else the newest. */
   get session(): Session | undefined {
     return this.sessions.findLast((session) => session.state === 'established') ?? this.sessions.at(-1)
+  }
+
+  /** True when some resource can send what belongs to the child. */
+  carries(child: string): boolean {
+    for (const sa of this.active.values()) if (sa.name === child) return true
+    return false
   }
 
   report(event: IkeEvent): void {

@@ -11,13 +11,15 @@ export interface Context {
   readonly limits: EndpointLimits
   readonly crypto: IkeCrypto
   readonly random: RandomBytes
+  /** Packet workers, each of which may have Child SAs of its own (RFC 9611): 1 to 16. */
+  readonly resources: number
   readonly keyLog: boolean
   readonly counters: MutableCounters
   emit(effect: IkeEffect): void
   /** 8 bytes, not zero and not in use here. */
   newIkeSpi(): Uint8Array
-  /** Above 255 and not in use here as an inbound SPI. */
-  newChildSpi(): number
+  /** Above 255 and not in use here as an inbound SPI; tells the resource where there are several. */
+  newChildSpi(resource: number): number
   releaseChildSpi(spi: number): void
   newChildId(): number
   /** Datagrams for the SA's SPI reach it from here on, until `unregister`. */

@@ -5,6 +5,15 @@ import { type Name, Pair, seededUint32 } from './testing/pair.ts'
 
 const SEEDS = Array.from({ length: 100 }, (_, index) => index + 1)
 
+/** Resources of a and of b. */
+const SEVERAL: readonly (readonly [number, number])[] = [
+  [2, 2],
+  [4, 2],
+  [1, 4],
+  [3, 3],
+  [2, 16],
+]
+
 describe('random orders', () => {
   test.each(SEEDS)('rekeys of everything under loss, duplication and reordering lose no packet: seed %i', (seed) => {
     const pair = new Pair({ crypto: nodeCrypto, seed, limits: { retransmitTries: 40, retransmitFactor: 1.1 } })
@@ -34,6 +43,40 @@ describe('random orders', () => {
     pair.input('b', { type: 'initiate', connection: 'peer' })
     pair.settle(600_000)
     expect(pair.disagreements({ ike: 1, children: 1 })).toEqual([])
+  })
+
+  test.each(SEEDS)('rekeys of additional SAs lose no packet either, on any resource: seed %i', (seed) => {
+    const resources = SEVERAL[seed % SEVERAL.length]!
+    const limits = { retransmitTries: 40, retransmitFactor: 1.1 }
+    const pair = new Pair({ crypto: nodeCrypto, seed, limits, resources })
+    const random = dice(seed)
+    pair.establish()
+    for (let step = 0; step < 160; step++) {
+      const name: Name = random(2) === 0 ? 'a' : 'b'
+      const what = random(60)
+      if (what === 0) pair.rekeyIke(name)
+      else if (what < 3) pair.rekeyChild(name)
+      else if (what < 20) pair.advance(random(2_000), false)
+      else shuffle(pair, random)
+    }
+    pair.settle(600_000)
+    expect(pair.disagreements({ ike: 1, children: Math.max(...resources) })).toEqual([])
+  })
+
+  test.each(SEEDS)('additional SAs, deleted and made by both ends: seed %i', (seed) => {
+    const resources = SEVERAL[seed % SEVERAL.length]!
+    const wanted = { initiate: true, dpdIntervalMs: 20_000 }
+    const pair = new Pair({ crypto: nodeCrypto, seed, a: wanted, b: wanted, resources })
+    const random = dice(seed)
+    for (let step = 0; step < 200; step++) act(pair, random(2) === 0 ? 'a' : 'b', random)
+    pair.input('a', { type: 'initiate', connection: 'peer' })
+    pair.input('b', { type: 'initiate', connection: 'peer' })
+    pair.settle(900_000)
+    // An SA may have been made for the sake of one end while the other had no use for it, and the other way round.
+    const count = pair.a.children.length
+    expect(pair.disagreements({ ike: 1, children: count })).toEqual([])
+    expect(count).toBeGreaterThanOrEqual(Math.max(...resources))
+    expect(count).toBeLessThan(resources[0] + resources[1])
   })
 
   test('the same seed gives the same messages, byte for byte in length and order', () => {

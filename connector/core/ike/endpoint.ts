@@ -5,7 +5,7 @@
 import { type Instant, type Machine, type RandomBytes, unreachable } from '../../../protocol/machine.ts'
 import { sameSocketAddress } from '../../../protocol/net.ts'
 import { acceptInit, sendPlain } from './accept.ts'
-import { carrier, childByInboundSpi } from './children.ts'
+import { command } from './commands.ts'
 import { Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import { CookieMint } from './cookie.ts'
@@ -14,9 +14,8 @@ import { type Received, receive } from './exchange.ts'
 import { compareBytes, hex, isZero, notify } from './messages.ts'
 import { DEFAULT_LIMITS } from './retransmit.ts'
 import type { IkeSa } from './sa.ts'
-import type { Session } from './session.ts'
+import { ChildSpis, MAX_SPI_TRIES } from './spis.ts'
 import { connectionStatus, type IkeSaStatus, ikeSaStatus } from './status.ts'
-import { rekeyChild } from './tasks/create-child.ts'
 import { COOKIE_MS } from './timing.ts'
 import type {
   ConnectionConfig,
@@ -27,7 +26,7 @@ import type {
   IkeInput,
   LocalPorts,
 } from './types.ts'
-import { deadlineOf, limitReached, refusedByEngine, requestIkeRekey, tick, trafficSeen } from './upkeep.ts'
+import { deadlineOf, tick } from './upkeep.ts'
 import { EXCHANGE } from './wire/constants.ts'
 import { isDecodeError } from './wire/decode-error.ts'
 import { decodeHeader } from './wire/header.ts'
@@ -47,12 +46,12 @@ export interface EndpointOptions {
   readonly random: RandomBytes
   /** True: keys come out as `key-log` effects. */
   readonly keyLog?: boolean
+  /** Packet workers, 1 to 16, each of which gets Child SAs of its own where the peer agrees (RFC 9611). Absent: 1. */
+  readonly resources?: number
 }
 
 /** Answers to messages of unknown SAs or versions: this many at once, and as many per second. */
 const UNPROTECTED_PER_SECOND = 10
-/** A random source that yields only SPIs in use so often is broken. */
-const MAX_SPI_TRIES = 1000
 
 export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
   readonly #context: Context
@@ -62,7 +61,6 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
   readonly #sas = new Map<string, IkeSa>()
   /** SAs without session: half-open ones, and finished ones that linger. */
   readonly #orphans = new Set<IkeSa>()
-  readonly #childSpis = new Set<number>()
   readonly #effects: IkeEffect[] = []
   readonly #cookies: CookieMint
   #cookiesRotatedAt: Instant
@@ -273,12 +271,14 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
   }
 
   #makeContext(options: EndpointOptions): Context {
-    const { ports, limits, crypto, random } = options
+    const { ports, limits, crypto, random, resources = 1 } = options
+    const childSpis = new ChildSpis(random, resources)
     return {
       ports,
       limits,
       crypto,
       random,
+      resources,
       keyLog: options.keyLog ?? false,
       counters: {
         malformed: 0,
@@ -293,8 +293,8 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
       },
       emit: (effect) => this.#effects.push(effect),
       newIkeSpi: () => this.#newIkeSpi(random),
-      newChildSpi: () => this.#newChildSpi(random),
-      releaseChildSpi: (spi) => this.#childSpis.delete(spi),
+      newChildSpi: (resource) => childSpis.take(resource),
+      releaseChildSpi: (spi) => childSpis.release(spi),
       newChildId: () => ++this.#lastChildId,
       register: (sa) => this.#sas.set(hex(sa.localSpi), sa),
       unregister: (sa) => {
@@ -312,73 +312,6 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
     }
     throw new RangeError('the random source yields no fresh SPI')
   }
-
-  #newChildSpi(random: RandomBytes): number {
-    for (let tries = 0; tries < MAX_SPI_TRIES; tries++) {
-      const [a, b, c, d] = random(4)
-      const spi = ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0
-      if (spi <= 255 || this.#childSpis.has(spi)) continue
-      this.#childSpis.add(spi)
-      return spi
-    }
-    throw new RangeError('the random source yields no fresh SPI')
-  }
-}
-
-type Command = Exclude<IkeInput, { type: 'datagram' | 'time' | 'shutdown' }>
-
-function command(connection: Connection, input: Command, now: Instant): void {
-  switch (input.type) {
-    case 'initiate':
-      connection.wanted = connection.config.remoteAddress !== undefined
-      connection.initiate(now)
-      return
-    case 'terminate':
-      connection.wanted = false
-      connection.retryAt = undefined
-      for (const session of [...connection.sessions]) session.close(now, 'terminated by command')
-      return
-    case 'rekey-ike':
-      forSession(connection, requestIkeRekey, now)
-      return
-    case 'rekey-child':
-      forSession(connection, (session) => rekeyByName(session, input.child), now)
-      return
-    case 'child-limit':
-      for (const session of [...connection.sessions]) limitReached(session, input.spi, input.hard, now)
-      return
-    case 'child-refused':
-      for (const session of [...connection.sessions]) refusedByEngine(session, input.id, input.reason, now)
-      return
-    case 'child-traffic': {
-      const session = sessionOf(connection, input.inboundSpi)
-      if (session !== undefined) trafficSeen(session, input.inboundSpi, now)
-      return
-    }
-    case 'peer-moved': {
-      const session = sessionOf(connection, input.inboundSpi)
-      if (session?.path.mayFollow(session.path.local, input.remote)) session.move(input.remote, session.path.local.port)
-      return
-    }
-    default:
-      unreachable(input)
-  }
-}
-
-function forSession(connection: Connection, act: (session: Session) => void, now: Instant): void {
-  const { session } = connection
-  if (session?.state !== 'established') return
-  act(session)
-  session.pump(now)
-}
-
-function rekeyByName(session: Session, name: string): void {
-  const child = carrier(session, name)
-  if (child !== undefined) rekeyChild(session, child)
-}
-
-function sessionOf(connection: Connection, inboundSpi: number): Session | undefined {
-  return connection.sessions.find((session) => childByInboundSpi(session, inboundSpi) !== undefined)
 }
 
 function isFirstRequest({ header }: IkeMessage): boolean {

@@ -4,6 +4,7 @@
  */
 import type { Instant } from '../../../protocol/machine.ts'
 import { familyOf, type SocketAddress } from '../../../protocol/net.ts'
+import type { ChildSa } from './child.ts'
 import { notify } from './messages.ts'
 import { maxMessageSize, openMessage, sealMessage } from './protect.ts'
 import { answerRequest } from './respond.ts'
@@ -26,6 +27,8 @@ export interface Received {
 export interface Answer {
   readonly payloads: readonly Payload[]
   readonly after?: () => void
+  /** That the exchange makes: the peer's next request shows that it has the answer, and so the SA. */
+  readonly child?: ChildSa
 }
 
 /** Builds and sends the task's request. False when the task has nothing to do; the window must be open. */
@@ -108,6 +111,8 @@ function receiveRequest(sa: IkeSa, received: Received, now: Instant): void {
     return
   }
   heard(sa, received, now)
+  const made = sa.answered?.child
+  if (made?.promoteAt !== undefined) made.promoteAt = now
   const answer = answerRequest(sa, received, result.payloads, now)
   respond(sa, received, answer, now)
 }
@@ -136,7 +141,8 @@ function respond(sa: IkeSa, received: Received, answer: Answer, now: Instant): v
   const reply = headerOf(sa, header.exchangeType, header.messageId, true)
   const datagrams = encode(sa, reply, answer.payloads, received.local, received.remote)
   sa.expectedId = header.messageId + 1
-  sa.answered = { id: header.messageId, datagrams }
+  const { child } = answer
+  sa.answered = { id: header.messageId, datagrams, ...(child === undefined ? {} : { child }) }
   send(sa, datagrams, received.local, received.remote)
   answer.after?.()
   sa.session?.pump(now)

@@ -1,5 +1,6 @@
 /** One IKE SA: its SPIs, keys, message window and place in its life. */
 import type { Instant } from '../../../protocol/machine.ts'
+import type { ChildSa } from './child.ts'
 import type { Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { IkeCipher } from './crypto.ts'
@@ -78,8 +79,8 @@ export class IkeSa {
   halfOpen: HalfOpen | undefined
   /** Our IKE_SA_INIT message as sent, which AUTH covers. */
   initMessage: Uint8Array | undefined
-  /** The last response, byte by byte, for a request that comes again. */
-  answered: { readonly id: number; readonly datagrams: readonly Uint8Array[] } | undefined
+  /** The last response, byte by byte, for a request that comes again, and the Child SA that it made. */
+  answered: { readonly id: number; readonly datagrams: readonly Uint8Array[]; readonly child?: ChildSa } | undefined
 
   /** The SA that took over, or will. */
   successor: IkeSa | undefined

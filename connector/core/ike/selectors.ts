@@ -91,6 +91,12 @@ export function acceptNarrowed(answer: SelectorOffer, ours: SelectorPair): Selec
   return local === undefined || remote === undefined ? undefined : { local, remote }
 }
 
+/** True when both are the same selectors in the same order. */
+export function sameSelectors(left: SelectorPair, right: SelectorPair): boolean {
+  const text = ({ local, remote }: SelectorPair) => JSON.stringify([local, remote])
+  return text(left) === text(right)
+}
+
 /** True when each selector of `inner` lies within one of `outer`. */
 export function isSubset(inner: readonly TrafficSelector[], outer: readonly TrafficSelector[]): boolean {
   const boxes = outer.map(toBox)

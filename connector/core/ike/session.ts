@@ -13,6 +13,7 @@ import { expiryOf } from './lifetime.ts'
 import type { Path } from './path.ts'
 import type { Failure } from './report.ts'
 import type { IkeSa } from './sa.ts'
+import type { Slot } from './slot.ts'
 import { concernsChild, type Task, type TaskKind } from './task.ts'
 import { DeleteIkeTask } from './tasks/delete.ts'
 import { CLOSE_MS, FIRST_MEASURE_MS, LINGER_MS, MAX_QUEUE, PROMOTE_MS, REPLACED_MS } from './timing.ts'
@@ -46,9 +47,13 @@ export class Session {
   keepaliveAt: Instant = Number.POSITIVE_INFINITY
   /** When the session is closed for being surplus, or is done with waiting for the answer to our DELETE. */
   closeAt: Instant | undefined
-  readonly childRetries = new Map<string, { at: Instant; pause: number }>()
+  readonly childRetries = new Map<Slot, { at: Instant; pause: number }>()
   /** The peer refused a rekey with NO_ADDITIONAL_SAS: only a new IKE SA brings a new Child SA. */
   noAdditionalSas = false
+  /** Children for which the peer announced SA_RESOURCE_INFO: they may have additional SAs (RFC 9611). */
+  readonly shared = new Set<string>()
+  /** Of these, the ones for which the peer refused another one. */
+  readonly enough = new Set<string>()
   /** SPIs that the peer deleted before our exchange that makes them was answered. */
   readonly deletedEarly: number[] = []
 
@@ -104,7 +109,7 @@ export class Session {
 
   /** As responder: the peer is expected to make this child, and we only if it does not. */
   expectChild(name: string, now: Instant): void {
-    planReplacement(this, name, now)
+    planReplacement(this, { name, resource: this.connection.home }, now)
   }
 
   /** The peer asked again: it cannot use yet what our answer made. */
@@ -122,6 +127,11 @@ export class Session {
   /** True when a task of this kind is queued or waits for its answer on any SA. */
   has(kind: TaskKind): boolean {
     return this.queue.some((task) => task.kind === kind) || this.sas.some((sa) => sa.outstanding?.task.kind === kind)
+  }
+
+  /** A request for a new Child SA of this slot waits in the queue, or for its answer. */
+  isMaking(slot: Slot): boolean {
+    return this.queue.some((task) => task.slot === slot) || this.sas.some((sa) => sa.outstanding?.task.slot === slot)
   }
 
   /** Sends what can be sent: DELETEs of SAs that are to be closed, then the next task on the current SA. */
@@ -156,6 +166,7 @@ export class Session {
     if (this.current === successor || successor.state !== 'established') return
     this.current = successor
     this.rekeys++
+    this.enough.clear()
     this.startLifetime(now)
     this.connection.report({ type: 'ike-rekeyed', ...successor.spiTexts })
   }

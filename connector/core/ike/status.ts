@@ -20,7 +20,7 @@ export function connectionStatus(connection: Connection): ConnectionStatus {
   const children = connection.sessions.flatMap((each) =>
     each.children
       .filter((child) => child.state === 'installed')
-      .map((child) => childStatus(child, connection.active.get(child.name) === child)),
+      .map((child) => childStatus(child, connection.active.get(child.slot) === child)),
   )
   return {
     connection: connection.name,

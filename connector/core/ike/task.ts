@@ -2,6 +2,7 @@
 import type { Instant } from '../../../protocol/machine.ts'
 import type { Received } from './exchange.ts'
 import type { IkeSa } from './sa.ts'
+import type { Slot } from './slot.ts'
 import type { Payload } from './wire/types.ts'
 
 export type TaskKind =
@@ -21,6 +22,8 @@ export interface TaskRequest {
 
 export interface Task {
   readonly kind: TaskKind
+  /** The one that a new Child SA is made for. */
+  readonly slot?: Slot
   /** The request, or undefined when there is nothing left to do. Called once per try, when the window is open. */
   build(sa: IkeSa, now: Instant): TaskRequest | undefined
   /**

@@ -46,7 +46,7 @@ export const MISSING_CHILD_MS = 5_000
 /** Life of a cookie's secret; the one before it stays valid. */
 export const COOKIE_MS = 60_000
 
-/** Bounds: SAs of one connection, Child SAs of one session, tasks in a queue. */
+/** Bounds: SAs of one connection, Child SAs of one session for each configured child, tasks in a queue. */
 export const MAX_SESSIONS = 4
 export const MAX_IKE_SAS = 6
 export const MAX_CHILDREN = 64

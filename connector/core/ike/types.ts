@@ -90,6 +90,8 @@ export interface ConnectionConfig {
   readonly natKeepaliveMs: number
   /** Largest IKE datagram (IP and UDP headers included) before RFC 7383 fragments are used; 0: never fragment. */
   readonly fragmentSize: number
+  /** Home: the packet worker (RFC 9611: resource) of each child's first Child SA. Absent: 0. */
+  readonly resource?: number
 }
 
 /** Ports that we receive on. Datagrams from or to `natPort` carry the non-ESP marker, which the driver handles. */
@@ -152,6 +154,8 @@ export interface ChildSaSpec {
   readonly id: number
   readonly connection: string
   readonly child: string
+  /** The packet worker that both directions are installed on; where there are several, the inbound SPI tells it too. */
+  readonly resource: number
   readonly suite: 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
   readonly esn: boolean
   readonly replayWindow: number
@@ -175,8 +179,16 @@ export type IkeEffect =
   | { readonly type: 'keepalive'; readonly local: SocketAddress; readonly remote: SocketAddress }
   /** Install inbound and outbound, receive at once, send nothing on it yet. */
   | { readonly type: 'install-child'; readonly sa: ChildSaSpec }
-  /** From here on, traffic of this connection's child leaves on this SA; the one before it stays installed. */
+  /**
+   * From here on, traffic of this connection's child leaves on this SA, on its resource; the one before it there stays
+   * installed.
+   */
   | { readonly type: 'promote-child'; readonly id: number }
+  /**
+   * Nothing leaves on this SA's resource any more, for it has no usable SA: other resources carry the child's traffic
+   * from here on. The SA still receives.
+   */
+  | { readonly type: 'demote-child'; readonly id: number }
   | { readonly type: 'remove-child'; readonly id: number }
   | { readonly type: 'move-child'; readonly id: number; readonly remoteAddress: SocketAddress }
   | { readonly type: 'report'; readonly connection: string; readonly event: IkeEvent }
@@ -196,8 +208,20 @@ export type IkeEvent =
     }
   | { readonly type: 'ike-rekeyed'; readonly initiatorSpi: string; readonly responderSpi: string }
   | { readonly type: 'ike-closed'; readonly reason: string }
-  | { readonly type: 'child-established'; readonly child: string; readonly id: number; readonly suite: string }
-  | { readonly type: 'child-rekeyed'; readonly child: string; readonly id: number; readonly replaces: number }
+  | {
+      readonly type: 'child-established'
+      readonly child: string
+      readonly id: number
+      readonly suite: string
+      readonly resource: number
+    }
+  | {
+      readonly type: 'child-rekeyed'
+      readonly child: string
+      readonly id: number
+      readonly replaces: number
+      readonly resource: number
+    }
   | { readonly type: 'child-closed'; readonly child: string; readonly id: number; readonly reason: string }
   | { readonly type: 'peer-moved'; readonly from: SocketAddress; readonly to: SocketAddress }
   /** Something failed: one sentence of cause, one of remedy. `retryAt` when we try again by ourselves. */
@@ -258,7 +282,9 @@ export interface ChildStatus {
   readonly outboundSpi: number
   readonly establishedAt: number
   readonly rekeyAt: number
-  /** Chosen for sending now. */
+  /** The packet worker that it is installed on. */
+  readonly resource: number
+  /** Chosen for sending now, on its resource. */
   readonly active: boolean
   readonly rekeys: number
   readonly local: readonly TrafficSelector[]

@@ -4,11 +4,13 @@
  */
 import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, promoteChild } from './child.ts'
-import { carrier, childByInboundSpi, openChildren, planReplacement, removeChild } from './children.ts'
+import { carrier, carriers, childByInboundSpi, openChildren, planReplacement, removeChild } from './children.ts'
 import { retransmit } from './exchange.ts'
 import { engineRefused, noResponse, peerDead } from './report.ts'
+import { nextLack } from './resources.ts'
 import type { IkeSa } from './sa.ts'
 import type { Session } from './session.ts'
+import { slotOf } from './slot.ts'
 import { ChildTask, childFailed, mayRekey, rekeyChild } from './tasks/create-child.ts'
 import { deleteChild, LivenessTask } from './tasks/delete.ts'
 import { RekeyIkeTask } from './tasks/rekey-ike.ts'
@@ -42,7 +44,7 @@ export function trafficSeen(session: Session, inboundSpi: number, now: Instant):
   session.heard(now)
   const child = childByInboundSpi(session, inboundSpi)
   if (child?.state !== 'installed') return
-  const carrying = session.connection.active.get(child.name)
+  const carrying = session.connection.active.get(child.slot)
   if (child.promoteAt !== undefined || carrying?.incoming === child) promoteChild(session, child)
 }
 
@@ -60,7 +62,7 @@ export function refusedByEngine(session: Session, id: number, reason: string, no
   const child = openChildren(session).find((it) => it.id === id)
   if (child === undefined) return
   deleteChild(session, child, reason)
-  childFailed(session, child.config, engineRefused(child.config, reason), now)
+  childFailed(session, child, engineRefused(child.config, reason), now)
   session.pump(now)
 }
 
@@ -101,6 +103,7 @@ function timersOf(session: Session): Timer[] {
     session.armKeepalive(now)
   })
   addMissingChildren(session, add)
+  addLackingChild(session, add)
   return timers
 }
 
@@ -132,16 +135,21 @@ function addChildTimers(session: Session, child: ChildSa, add: Add): void {
 /** Each configured child that is not there is made, once its pause is over. */
 function addMissingChildren(session: Session, add: Add): void {
   if (!session.remakesChildren) return
-  for (const config of session.connection.config.children) {
-    if (carrier(session, config.name) !== undefined || isBeingMade(session, config.name)) continue
-    const at = session.childRetries.get(config.name)?.at ?? session.createdAt
-    add(at, () => session.enqueue(new ChildTask(config)))
+  const { home, config } = session.connection
+  for (const child of config.children) {
+    const slot = slotOf(child.name, home)
+    if (carrier(session, child.name) !== undefined || session.isMaking(slot)) continue
+    const at = session.childRetries.get(slot)?.at ?? session.createdAt
+    add(at, () => session.enqueue(new ChildTask(child, home)))
   }
 }
 
-function isBeingMade(session: Session, name: string): boolean {
-  const outstanding = session.sas.map((sa) => sa.outstanding?.task)
-  return [...session.queue, ...outstanding].some((task) => task instanceof ChildTask && task.config.name === name)
+/** Then the additional ones of resources that lack theirs, one by one. */
+function addLackingChild(session: Session, add: Add): void {
+  const lack = nextLack(session)
+  add(lack?.at, () => {
+    if (!session.has('create-child')) session.enqueue(new ChildTask(lack!.config, lack!.resource))
+  })
 }
 
 /** Past its hard limit an SA must not be used. A replaced one only makes room: the peer deletes it. */
@@ -152,12 +160,13 @@ function expire(session: Session, child: ChildSa, now: Instant): void {
     return
   }
   if (child.state !== 'installed') return
-  if (session.noAdditionalSas) {
+  const others = carriers(session, child.name).length > 1
+  if (session.noAdditionalSas && !others) {
     session.close(now, 'the peer makes no second Child SA in an IKE SA')
     return
   }
   deleteChild(session, child, 'its lifetime is over')
-  planReplacement(session, child.name, now, true)
+  planReplacement(session, child, now, true)
 }
 
 /** Nobody answers: fatal for the SA in use, the end of one that is on its way out anyhow. */

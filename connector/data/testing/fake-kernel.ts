@@ -31,6 +31,10 @@ export class FakeKernel implements PacketSyscalls {
   readonly lanOut: Uint8Array[] = []
   readonly wireIn = new Map<number, Received[]>()
   readonly sent: Sent[] = []
+  /** Messages in the queues from other workers, by descriptor. */
+  readonly inboxes = new Map<number, Uint8Array[]>()
+  /** What was written to anything but the device, and what was sent without an address. */
+  readonly written: { readonly fd: number; readonly bytes: Uint8Array }[] = []
   /** Sizes of the `sendmmsg` calls that were tried. */
   readonly sendCalls: { fd: number; count: number }[] = []
   /** Taken one by `sendmmsg` call: an errno, or how many messages it takes. */
@@ -63,16 +67,18 @@ export class FakeKernel implements PacketSyscalls {
   }
 
   read(fd: number, address: number, length: number): number {
-    if (fd !== this.#tunFd) return 8
-    const packet = this.lanIn.shift()
+    const inbox = this.inboxes.get(fd)
+    if (fd !== this.#tunFd && inbox === undefined) return 8
+    const packet = (inbox ?? this.lanIn).shift()
     if (packet === undefined) return this.#fail(this.lanReadErrno)
     this.#bytes(address, Math.min(length, packet.length)).set(packet.subarray(0, length))
     return Math.min(length, packet.length)
   }
 
-  write(_fd: number, address: number, length: number): number {
+  write(fd: number, address: number, length: number): number {
     if (this.lanWriteErrno !== 0) return this.#fail(this.lanWriteErrno)
-    this.lanOut.push(this.#bytes(address, length).slice())
+    if (fd !== this.#tunFd) this.written.push({ fd, bytes: this.#bytes(address, length).slice() })
+    else this.lanOut.push(this.#bytes(address, length).slice())
     return length
   }
 
@@ -82,7 +88,8 @@ export class FakeKernel implements PacketSyscalls {
     for (let i = 0; i < count; i++) {
       const view = this.#view(pollfds + i * 8, 8)
       const fd = view.getInt32(0, true)
-      const waiting = fd === this.#tunFd ? this.lanIn.length > 0 : (this.wireIn.get(fd)?.length ?? 0) > 0
+      const queue = fd === this.#tunFd ? this.lanIn : (this.inboxes.get(fd) ?? this.wireIn.get(fd) ?? [])
+      const waiting = queue.length > 0
       const events = (waiting ? POLLIN : 0) | this.extraEvents
       view.setInt16(6, events, true)
       if (events !== 0) ready++
@@ -91,6 +98,8 @@ export class FakeKernel implements PacketSyscalls {
   }
 
   recvmmsg(fd: number, headers: number, count: number): number {
+    const inbox = this.inboxes.get(fd)
+    if (inbox !== undefined) return this.#receiveMessages(inbox, headers, count)
     const queue = this.wireIn.get(fd) ?? []
     if (queue.length === 0) return this.#fail(EAGAIN)
     let done = 0
@@ -103,8 +112,45 @@ export class FakeKernel implements PacketSyscalls {
     const step = this.sendScript.shift()
     if (step !== undefined && 'errno' in step) return this.#fail(step.errno)
     const take = Math.min(count, step?.take ?? count)
-    for (let i = 0; i < take; i++) this.sent.push(...this.#transmit(fd, headers + i * MMSGHDR))
+    for (let i = 0; i < take; i++) this.#send(fd, headers + i * MMSGHDR)
     return take
+  }
+
+  #send(fd: number, header: number): void {
+    const view = this.#view(header, MMSGHDR)
+    if (pointer(view, 0) === 0) this.written.push({ fd, bytes: this.#gather(view) })
+    else this.sent.push(...this.#transmit(fd, header))
+  }
+
+  #receiveMessages(queue: Uint8Array[], headers: number, count: number): number {
+    if (queue.length === 0) return this.#fail(EAGAIN)
+    const done = Math.min(count, queue.length)
+    for (let i = 0; i < done; i++) {
+      const view = this.#view(headers + i * MMSGHDR, MMSGHDR)
+      view.setUint32(56, this.#scatter(view, queue.shift()!), true)
+    }
+    return done
+  }
+
+  /** Spreads the bytes over a message's vectors; returns how many fitted. */
+  #scatter(header: DataView, all: Uint8Array): number {
+    let at = 0
+    for (let i = 0; i < pointer(header, 24); i++) {
+      const iov = this.#view(pointer(header, 16) + i * 16, 16)
+      const part = all.subarray(at, at + pointer(iov, 8))
+      this.#bytes(pointer(iov, 0), part.length).set(part)
+      at += part.length
+    }
+    return at
+  }
+
+  #gather(header: DataView): Uint8Array {
+    const parts: number[] = []
+    for (let i = 0; i < pointer(header, 24); i++) {
+      const iov = this.#view(pointer(header, 16) + i * 16, 16)
+      parts.push(...this.#bytes(pointer(iov, 0), pointer(iov, 8)))
+    }
+    return Uint8Array.from(parts)
   }
 
   #receive(header: number, { from, bytes, tos, segment, ipHeader }: Received): void {
@@ -112,14 +158,7 @@ export class FakeKernel implements PacketSyscalls {
     if (view.getUint32(8, true) < 28) throw new Error('no room for the name')
     const name = this.#view(pointer(view, 0), 32)
     view.setUint32(8, writeSockaddr(name, 0, from), true)
-    const all = Uint8Array.from([...(ipHeader ?? []), ...bytes])
-    let at = 0
-    for (let i = 0; i < pointer(view, 24); i++) {
-      const iov = this.#view(pointer(view, 16) + i * 16, 16)
-      const part = all.subarray(at, at + pointer(iov, 8))
-      this.#bytes(pointer(iov, 0), part.length).set(part)
-      at += part.length
-    }
+    const at = this.#scatter(view, Uint8Array.from([...(ipHeader ?? []), ...bytes]))
     view.setUint32(56, at, true)
     const room = pointer(view, 40)
     let end = 0
@@ -143,13 +182,8 @@ export class FakeKernel implements PacketSyscalls {
   #transmit(fd: number, header: number): Sent[] {
     const view = this.#view(header, MMSGHDR)
     const to = readSockaddr(this.#view(pointer(view, 0), view.getUint32(8, true)), 0)!
-    const parts: number[] = []
-    for (let i = 0; i < pointer(view, 24); i++) {
-      const iov = this.#view(pointer(view, 16) + i * 16, 16)
-      parts.push(...this.#bytes(pointer(iov, 0), pointer(iov, 8)))
-    }
     const { tos, size } = this.#controls(pointer(view, 32), pointer(view, 40))
-    const all = Uint8Array.from(parts)
+    const all = this.#gather(view)
     const out: Sent[] = []
     for (let at = 0; at < all.length; at += size) out.push({ fd, to, bytes: all.slice(at, at + size), tos })
     return out

@@ -1,7 +1,7 @@
 /** IKE_AUTH as responder: who the peer is, whether it proves it, and the first Child SA (RFC 7296 section 1.2). */
 import type { Instant } from '../../../../protocol/machine.ts'
 import { AUTH_METHOD_PSK, pskAuth, verifyPskAuth } from '../auth.ts'
-import { childEstablished, promoteWhenSafe } from '../child.ts'
+import { type ChildSa, childEstablished, promoteWhenSafe } from '../child.ts'
 import { answerChild } from '../child-exchange.ts'
 import type { Connection } from '../connection.ts'
 import type { Answer } from '../exchange.ts'
@@ -56,11 +56,13 @@ function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: 
   const answer: Payload[] = [id, { type: 'AUTH', method: AUTH_METHOD_PSK, data }]
   for (const child of config.children) session.expectChild(child.name, now)
   let after = () => {}
+  let made: ChildSa | undefined
   if (find(payloads, 'SA') !== undefined) {
     const nonces = { initiatorNonce, responderNonce }
     const outcome = answerChild(sa, { exchange: 'IKE_AUTH', payloads, ...nonces }, now)
     if ('child' in outcome) {
       answer.push(...outcome.payloads)
+      made = outcome.child
       after = () => {
         promoteWhenSafe(session, outcome.child, now)
         childEstablished(session, outcome.child, now)
@@ -75,7 +77,7 @@ function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: 
     after()
     for (const other of forgotten) other.end(now, 'the peer began anew')
   }
-  return { payloads: answer, after: finish }
+  return { payloads: answer, after: finish, ...(made === undefined ? {} : { child: made }) }
 }
 
 function proves(sa: IkeSa, { config, context }: Connection, id: IdPayload, payloads: readonly Payload[]): boolean {

@@ -24,7 +24,7 @@ export function answerNewChild(sa: IkeSa, payloads: readonly Payload[], now: Ins
     promoteWhenSafe(session, child, now)
     childEstablished(session, child, now)
   }
-  return { payloads: outcome.payloads, after }
+  return { payloads: outcome.payloads, after, child }
 }
 
 export function answerRekeyChild(sa: IkeSa, payloads: readonly Payload[], rekey: NotifyPayload, now: Instant): Answer {
@@ -42,8 +42,8 @@ export function answerRekeyChild(sa: IkeSa, payloads: readonly Payload[], rekey:
   const { child } = outcome
   old.incoming = child
   // Where our own rekey crosses this one, the nonces decide when it is answered.
-  if (old.rekeying === 'sent') return { payloads: outcome.payloads }
+  if (old.rekeying === 'sent') return { payloads: outcome.payloads, child }
   replaceChild(old, child, now)
   child.promoteAt = now + PROMOTE_MS
-  return { payloads: outcome.payloads, after: () => childRekeyed(session, child, old, now) }
+  return { payloads: outcome.payloads, after: () => childRekeyed(session, child, old, now), child }
 }

@@ -15,6 +15,7 @@ import {
   wrongIdentity,
   wrongKey,
 } from '../report.ts'
+import { resourceInfo } from '../resources.ts'
 import { brokenRule } from '../rules.ts'
 import type { IkeSa } from '../sa.ts'
 import { selectorPayloads } from '../selectors.ts'
@@ -63,8 +64,9 @@ export class AuthTask implements Task {
     payloads.push(identityPayload('IDr', remoteId), { type: 'AUTH', method: AUTH_METHOD_PSK, data })
     const child = children[0]
     if (child !== undefined) {
-      this.#inboundSpi = sa.context.newChildSpi()
+      this.#inboundSpi = sa.context.newChildSpi(sa.session!.connection.home)
       payloads.push(
+        resourceInfo(),
         { type: 'SA', proposals: offerEsp(child.proposals, spiBytes(this.#inboundSpi), 'IKE_AUTH') },
         ...selectorPayloads(child, 'initiator'),
       )
@@ -120,18 +122,19 @@ export class AuthTask implements Task {
     const session = sa.session!
     const config = this.#config.children[0]
     if (config === undefined) return
+    const resource = session.connection.home
     const error = errorNotify(payloads)
     if (error !== undefined && find(payloads, 'SA') === undefined) {
       sa.context.releaseChildSpi(this.#inboundSpi)
-      childFailed(session, config, childRefused(config, error.notify), now)
+      childFailed(session, { name: config.name, resource }, childRefused(config, error.notify), now)
       return
     }
     const { initiatorNonce, responderNonce } = this.#nonces
-    const offer = { config, inboundSpi: this.#inboundSpi, exchange: 'IKE_AUTH', initiatorNonce } as const
+    const offer = { config, resource, inboundSpi: this.#inboundSpi, exchange: 'IKE_AUTH', initiatorNonce } as const
     const child = completeChild(sa, offer, responderNonce, payloads, now)
     if (typeof child === 'string') {
       if (find(payloads, 'SA') !== undefined) session.enqueue(new DeleteSpiTask(this.#inboundSpi))
-      childFailed(session, config, protocolError(child), now)
+      childFailed(session, { name: config.name, resource }, protocolError(child), now)
       return
     }
     promoteChild(session, child)

@@ -9,10 +9,12 @@ import { childNotify, compareBytes, errorNotify, find, NOTHING, spiBytes } from 
 import { groupId } from '../names.ts'
 import { offerEsp, requestedGroup } from '../negotiate.ts'
 import { childRefused, type Failure, invalidKe, protocolError } from '../report.ts'
+import { resourceInfo } from '../resources.ts'
 import { brokenRule } from '../rules.ts'
 import type { IkeSa } from '../sa.ts'
 import { selectorPayloads } from '../selectors.ts'
 import type { Session } from '../session.ts'
+import { type Slot, slotOf } from '../slot.ts'
 import type { Task, TaskRequest } from '../task.ts'
 import { PROMOTE_MS, TEMPORARY_MS } from '../timing.ts'
 import type { ChildConfig, GroupName } from '../types.ts'
@@ -36,22 +38,32 @@ export function mayRekey(child: ChildSa): boolean {
 export function rekeyChild(session: Session, child: ChildSa): void {
   if (!mayRekey(child)) return
   child.rekeying = 'queued'
-  session.enqueue(new ChildTask(child.config, child))
+  session.enqueue(new ChildTask(child.config, child.resource, child))
 }
 
 /** A Child SA could not be made: said, and tried again after a pause that doubles. */
-export function childFailed(session: Session, config: ChildConfig, failure: Failure, now: Instant): void {
+export function childFailed(
+  session: Session,
+  { name, resource }: { readonly name: string; readonly resource: number },
+  failure: Failure,
+  now: Instant,
+): void {
   const { limits } = session.context
-  const pause = session.childRetries.get(config.name)?.pause ?? limits.retryMs
+  const slot = slotOf(name, resource)
+  const pause = session.childRetries.get(slot)?.pause ?? limits.retryMs
   const at = now + pause
-  session.childRetries.set(config.name, { at, pause: Math.min(pause * 2, limits.retryMaxMs) })
+  session.childRetries.set(slot, { at, pause: Math.min(pause * 2, limits.retryMaxMs) })
   session.connection.fail(failure, now, session.remakesChildren ? at : undefined)
 }
 
 export class ChildTask implements Task {
   readonly kind: 'create-child' | 'rekey-child'
   readonly config: ChildConfig
+  readonly resource: number
+  readonly slot?: Slot
   readonly #old: ChildSa | undefined
+  /** The SA that the new one is additional to. */
+  #sibling: ChildSa | undefined
   #session: Session | undefined
   #inboundSpi: number | undefined
   #nonce = NOTHING
@@ -59,9 +71,11 @@ export class ChildTask implements Task {
   #keyExchange: KeyExchange | undefined
   #restarts = 0
 
-  constructor(config: ChildConfig, old?: ChildSa) {
+  constructor(config: ChildConfig, resource: number, old?: ChildSa) {
     this.kind = old === undefined ? 'create-child' : 'rekey-child'
     this.config = config
+    this.resource = resource
+    if (old === undefined) this.slot = slotOf(config.name, resource)
     this.#old = old
   }
 
@@ -69,18 +83,18 @@ export class ChildTask implements Task {
     const session = sa.session!
     this.#session = session
     const old = this.#old
-    const needless = old === undefined ? carrier(session, this.config.name) !== undefined : old.state !== 'installed'
-    if (needless || old?.incoming !== undefined) {
+    if (old === undefined ? this.#isNeedless(session) : old.state !== 'installed' || old.incoming !== undefined) {
       this.abandon()
       return undefined
     }
     const { context, connection } = session
     if (this.#restarts === 0) this.#group = connection.groups.get(this.config.name) ?? this.config.proposals[0]?.group
-    this.#inboundSpi ??= context.newChildSpi()
+    this.#inboundSpi ??= context.newChildSpi(this.resource)
     this.#nonce = context.random(NONCE_LENGTH)
     if (old !== undefined) old.rekeying = 'sent'
     const payloads: Payload[] = [
       ...(old === undefined ? [] : [childNotify(NOTIFY.REKEY_SA, spiBytes(old.inboundSpi))]),
+      resourceInfo(),
       { type: 'SA', proposals: offerEsp(this.config.proposals, spiBytes(this.#inboundSpi), 'CREATE_CHILD_SA') },
       { type: 'NONCE', data: this.#nonce },
     ]
@@ -88,7 +102,7 @@ export class ChildTask implements Task {
       this.#keyExchange = context.crypto.generate(groupId(this.#group))
       payloads.push({ type: 'KE', group: groupId(this.#group), data: this.#keyExchange.publicValue })
     }
-    payloads.push(...selectorPayloads(this.config, 'initiator'))
+    payloads.push(...selectorPayloads(this.#sibling?.selectors ?? this.config, 'initiator'))
     return { exchange: EXCHANGE.CREATE_CHILD_SA, payloads }
   }
 
@@ -113,6 +127,14 @@ export class ChildTask implements Task {
     return 'done' as const
   }
 
+  /** Somebody else made it meanwhile, or the peer wants no more, or it would be the child's only one, away from home. */
+  #isNeedless(session: Session): boolean {
+    const { name } = this.config
+    this.#sibling = carrier(session, name)
+    if (this.#sibling === undefined) return this.resource !== session.connection.home
+    return session.enough.has(name) || carrier(session, name, this.resource) !== undefined
+  }
+
   abandon(): void {
     if (this.#old !== undefined) this.#old.rekeying = 'no'
     this.#keyExchange?.complete(NOTHING)
@@ -132,6 +154,8 @@ export class ChildTask implements Task {
       exchange: 'CREATE_CHILD_SA' as const,
       initiatorNonce: this.#nonce,
       ...keyExchange,
+      resource: this.resource,
+      ...(this.#sibling === undefined ? {} : { sibling: this.#sibling }),
       ...(this.#old === undefined ? {} : { replaces: this.#old }),
     }
     return completeChild(sa, offer, find(payloads, 'NONCE')!.data, payloads, now)
@@ -168,14 +192,20 @@ export class ChildTask implements Task {
     }
     if (error === NOTIFY.TEMPORARY_FAILURE) {
       const at = now + TEMPORARY_MS * (1 + fraction(session.context.random))
-      if (old === undefined) session.childRetries.set(this.config.name, { at, pause: session.context.limits.retryMs })
+      if (old === undefined) session.childRetries.set(this.slot!, { at, pause: session.context.limits.retryMs })
       else old.expiry.rekeyAt = at
+      return
+    }
+    if (this.#sibling !== undefined) {
+      // TS_MAX_QUEUE, or whatever a peer says that has enough of them: the tunnel is up with fewer.
+      session.enough.add(this.config.name)
       return
     }
     if (old !== undefined && old.state !== 'installed') return
     if (error === NOTIFY.CHILD_SA_NOT_FOUND && old !== undefined) {
       closeChild(session, old, now, 'the peer no longer has it')
-      if (carrier(session, this.config.name) === undefined) session.enqueue(new ChildTask(this.config))
+      if (carrier(session, this.config.name, this.resource) === undefined)
+        session.enqueue(new ChildTask(this.config, this.resource))
       return
     }
     if (error === NOTIFY.NO_ADDITIONAL_SAS && old !== undefined) session.noAdditionalSas = true
@@ -190,8 +220,13 @@ export class ChildTask implements Task {
   #giveUp(session: Session, failure: Failure, now: Instant): void {
     const old = this.#old
     this.abandon()
+    if (this.#sibling !== undefined) {
+      session.enough.add(this.config.name)
+      session.connection.fail(failure, now)
+      return
+    }
     if (old === undefined) {
-      childFailed(session, this.config, failure, now)
+      childFailed(session, { name: this.config.name, resource: this.resource }, failure, now)
       return
     }
     const { retryMs, retryMaxMs } = session.context.limits
@@ -233,5 +268,5 @@ function settleIncoming(session: Session, old: ChildSa, theirs: ChildSa, now: In
   if (old.successor === theirs) return
   replaceChild(old, theirs, now)
   childRekeyed(session, theirs, old, now)
-  if (session.connection.active.get(old.name) === old) theirs.promoteAt = now + PROMOTE_MS
+  if (session.connection.active.get(old.slot) === old) theirs.promoteAt = now + PROMOTE_MS
 }

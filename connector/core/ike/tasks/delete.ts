@@ -1,7 +1,7 @@
 /** INFORMATIONAL with DELETE, and the liveness check (RFC 7296 sections 1.4 and 2.4). */
 import type { Instant } from '../../../../protocol/machine.ts'
 import type { ChildSa } from '../child.ts'
-import { closeChild } from '../children.ts'
+import { closeChild, keepLast, standDown } from '../children.ts'
 import { spiBytes } from '../messages.ts'
 import type { IkeSa } from '../sa.ts'
 import type { Session } from '../session.ts'
@@ -13,8 +13,10 @@ import type { Payload } from '../wire/types.ts'
 /** Queues the DELETE of a Child SA; from now on a rekey of it by the peer is refused. */
 export function deleteChild(session: Session, child: ChildSa, reason: string): void {
   if (child.state === 'deleting' || child.state === 'closed') return
+  standDown(session, child)
   child.state = 'deleting'
   child.expireAt = undefined
+  keepLast(session, child.slot)
   session.enqueue(new DeleteChildTask(child, reason))
 }
 

@@ -1,5 +1,6 @@
 /** Messages that no honest endpoint sends, sealed with an endpoint's own keys. */
 import type { IkeCrypto } from '../crypto.ts'
+import { compareBytes } from '../messages.ts'
 import { openMessage, sealMessage } from '../protect.ts'
 import { isDecodeError } from '../wire/decode-error.ts'
 import { decodeMessage, encodeMessage, IKE_MAJOR_VERSION } from '../wire/message.ts'
@@ -69,4 +70,25 @@ export function reveal(pair: Pair, name: Name, crypto: IkeCrypto, { bytes }: Dat
   const result = openMessage(crypto, { cipher, keys: inbound, bytes, message, fragments: undefined })
   if (result.type !== 'opened') throw new Error('the message does not open')
   return result.payloads
+}
+
+/** The same message with other payloads, sealed anew; messages in the clear stay as they are. */
+export function rewrite(
+  pair: Pair,
+  crypto: IkeCrypto,
+  datagram: Datagram,
+  change: (payloads: readonly Payload[]) => readonly Payload[],
+): Datagram {
+  const message = decodeMessage(datagram.bytes)
+  if (isDecodeError(message)) throw new Error(message.reason)
+  const sas = pair[datagram.from].endpoint.connection('peer')!.sessions.flatMap((session) => session.sas)
+  const secrets = sas.find((sa) => compareBytes(sa.initiatorSpi, message.header.initiatorSpi) === 0)?.secrets
+  if (secrets === undefined || message.payloads[0]?.type !== 'SK') return datagram
+  const { cipher, outbound: keys, ivs } = secrets
+  const result = openMessage(crypto, { cipher, keys, bytes: datagram.bytes, message, fragments: undefined })
+  if (result.type !== 'opened') throw new Error('the message does not open')
+  const payloads = change(result.payloads)
+  const maxSize = Number.POSITIVE_INFINITY
+  const [bytes] = sealMessage(crypto, { cipher, keys, ivs, header: message.header, payloads, maxSize })
+  return { ...datagram, bytes: bytes! }
 }

@@ -22,6 +22,8 @@ export interface PairOptions {
   readonly a?: Partial<ConnectionConfig>
   readonly b?: Partial<ConnectionConfig>
   readonly limits?: Partial<EndpointLimits>
+  /** Resources of a and of b; one each where absent. */
+  readonly resources?: readonly [number, number]
   readonly keyLog?: boolean
 }
 
@@ -34,10 +36,17 @@ export class Side {
   constructor(
     name: Name,
     connections: readonly ConnectionConfig[],
-    options: { crypto: IkeCrypto; limits: EndpointLimits; random: (length: number) => Uint8Array; keyLog: boolean },
+    options: {
+      crypto: IkeCrypto
+      limits: EndpointLimits
+      random: (length: number) => Uint8Array
+      keyLog: boolean
+      resources?: number
+    },
     now: number,
   ) {
     this.name = name
+    this.resources = options.resources ?? 1
     const random = (length: number) => {
       const bytes = options.random(length)
       const chosen = length === 32 ? this.#nonces.shift() : undefined
@@ -48,6 +57,7 @@ export class Side {
   }
 
   readonly name: Name
+  readonly resources: number
 
   /** The next nonces begin with these bytes, which decides who wins a simultaneous rekey. */
   nonces(...firstBytes: number[]): void {
@@ -74,6 +84,8 @@ export class Pair {
   readonly b: Side
   /** A NAT in front of a: b sees this address, and a's ports moved up by `firstPort`. A rebinding changes it. */
   nat: { address: Address; firstPort: number } | undefined
+  /** What becomes of each message as it is sent. */
+  onPath: ((datagram: Datagram) => Datagram) | undefined
   /** Messages on their way, oldest first. */
   inFlight: Datagram[] = []
   /**
@@ -88,8 +100,9 @@ export class Pair {
     const random = seeded(options.seed ?? 1)
     const limits = { ...DEFAULT_LIMITS, ...options.limits }
     const shared = { crypto: options.crypto, limits, random, keyLog: options.keyLog ?? false }
-    this.a = new Side('a', [connection('a', options.a)], shared, this.now)
-    this.b = new Side('b', [connection('b', options.b)], shared, this.now)
+    const [ours, theirs] = options.resources ?? [1, 1]
+    this.a = new Side('a', [connection('a', options.a)], { ...shared, resources: ours }, this.now)
+    this.b = new Side('b', [connection('b', options.b)], { ...shared, resources: theirs }, this.now)
     this.#drain('a')
     this.#drain('b')
   }
@@ -205,17 +218,34 @@ export class Pair {
       for (const sa of engine.installed.values())
         if (!this.carries(name, sa.child)) faults.push(`${name} cannot send to the peer on ${sa.child}`)
     }
-    for (const child of this.a.engine.active.keys()) {
-      const [x, y] = [this.a.engine.sender(child), this.b.engine.sender(child)]
-      if (x?.outbound.spi !== y?.inbound.spi) faults.push(`${child}: the ends send on different SAs`)
+    return [...faults, ...this.#unmatched()]
+  }
+
+  /** Child SAs that only one end has, and resources of a child that is up without an SA of their own. */
+  #unmatched(): string[] {
+    const faults: string[] = []
+    const halves = (side: Side, mine: 'inbound' | 'outbound', theirs: 'inbound' | 'outbound') =>
+      [...side.engine.installed.values()].map((sa) => `${sa.child} ${sa[mine].spi} ${sa[theirs].spi}`).sort()
+    const [left, right] = [halves(this.a, 'inbound', 'outbound'), halves(this.b, 'outbound', 'inbound')]
+    if (left.join() !== right.join()) faults.push(`Child SAs differ: ${left.join(', ')} | ${right.join(', ')}`)
+    for (const { name, engine, resources } of [this.a, this.b]) {
+      for (const child of new Set([...engine.installed.values()].map((sa) => sa.child)))
+        for (let resource = 0; resource < resources; resource++)
+          if (engine.sender(child, resource)?.resource !== resource)
+            faults.push(`${name} lacks ${child} on ${resource}`)
     }
     return faults
   }
 
-  /** True when a packet that `name` seals now could be opened by the other end now. */
+  /** True when a packet that `name` seals now, on whichever of its resources, could be opened by the other end now. */
   carries(name: Name, child = 'net'): boolean {
-    const sealed = this[name].engine.sender(child)
-    return sealed !== undefined && this[name === 'a' ? 'b' : 'a'].engine.receiver(sealed) !== undefined
+    const { engine } = this[name === 'a' ? 'b' : 'a']
+    return this.#senders(name, child).every((sealed) => sealed !== undefined && engine.receiver(sealed) !== undefined)
+  }
+
+  #senders(name: Name, child: string) {
+    const { engine, resources } = this[name]
+    return Array.from({ length: resources }, (_, resource) => engine.sender(child, resource))
   }
 
   #tick(): void {
@@ -229,7 +259,9 @@ export class Pair {
       if (effect.type === 'remove-child') this.#watchRemoval(side, effect.id)
       side.effects.push(effect)
       side.engine.apply(effect)
-      if (effect.type === 'send') this.inFlight.push({ from: name, ...effect })
+      if (effect.type !== 'send') continue
+      const datagram = { from: name, ...effect }
+      this.inFlight.push(this.onPath?.(datagram) ?? datagram)
     }
     this.#watchTraffic()
   }
@@ -239,8 +271,8 @@ export class Pair {
     if (child === undefined) return
     for (const name of ['a', 'b'] as const) {
       if (!this.carries(name, child)) this.#lose(`at ${this.now}: ${name} cannot reach the other end`)
-      const sealed = this[name].engine.sender(child)
-      if (sealed !== undefined) this.#lastSealed.set(sealed.outbound.spi, this.now)
+      for (const sealed of this.#senders(name, child))
+        if (sealed !== undefined) this.#lastSealed.set(sealed.outbound.spi, this.now)
     }
   }
 

@@ -1,0 +1,160 @@
+/**
+ * What one packet worker hands to another: LAN packets whose Child SA lives there, and datagrams that the kernel gave to
+ * the wrong one. The queues are sockets with message boundaries; a full one costs the packet, never a wait.
+ *
+ * A LAN message is what the TUN device gave, with its virtio_net_hdr where it has one. A wire message is the sender's
+ * socket address (NAME_STRIDE bytes), the outer TOS (TOS_BYTES, the first counts), and the datagram.
+ */
+import { BATCH, NAME_STRIDE, OUTBOX, SLOT_BYTES, VERDICT_ELSEWHERE } from '../../wasm/abi.ts'
+import type { LanReceiveArea, PacketEngine } from '../../wasm/packet-engine.ts'
+import type { HostDrop, WorkerShare } from './commands.ts'
+import { MMSGHDR } from './host-area.ts'
+import { MSG_DONTWAIT, type PacketSyscalls } from './syscalls.ts'
+
+const TOS_BYTES = 4
+const IOVEC = 16
+/** Address, TOS, datagram. */
+const PARTS = 3
+
+export interface HandOverParts {
+  readonly share: WorkerShare
+  readonly engine: PacketEngine
+  readonly syscalls: PacketSyscalls
+  readonly addressOf: (buffer: ArrayBuffer) => number
+  readonly drops: Record<HostDrop, number>
+  /** Throws when the error means that the queue is gone. */
+  readonly checkAlive: (errno: number) => void
+}
+
+export class HandOver {
+  /** Packets that others have taken over. */
+  count = 0
+  readonly #parts: HandOverParts
+  readonly #memory: number
+  readonly #outgoing: Messages
+  readonly #incoming: Messages
+
+  constructor(parts: HandOverParts) {
+    this.#parts = parts
+    this.#memory = parts.addressOf(parts.engine.memory)
+    this.#outgoing = new Messages(OUTBOX, parts.engine, this.#memory, parts.addressOf)
+    this.#incoming = new Messages(BATCH, parts.engine, this.#memory, parts.addressOf)
+    parts.engine.setShare(parts.share.worker, parts.share.lan.length)
+  }
+
+  /** Of the slots from `first` to before `end`, `stride` bytes apart, those that the engine left to others. */
+  lan({ handOver, length, offset }: LanReceiveArea, stride: number, first: number, end: number): void {
+    const { share, syscalls } = this.#parts
+    for (let i = first; i < end; i++) {
+      const code = handOver[i]!
+      if (code === 0) continue
+      const written = syscalls.write(share.lan[code - 1] ?? -1, this.#memory + offset + i * stride, length[i]!)
+      if (written >= 0) this.count++
+      else this.#refused(1)
+    }
+  }
+
+  /** Of the first `count` slots of `wireRx`, those whose SPI is another worker's. */
+  wire(count: number): void {
+    const { verdict, elsewhere, length, tos } = this.#parts.engine.wireRx
+    for (let i = 0; i < count; ) {
+      if (verdict[i] !== VERDICT_ELSEWHERE) {
+        i++
+        continue
+      }
+      const first = i
+      for (; i < count && verdict[i] === VERDICT_ELSEWHERE && elsewhere[i] === elsewhere[first]; i++) {
+        this.#outgoing.set(i, length[i]!, tos[i]!)
+      }
+      this.#send(elsewhere[first]!, first, i)
+    }
+  }
+
+  /** Fills `wireRx` with what others handed over; returns how many. */
+  takeWire(): number {
+    const { syscalls, share, engine, checkAlive } = this.#parts
+    const { length, tos } = engine.wireRx
+    const incoming = this.#incoming
+    const count = syscalls.recvmmsg(share.wireInbox, incoming.at(0), BATCH, MSG_DONTWAIT, 0)
+    if (count < 0) checkAlive(syscalls.errno())
+    for (let i = 0; i < count; i++) {
+      length[i] = incoming.receivedLength(i)
+      tos[i] = incoming.tos(i)
+    }
+    return Math.max(0, count)
+  }
+
+  /** Sends the messages from `first` to before `end`. */
+  #send(worker: number, first: number, end: number): void {
+    const { share, syscalls } = this.#parts
+    for (let at = first; at < end; ) {
+      const sent = syscalls.sendmmsg(share.wire[worker] ?? -1, this.#outgoing.at(at), end - at, MSG_DONTWAIT)
+      if (sent <= 0) {
+        this.#refused(end - at)
+        return
+      }
+      this.count += sent
+      at += sent
+    }
+  }
+
+  #refused(packets: number): void {
+    this.#parts.drops.hand_over += packets
+    this.#parts.checkAlive(this.#parts.syscalls.errno())
+  }
+}
+
+/** `struct mmsghdr`s, one for each slot of `wireRx` with that slot's address and bytes. Built once. */
+class Messages {
+  readonly #words: Uint32Array
+  readonly #base: number
+  readonly #iovecs: number
+  readonly #tos: number
+
+  constructor(count: number, engine: PacketEngine, memory: number, addressOf: (buffer: ArrayBuffer) => number) {
+    this.#iovecs = count * MMSGHDR
+    this.#tos = this.#iovecs + count * PARTS * IOVEC
+    const buffer = new ArrayBuffer(this.#tos + count * TOS_BYTES)
+    this.#words = new Uint32Array(buffer)
+    this.#base = addressOf(buffer)
+    const { names, offset } = engine.wireRx
+    for (let i = 0; i < count; i++) {
+      const iovecs = this.#iovecs + i * PARTS * IOVEC
+      this.#pointer(i * MMSGHDR + 16, this.#base + iovecs)
+      this.#pointer(i * MMSGHDR + 24, PARTS)
+      this.#part(iovecs, memory + names + i * NAME_STRIDE, NAME_STRIDE)
+      this.#part(iovecs + IOVEC, this.#base + this.#tos + i * TOS_BYTES, TOS_BYTES)
+      this.#part(iovecs + 2 * IOVEC, memory + offset + i * SLOT_BYTES, SLOT_BYTES)
+    }
+  }
+
+  /** Address of header `index`. */
+  at(index: number): number {
+    return this.#base + index * MMSGHDR
+  }
+
+  /** Says how long the datagram in slot `index` is and which TOS it came with. */
+  set(index: number, length: number, tos: number): void {
+    this.#words[(this.#iovecs + (index * PARTS + 2) * IOVEC + 8) >> 2] = Math.min(length, SLOT_BYTES)
+    this.#words[(this.#tos + index * TOS_BYTES) >> 2] = tos
+  }
+
+  receivedLength(index: number): number {
+    return Math.max(0, this.#words[(index * MMSGHDR + 56) >> 2]! - NAME_STRIDE - TOS_BYTES)
+  }
+
+  tos(index: number): number {
+    return this.#words[(this.#tos + index * TOS_BYTES) >> 2]! & 255
+  }
+
+  #part(at: number, address: number, length: number): void {
+    this.#pointer(at, address)
+    this.#pointer(at + 8, length)
+  }
+
+  /** A 64-bit value without a BigInt; exact below 2^53. */
+  #pointer(offset: number, value: number): void {
+    this.#words[offset >> 2] = value >>> 0
+    this.#words[(offset >> 2) + 1] = Math.floor(value / 0x1_0000_0000)
+  }
+}
