@@ -26,6 +26,9 @@ export interface TunnelKeys {
   readonly changedAfter?: Readonly<Record<string, number>>
 }
 
+/** Epochs are four octets where keys are derived. */
+export const MAX_EPOCH = 0xffff_ffff
+
 export function newKeys(tunnel: string): TunnelKeys {
   return { id: tunnel, current: 0, highest: 0, halves: {} }
 }
