@@ -1,7 +1,9 @@
 /** Backup and restore, within one home of the store. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { verifyEvents } from '../../domain/audit.ts'
 import { backup, restore } from '../backup.ts'
 import { StoreFailure } from '../failure.ts'
+import type { Repo } from '../repo.ts'
 import { openRepo } from '../repo-sql.ts'
 import type { Sql } from '../sql.ts'
 import * as samples from './samples.ts'
@@ -31,6 +33,26 @@ export async function furnish(sql: Sql): Promise<void> {
   await repo.commit('net_gone', { changes: [{ type: 'remove', kind: 'network', id: 'net_gone' }], audit })
 }
 
+/** What `furnish` put there, whatever version of the tables it is in. */
+export async function expectFurnished(repo: Repo): Promise<void> {
+  const sites = async (version: number) => (await repo.intentAt('net_a', version))?.sites.map(({ name }) => name)
+  expect((await repo.networks({ limit: 10 })).map(({ value }) => value.id)).toEqual(['net_a', 'net_b'])
+  expect(await sites(0)).toEqual([])
+  expect(await sites(2)).toEqual(['name-site_1', 'name-site_2'])
+  expect(await sites(3)).toEqual(['name-site_1', 'odd-name'])
+  expect((await repo.intentAt('net_a', 1))?.tunnels).toEqual([])
+  expect((await repo.intentAt('net_a', 3))?.tunnels).toEqual([samples.tunnel('tun_1', 'site_1', 'site_2')])
+  expect(await repo.byName('net_b', 'site', 'odd-name')).toMatchObject({ value: { id: 'site_2' }, revision: 2 })
+  expect(await repo.list('net_a', 'tunnel', { limit: 10, ref: 'site_2' })).toHaveLength(1)
+  expect(await repo.count('net_b', 'rotation', 'run_1/queued')).toBe(1)
+  expect((await repo.get('net_a', 'token', 'tok_1'))?.value).toEqual(samples.token('tok_1', 'ci', 5))
+  expect(await repo.setting('admin')).toBe('hash')
+  expect(await repo.replay('net_a', 'token:tok_1', 'k', 1000)).toEqual(samples.replay('k', 1000))
+  const events = await repo.audit('net_a', { after: 0, limit: 10 })
+  expect(verifyEvents('net_a', events)).toMatchObject({ ok: true, head: { seq: 3 } })
+  expect((await repo.auditHead('net_gone')).seq).toBe(1)
+}
+
 export async function linesFrom(sql: Sql): Promise<string[]> {
   const lines: string[] = []
   for await (const line of backup(sql)) lines.push(line)
@@ -55,9 +77,7 @@ export function backupCompliance(home: string, fresh: () => Promise<Sql>): void 
       expect(restored).toEqual({ networks: 2, rows: lines.length - 2, events: 7 })
       expect(await linesFrom(sql)).toEqual(lines)
       const repo = await openRepo(sql)
-      expect((await repo.intentAt('net_a', 1))?.sites.map(({ name }) => name)).toEqual(['name-site_1', 'name-site_2'])
-      expect(await repo.count('net_b', 'rotation', 'run_1/queued')).toBe(1)
-      expect(await repo.setting('admin')).toBe('hash')
+      await expectFurnished(repo)
       const audit = await samples.eventsFor(repo, 'net_a', 'four')
       await repo.commit('net_a', { changes: [], audit })
       await samples.change(repo, 'net_a', [samples.putSite(samples.site('site_3'), 0)])
