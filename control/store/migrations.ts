@@ -96,7 +96,7 @@ export const MIGRATIONS: readonly Migration[] = [
          body TEXT NOT NULL,
          PRIMARY KEY (network, kind, id, since)
        )`,
-      'CREATE INDEX parts_until ON parts (network, until)',
+      'CREATE INDEX parts_until ON parts (network, until, kind, id)',
       `CREATE TABLE audit (
          network $KEY NOT NULL,
          seq $INT NOT NULL,

@@ -268,8 +268,8 @@ function updateRecord<K extends Kind>(
 
 function endPart(network: string, kind: Kind, id: string, version: number): Step {
   return {
-    sql: 'UPDATE parts SET until = ? WHERE network = ? AND kind = ? AND id = ? AND until = ?',
-    params: [version, network, kind, id, FOREVER],
+    sql: 'UPDATE parts SET until = ? WHERE network = ? AND until = ? AND kind = ? AND id = ?',
+    params: [version, network, FOREVER, kind, id],
     conflict: ['intent'],
   }
 }
