@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { isEnded } from './rotation.ts'
 import { ModelWorld } from './testing/model-world.ts'
 
-const SEEDS = Array.from({ length: 400 }, (_, seed) => seed)
+const SEEDS = Array.from({ length: 200 }, (_, seed) => seed)
 
 function established(seed: number, reachable?: readonly [boolean, boolean]): ModelWorld {
   const world = new ModelWorld({ seed, ...(reachable === undefined ? {} : { reachable }) })
@@ -29,16 +29,21 @@ describe('two connectors and a control plane', () => {
       const world = established(seed, [seed % 3 !== 1, seed % 3 !== 2])
       for (let round = 0; round < 3; round++) {
         world.rotate()
+        const trouble = world.random.pick([0.02, 0.1, 0.4])
+        const abortIn = world.random.pick(['preparing', 'switching', 'confirming', undefined])
         const length = world.random.below(200)
-        for (let i = 0; i < length; i++) world.event(true)
+        for (let i = 0; i < length; i++) {
+          world.event(trouble)
+          if (world.rotation?.state === abortIn && world.random.chance(0.2)) world.abort()
+        }
         world.calm()
       }
       for (const { state } of world.rotations) outcomes.set(state, (outcomes.get(state) ?? 0) + 1)
       expect(world.rotations.every(({ state }) => isEnded(state))).toBe(true)
     }
     // The world is rough enough to abort, and not so rough that nothing succeeds.
-    expect(outcomes.get('done')).toBeGreaterThan(500)
-    expect(outcomes.get('aborted')).toBeGreaterThan(200)
+    expect(outcomes.get('done')).toBeGreaterThan(250)
+    expect(outcomes.get('aborted')).toBeGreaterThan(100)
   })
 
   test('an end that is away for a day delays, and comes back to a tunnel that works', () => {
@@ -46,7 +51,7 @@ describe('two connectors and a control plane', () => {
       const world = established(seed)
       world.rotate()
       const length = world.random.below(30)
-      for (let i = 0; i < length; i++) world.event(false)
+      for (let i = 0; i < length; i++) world.event(0)
       world.cut(1)
       for (let i = 0; i < 30; i++) {
         world.deliverDocument(0)

@@ -87,7 +87,7 @@ export function beginRotation(
   const from = establish ? {} : { from: keys.current }
   const old = establish ? undefined : agreedFingerprint(present, keys.current)
   const fingerprint = old === undefined ? {} : { oldFingerprint: old }
-  const begun = inState({ ...rest, ...from, ...fingerprint, to }, 'preparing', now, deadlines)
+  const begun = inState({ ...rest, ...from, ...fingerprint, to, begunAt: now }, 'preparing', now, deadlines)
   const next: TunnelKeys = {
     ...keys,
     ends: [present[0].connector, present[1].connector],

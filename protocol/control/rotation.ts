@@ -11,7 +11,7 @@ import { epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema, nameSch
  * anew with it. confirming: traffic passes under it at both ends. retiring: both forget the old key. aborting: both go
  * back to the old key, then forget the new one; after `retiring` began there is no way back and none is needed.
  */
-export const rotationStateSchema = z.enum([
+export const ROTATION_STATES = [
   'queued',
   'preparing',
   'switching',
@@ -20,7 +20,8 @@ export const rotationStateSchema = z.enum([
   'done',
   'aborting',
   'aborted',
-])
+] as const
+export const rotationStateSchema = z.enum(ROTATION_STATES)
 export type RotationState = z.infer<typeof rotationStateSchema>
 
 export const triggerSchema = z.enum(['establish', 'manual', 'policy'])
@@ -40,6 +41,8 @@ export const rotationSchema = z
     newFingerprint: fingerprintSchema.optional(),
     startedBy: z.string().max(128),
     createdAt: instantSchema,
+    /** When it left the queue. */
+    begunAt: instantSchema.optional(),
     stateSince: instantSchema,
     /** When the present state is given up. */
     deadline: instantSchema.optional(),

@@ -91,10 +91,10 @@ export class ModelWorld {
     this.#step('somebody has aborted it')
   }
 
-  /** One random event; `rough`: with losses, cuts and crashes, else only what carries things forward. */
-  event(rough: boolean): void {
+  /** One random event; with probability `trouble` a loss, a cut, a crash, or somebody's wish, else progress. */
+  event(trouble: number): void {
     const index = this.random.below(2) as 0 | 1
-    const dice = this.random.below(rough ? 100 : 60)
+    const dice = this.random.chance(trouble) ? 60 + this.random.below(40) : this.random.below(60)
     if (dice < 15) this.deliverDocument(index)
     else if (dice < 30) this.deliverReport(index)
     else if (dice < 40) this.sendReport(index)
