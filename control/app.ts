@@ -9,7 +9,7 @@ import { requestId } from './middleware/request-id.ts'
 import { requestLog } from './middleware/request-log.ts'
 import { ALL_OPERATIONS } from './routes/all.ts'
 import { metaRoutes } from './routes/meta.ts'
-import { methodOf, pathOf } from './routes/operation.ts'
+import { methodOf, type OpenLink, pathOf } from './routes/operation.ts'
 import { handlerOf } from './routes/pipeline.ts'
 import type { Auth } from './service/auth.ts'
 import { refusal } from './service/refusals.ts'
@@ -28,8 +28,6 @@ export interface AppOptions {
   /** Opens the link of a connector that has been admitted; absent where there are no WebSockets. */
   readonly openLink?: OpenLink
 }
-
-export type OpenLink = (c: Hono, link: { readonly network: string; readonly connector: string }) => Promise<Response>
 
 export function defaultLimits(): Limits {
   return {

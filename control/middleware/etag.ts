@@ -32,3 +32,8 @@ function parse(header: string, weak: boolean): Match | undefined {
 export function matches(match: Match, revision: number): boolean {
   return match === 'any' || match.includes(revision)
 }
+
+/** 304: the caller has what there is. */
+export function unchanged(revision: number): Response {
+  return new Response(null, { status: 304, headers: { etag: etagOf(revision), 'cache-control': 'no-store' } })
+}

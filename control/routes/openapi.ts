@@ -99,7 +99,10 @@ function headersOf(operation: Operation): z.ZodObject | undefined {
 
 function answerOf(operation: Operation): Record<string, object> {
   const { answer } = operation.spec
-  const json = answer.status === 204 ? undefined : { 'application/json': { schema: answer.schema as z.ZodType } }
+  const json =
+    answer.schema === undefined || answer.status === 204
+      ? undefined
+      : { 'application/json': { schema: answer.schema as z.ZodType } }
   const ndjson = answer.ndjson ? { 'application/x-ndjson': { schema: z.string() } } : {}
   const told = {
     description: answer.description,

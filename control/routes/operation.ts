@@ -6,6 +6,9 @@ import type { RefusalCode } from '../service/refusals.ts'
 import type { Services } from '../service/services.ts'
 import type { Call, Outcome } from '../service/types.ts'
 
+/** Opens the link of a connector that has been admitted. */
+export type OpenLink = (c: Hono, link: { readonly network: string; readonly connector: string }) => Promise<Response>
+
 type Input<S> = S extends z.ZodType ? z.output<S> : undefined
 
 export interface OperationInput<P, Q, B> {
@@ -32,7 +35,7 @@ export interface OperationSpec<P, Q, B, A> {
   /** Bytes; 1 MiB when absent. */
   readonly maxBody?: number
   readonly answer: {
-    readonly status: 200 | 201 | 202 | 204
+    readonly status: 101 | 200 | 201 | 204
     readonly description: string
     readonly schema?: A
     /** Shows the revision as ETag; a GET answers 304 to If-None-Match. */
@@ -52,6 +55,8 @@ export interface Handling {
   readonly services: Services
   readonly call: Call
   readonly http: Hono
+  /** Absent where there are no WebSockets. */
+  readonly openLink: OpenLink | undefined
 }
 
 export interface Operation {

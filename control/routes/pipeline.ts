@@ -3,7 +3,7 @@ import type { Context as Hono } from 'hono'
 import type { z } from 'zod'
 import { type Fault, refusalOf } from '../domain/refusal.ts'
 import { parseJson, readBody } from '../middleware/body.ts'
-import { etagOf, matches, parseIfMatch, parseIfNoneMatch } from '../middleware/etag.ts'
+import { etagOf, matches, parseIfMatch, parseIfNoneMatch, unchanged } from '../middleware/etag.ts'
 import { faultsOf } from '../middleware/faults.ts'
 import type { Gate } from '../middleware/gate.ts'
 import { answerBefore, keyOf, type Repetition, replayMaker } from '../middleware/idempotency.ts'
@@ -11,14 +11,16 @@ import { AlreadyAnswered } from '../service/commit.ts'
 import { refusal } from '../service/refusals.ts'
 import type { Services } from '../service/services.ts'
 import { sha256 } from '../service/signatures.ts'
-import type { Call, Outcome } from '../service/types.ts'
-import { type AnyInput, methodOf, type Operation, takesKey } from './operation.ts'
+import { optional } from '../service/support.ts'
+import type { Call, Match, Outcome } from '../service/types.ts'
+import { type AnyInput, methodOf, type OpenLink, type Operation, takesKey } from './operation.ts'
 
 export const MAX_BODY = 1 << 20
 
 export interface PipelineOptions {
   readonly services: Services
   readonly gate: Gate
+  readonly openLink?: OpenLink
 }
 
 export function handlerOf(operation: Operation, options: PipelineOptions) {
@@ -30,7 +32,7 @@ export function handlerOf(operation: Operation, options: PipelineOptions) {
       throw refusal('bad-credentials', 'the proof was made for another body')
     }
     const input = inputOf(operation, c, bytes)
-    const call: Call = { ...admitted.call, ...matchOf(operation, c) }
+    const call: Call = { ...admitted.call, ...matchOf(operation, c), ...noneMatchOf(c) }
     const repetition = await repetitionOf(operation, c, call, bytes)
     const before = repetition && (await answerBefore(repetition, options.services))
     if (before !== undefined) return before
@@ -53,9 +55,9 @@ async function execute(
       ? call
       : { ...call, network: repetition.network, replay: replayMaker(repetition, services, render) }
   try {
-    const outcome = await operation.run({ services, call: full, http: c }, input)
+    const outcome = await operation.run({ services, call: full, http: c, openLink: options.openLink }, input)
     if (outcome instanceof Response) return outcome
-    return answer(operation, c, outcome)
+    return answer(operation, c, outcome, call.noneMatch)
   } catch (error) {
     if (!(error instanceof AlreadyAnswered) || repetition === undefined) throw error
     const before = await answerBefore(repetition, services)
@@ -134,6 +136,12 @@ function matchOf(operation: Operation, c: Hono): Pick<Call, 'match'> {
   return { match }
 }
 
+/** What cannot be read is as if it were not there (RFC 9110 section 13.1.2): the answer is whole. */
+function noneMatchOf(c: Hono): Pick<Call, 'noneMatch'> {
+  const header = c.req.header('if-none-match')
+  return optional('noneMatch', header === undefined ? undefined : parseIfNoneMatch(header))
+}
+
 async function repetitionOf(
   operation: Operation,
   c: Hono,
@@ -161,15 +169,11 @@ function rendered(
   return { status: spec.status, headers, body: JSON.stringify(outcome.value) }
 }
 
-function answer(operation: Operation, c: Hono, outcome: Outcome): Response {
+function answer(operation: Operation, c: Hono, outcome: Outcome, noneMatch: Match | undefined): Response {
   const { spec } = operation
   const made = rendered(operation, c, outcome)
-  const none = c.req.header('if-none-match')
-  if (methodOf(operation) === 'GET' && spec.answer.etag && none !== undefined && outcome.revision !== undefined) {
-    const match = parseIfNoneMatch(none)
-    if (match !== undefined && matches(match, outcome.revision)) {
-      return c.body(null, 304, { etag: etagOf(outcome.revision), 'cache-control': 'no-store' })
-    }
+  if (methodOf(operation) === 'GET' && spec.answer.etag && noneMatch !== undefined && outcome.revision !== undefined) {
+    if (matches(noneMatch, outcome.revision)) return unchanged(outcome.revision)
   }
   return made.status === 204 ? c.body(null, 204, made.headers) : c.body(made.body, made.status as 200, made.headers)
 }

@@ -22,6 +22,8 @@ export interface Decision<T> {
 export interface AuditEntry {
   readonly action: string
   readonly target: string
+  /** Where it is not the one who asks: who joins has no name before. */
+  readonly actor?: string
   readonly before?: unknown
   readonly after?: unknown
 }

@@ -1,9 +1,9 @@
 /** Rotation policies: when keys are rotated without anybody asking. */
 import type { Policy, PolicyDraft } from '../../protocol/control/rotation.ts'
+import { policyFaults } from '../domain/planner.ts'
 import type { Fault } from '../domain/refusal.ts'
 import { refusalOf } from '../domain/refusal.ts'
 import type { Committer } from './commit.ts'
-import { policyFaults } from './policy-faults.ts'
 import { freshId, mustGet, mustMatch, nameTaken, optional, pageOf } from './support.ts'
 import type { Call, Context, Outcome, PageOf, PageQuery } from './types.ts'
 

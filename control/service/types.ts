@@ -29,6 +29,8 @@ export interface Call {
   readonly requestId?: string
   /** From If-Match: the revisions that the change may be based on. */
   readonly match?: Match
+  /** From If-None-Match: the revisions that the caller has. */
+  readonly noneMatch?: Match
   /** Where the request came from, as far as the platform knows. */
   readonly seenAddress?: string
   /** Makes what a repeated request will be answered with; committed in the same batch as the change. */
