@@ -204,6 +204,7 @@ export class Gateway {
         this.events.push({ at: this.#timeline.now, event: effect.event })
         return
       case 'key-log':
+      case 'connection-removed':
       case 'stopped':
         return
       default:
