@@ -1,9 +1,10 @@
+import { availableParallelism } from 'node:os'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { address } from '../protocol/net.ts'
 import type { SecretSource } from './config/secret.ts'
 import { faultsOf, faultTexts, files, load, loaded, SECRET, SIMPLE } from './config/testing.ts'
-import { controlSocketOf, loadConfig } from './config.ts'
+import { controlSocketOf, formatFault, loadConfig } from './config.ts'
 
 test('the simple case is a whole plan', () => {
   const { plan, log, warnings } = loaded(SIMPLE)
@@ -39,6 +40,16 @@ test('the simple case is a whole plan', () => {
   expect(child!.proposals[0]).toEqual({ encryption: 'aes256gcm16', group: 'x25519', esn: true })
   expect(child!.proposals).toHaveLength(16)
   expect(child!.proposals.at(-1)).toEqual({ encryption: 'chacha20poly1305', esn: false })
+})
+
+test('more packet workers than cores are taken, with a warning', () => {
+  const cores = availableParallelism()
+  const { plan, warnings } = loaded(`${SIMPLE}workers: 16\n`)
+  expect(plan.workers).toBe(16)
+  expect(warnings.map(formatFault)).toEqual(
+    cores < 16 ? [expect.stringMatching(/^isthmus.yaml:9:10: workers: there are more packet workers than/)] : [],
+  )
+  expect(loaded(`${SIMPLE}workers: 1\n`).warnings).toEqual([])
 })
 
 test('every key reaches the plan', () => {

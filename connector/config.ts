@@ -47,13 +47,19 @@ export function loadConfig(
   ]
   if (!parsed.success || found.length > 0) return { faults: placed(source, found) }
   const config = parsed.data
+  const cores = availableParallelism()
   return {
-    plan: planOf(config, secrets.keys, (name) => resolve(directory, name), availableParallelism()),
+    plan: planOf(config, secrets.keys, (name) => resolve(directory, name), cores),
     log: config.log,
     probes: new Map(
       Object.entries(config.peers).flatMap(([name, { probe }]) => (probe ? [[name, probe] as const] : [])),
     ),
-    warnings: placed(source, [...across.warnings, ...secrets.warnings, ...keyLogWarning(config)]),
+    warnings: placed(source, [
+      ...across.warnings,
+      ...secrets.warnings,
+      ...keyLogWarning(config),
+      ...workersWarning(config, cores),
+    ]),
   }
 }
 
@@ -160,4 +166,10 @@ function keyLogWarning(config: Config): Finding[] {
   if (config.key_log === undefined) return []
   const message = 'session keys are written to a file: whoever reads it can decrypt the traffic'
   return [{ path: ['key_log'], message, remedy: 'remove the key when the search for the fault is over' }]
+}
+
+function workersWarning({ workers }: Config, cores: number): Finding[] {
+  if (workers === 'auto' || workers <= cores) return []
+  const message = `there are more packet workers than the ${cores === 1 ? 'one core' : `${cores} cores`} that we may run on`
+  return [{ path: ['workers'], message, remedy: 'leave the key out: auto takes half of the cores' }]
 }

@@ -43,7 +43,7 @@ export const MAX_GROUPS = 16384
 export const MAX_ENDPOINTS = 16384
 /** Prefixes, IPv4 and IPv6 together. */
 export const MAX_ROUTES = 1048576
-/** AES-GCM keys that are expanded at the same time; those that have waited long give way. */
+/** SAs of AES-GCM that have hash tables at the same time; those that have waited long give way. */
 export const MAX_CONTEXTS = 16384
 /** Pages of 64 KB that the engine's memory has at most. */
 export const MAX_PAGES = 16384

@@ -24,7 +24,7 @@ let modules: Record<Target, Uint8Array>
 
 beforeAll(async () => {
   modules = await compileAeadModules()
-})
+}, 120_000)
 
 describe.each(TARGETS)('AEADs, %s build', (target) => {
   let aead: AeadModule

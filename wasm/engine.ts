@@ -136,6 +136,11 @@ export class WasmEngine implements PacketEngine {
     this.#aes = use
   }
 
+  /** AES-GCM contexts that there are at present: of SAs that are or were busy. */
+  get contexts(): number {
+    return this.#raw.contextCount()
+  }
+
   /** Which way AES goes, and why. */
   get aes(): AesUse {
     return this.#aes

@@ -4,7 +4,7 @@ import { MAX_CONTEXTS, MAX_ROUTES, MAX_SAS, MAX_TUNNELS, SMALL_ROUTES, SMALL_SAS
 import { createEngine } from './load.ts'
 import { EngineError, type PacketEngine } from './packet-engine.ts'
 import { ForwardingTable } from './reference/fib.ts'
-import { ipv4, KEYS, randomNumbers, seal, selector, udp } from './testing/engine-fixture.ts'
+import { espPacket, ipv4, KEYS, randomNumbers, seal, selector, udp } from './testing/engine-fixture.ts'
 
 type Random = (below: number) => number
 
@@ -128,15 +128,33 @@ describe('many SAs', () => {
     const opener = Array.from({ length: count }, (_, i) =>
       engine.installInbound({ ...mirrored, key: keyOf(i), spi: 256 + i }),
     )
-    for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < count; i++) pass(engine, i)
+    for (const size of [10, 600, 600]) {
+      for (let i = 0; i < count; i++) pass(engine, i, size)
     }
+    expect(engine.contexts).toBe(MAX_CONTEXTS)
     for (let i = 0; i < count; i++) {
-      expect(engine.counters(sealer[i]!).packets).toBe(2)
-      expect([engine.counters(opener[i]!).packets, engine.counters(opener[i]!).drops]).toEqual([2, {}])
+      expect(engine.counters(sealer[i]!).packets).toBe(3)
+      expect([engine.counters(opener[i]!).packets, engine.counters(opener[i]!).drops]).toEqual([3, {}])
     }
     for (const handle of sealer) engine.removeSa(handle)
     expect(seal(engine, [to(3)]).wire).toEqual([])
+  }, 60_000)
+
+  it('have contexts of AES-GCM while they are busy, or when packets are long', () => {
+    const engine = createEngine()
+    const count = 1500
+    const sealer = manyTunnels(engine, count)
+    for (let round = 0; round < 10; round++) for (let i = 0; i < count; i++) seal(engine, [to(i)])
+    expect(engine.contexts).toBe(0)
+    // One is busy: between two of its packets come few of others.
+    for (let i = 0; i < 20; i++) seal(engine, [to(7), to(i * 9)])
+    expect(engine.contexts).toBe(1)
+    seal(engine, [to(8, 600)])
+    expect(engine.contexts).toBe(2)
+    const sealed = seal(engine, [to(7), to(8), to(9)]).wire
+    expect(sealed.map(({ bytes }) => bytes)).toEqual([7, 8, 9].map((i) => expectedEsp(engine, sealer, i)))
+    for (const sa of sealer) engine.removeSa(sa)
+    expect(engine.contexts).toBe(0)
   }, 60_000)
 
   it('fill an engine up to its capacity', () => {
@@ -173,9 +191,15 @@ function keyOf(i: number): Uint8Array {
   return key
 }
 
+/** The packet for tunnel `i` that the last seal has sent, made with node:crypto. */
+function expectedEsp(engine: PacketEngine, sealer: readonly number[], i: number): Uint8Array {
+  const sequence = BigInt(engine.counters(sealer[i]!).packets)
+  return espPacket(to(i), { keys: { ...KEYS, key: keyOf(i) }, spi: 256 + i, sequence })
+}
+
 /** The packet for tunnel `i`: a /32 route each. */
-function to(i: number): Uint8Array {
-  return ipv4(udp(10), { destination: `10.2.${i >> 8}.${i & 255}` })
+function to(i: number, size = 10): Uint8Array {
+  return ipv4(udp(size), { destination: `10.2.${i >> 8}.${i & 255}` })
 }
 
 function manyTunnels(engine: PacketEngine, count: number): number[] {
@@ -189,8 +213,8 @@ function manyTunnels(engine: PacketEngine, count: number): number[] {
   })
 }
 
-function pass(engine: PacketEngine, i: number): void {
-  const packet = to(i)
+function pass(engine: PacketEngine, i: number, size: number): void {
+  const packet = to(i, size)
   engine.lanRx.slot(0, packet.length).set(packet)
   engine.lanRx.length[0] = packet.length
   engine.sealBatch(0, 1, 0)

@@ -4,6 +4,7 @@ import { type AesChoice, chooseAes, fixedAes } from './aes-choice.ts'
 import { NodeAes } from './aes-offload.ts'
 import { type Capacity, instantiateEngine, type WasmEngine } from './engine.ts'
 
+export type { AesChoice } from './aes-choice.ts'
 export type EngineBuild = 'relaxed' | 'strict'
 
 export interface EngineOptions {
@@ -13,9 +14,10 @@ export interface EngineOptions {
   readonly capacity?: Capacity
   /**
    * Who does AES: `wasm` the engine itself, which is the default, `offload` node:crypto, a call for each key in a batch;
-   * `auto` measures these, and node:crypto for whole packets of any length, once in the life of the process.
+   * `auto` measures these, and node:crypto for whole packets of any length, once in the life of the thread; or what was
+   * measured before, such as by another thread.
    */
-  readonly aes?: 'auto' | 'wasm' | 'offload'
+  readonly aes?: 'auto' | 'wasm' | 'offload' | AesChoice
 }
 
 /**
@@ -26,10 +28,16 @@ export function createEngine(options: EngineOptions = {}): WasmEngine {
   const { capacity = 'large', aes = 'wasm' } = options
   const { module, build } = loadModule(options.build ?? 'auto')
   const engine = instantiateEngine(module, build, capacity)
-  if (aes !== 'wasm') {
-    engine.offloadAes(new NodeAes(), aes === 'offload' ? fixedAes('offload') : measuredAes(module, build))
-  }
+  if (aes === 'wasm') return engine
+  if (aes === 'auto') engine.offloadAes(new NodeAes(), measuredAes(module, build))
+  else engine.offloadAes(new NodeAes(), aes === 'offload' ? fixedAes('offload') : aes)
   return engine
+}
+
+/** Measures who is to do AES with this build: survives structured cloning, and is what `aes` of other engines takes. */
+export function measureAes(wanted: EngineBuild | 'auto' = 'auto'): AesChoice {
+  const { module, build } = loadModule(wanted)
+  return measuredAes(module, build)
 }
 
 function loadModule(wanted: EngineBuild | 'auto'): { module: WebAssembly.Module; build: EngineBuild } {

@@ -38,7 +38,7 @@ let modules: Record<Target, Uint8Array>
 
 beforeAll(async () => {
   modules = await compileAeadModules()
-})
+}, 120_000)
 
 describe.each(TARGETS)('Poly1305, %s build', (target) => {
   test.each(RFC_8439_A3)('RFC 8439 appendix A.3, vector $number', ({ r, s, message, tag }) => {

@@ -227,7 +227,7 @@ export const configSchema = leaf
           {
             description:
               'Packet workers: threads that carry packets side by side, each with Child SAs of its own where the peer can do so too (RFC 9611).',
-            why: 'auto: half of the cores that the connector may run on, at most 8. The flows are spread over the workers; one flow never goes faster than one worker, and each costs some 35 MB of memory, more with large tables (docs/decisions/0012-packet-workers.md).',
+            why: 'auto: half of the cores that the connector may run on, at most 8. The flows are spread over the workers; one flow never goes faster than one worker, and each costs some 26 MB of memory, more with large tables (docs/decisions/0012-packet-workers.md).',
           },
           { min: 1, max: MAX_RESOURCES },
         )

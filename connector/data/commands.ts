@@ -1,6 +1,7 @@
 /** What the main thread and the packet worker say to each other. Everything here survives structured cloning. */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
+import type { AesChoice } from '../../wasm/load.ts'
 import type { Encapsulation, InboundSa, LanFormat, OutboundSa } from '../../wasm/packet-engine.ts'
 
 /** `ike`: the IKE port. `udp`: the NAT-traversal port, IKE behind a marker, ESP and keepalives. `esp`: raw protocol 50. */
@@ -41,6 +42,8 @@ export interface WorkerStart {
   /** Int32 words by SIGNAL_*. */
   readonly signals: SharedArrayBuffer
   readonly engine: EngineChoice
+  /** What the first worker measured; absent for that one itself. */
+  readonly aes?: AesChoice
   /** Absent where there is only one worker. */
   readonly share?: WorkerShare
 }
@@ -135,7 +138,13 @@ export interface Answer {
 }
 
 export type Report =
-  | { readonly type: 'ready'; readonly kind: 'wasm' | 'node'; readonly build: string; readonly why: string }
+  | {
+      readonly type: 'ready'
+      readonly kind: 'wasm' | 'node'
+      readonly build: string
+      readonly why: string
+      readonly aes?: AesChoice
+    }
   | { readonly type: 'done'; readonly seq: number; readonly answer: Answer }
   | { readonly type: 'refused'; readonly seq: number; readonly reason: string }
   /** Non-ESP marker removed. */

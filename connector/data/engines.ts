@@ -1,6 +1,6 @@
 /** Which engine the packet path runs on. */
 import { createNodeEngine } from '../../wasm/engine-node.ts'
-import { createEngine } from '../../wasm/load.ts'
+import { type AesChoice, createEngine, measureAes } from '../../wasm/load.ts'
 import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from './commands.ts'
 
@@ -9,22 +9,30 @@ export interface MadeEngine {
   /** `relaxed`, `strict`, or the version of Node. */
   readonly build: string
   readonly why: string
+  /** What was measured here, for the engines of other workers; absent where there is nothing to choose. */
+  readonly aes?: AesChoice
 }
 
-/** Makes the engine and warms it up, before traffic pays for the compiler. Throws when its module cannot be had. */
-export function makeEngine(choice: EngineChoice): MadeEngine {
+/**
+ * Makes the engine and warms it up, before traffic pays for the compiler. Throws when its module cannot be had.
+ * @param measured who does AES, if another worker has measured that already
+ */
+export function makeEngine(choice: EngineChoice, measured?: AesChoice): MadeEngine {
   if (choice === 'node') {
     return { engine: createNodeEngine(), build: process.versions.node, why: 'node:crypto was asked for' }
   }
+  const build = choice === 'wasm-strict' ? 'strict' : 'auto'
   let engine: ReturnType<typeof createEngine>
+  let aes: AesChoice
   try {
-    engine = createEngine({ build: choice === 'wasm-strict' ? 'strict' : 'auto', aes: 'auto' })
+    aes = measured ?? measureAes(build)
+    engine = createEngine({ build, aes })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`the engine could not be loaded: ${reason}; "npm run build" makes it`)
   }
   engine.warmUp()
-  return { engine, build: engine.build, why: `${whyBuild(choice, engine.build)}; ${engine.aes.why}` }
+  return { engine, aes, build: engine.build, why: `${whyBuild(choice, engine.build)}; ${engine.aes.why}` }
 }
 
 function whyBuild(choice: EngineChoice, build: string): string {

@@ -48,8 +48,8 @@ function threadClock(): { cpu?: () => number } {
 }
 
 try {
-  const { engine, build, why } = makeEngine(start.engine)
-  post({ type: 'ready', kind: engine.kind, build, why })
+  const { engine, ...made } = makeEngine(start.engine, start.aes)
+  post({ type: 'ready', kind: engine.kind, ...made })
   run(engine)
   post({ type: 'stopped' })
 } catch (error) {

@@ -5,6 +5,7 @@ import { writeSockaddr } from '../data/sockaddr.ts'
 import { libc, Scratch } from './ffi.ts'
 import { type Instruction, ownProgram, shareProgram } from './packet-filter.ts'
 import { closeSockets, openSockets } from './sockets.ts'
+import { freePort } from './testing/free-port.ts'
 
 /** Runs a program as the kernel does: a load beyond the packet ends it with 0. */
 function run(program: readonly Instruction[], packet: Uint8Array): number {
@@ -67,8 +68,9 @@ describe('the filter of a raw socket', () => {
   })
 })
 
+const local = { address: address('127.0.0.1'), port: await freePort() }
+
 describe('the sockets of several workers', () => {
-  const local = { address: address('127.0.0.1'), port: 45_817 }
   const wish = [{ kind: 'udp', local }] as const
   const without = { gso: false, gro: false }
   let opened: WireSocket[] = []
@@ -83,7 +85,7 @@ describe('the sockets of several workers', () => {
   }
 
   function send(...packets: Uint8Array[]): void {
-    const [out] = openSockets([{ kind: 'ike', local: { ...local, port: 45_818 } }], without)[0]!
+    const [out] = openSockets([{ kind: 'ike', local: { ...local, port: 0 } }], without)[0]!
     opened.push(out!)
     const scratch = new Scratch(64)
     const length = writeSockaddr(scratch.view, 0, local)
@@ -116,7 +118,7 @@ describe('the sockets of several workers', () => {
       [2, 1],
     ] as const) {
       const sockets = open(first)
-      expect(() => open(second)).toThrow('UDP 127.0.0.1:45817 is in use')
+      expect(() => open(second)).toThrow(`UDP 127.0.0.1:${local.port} is in use`)
       closeSockets(sockets)
       opened = []
     }

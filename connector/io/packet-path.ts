@@ -53,7 +53,7 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
     undo.push(async () => {
       workersGone = await workers.stop()
     })
-    const engines = await workers.engines
+    const engines = await workers.start()
     const children = new Children(plan.connections, sockets, (...call) => workers.call(...call))
     await children.configure()
     const offloads = () => offloadsInUse(options.offloads, tun, sockets.flat(), workers.segmentsRefused)

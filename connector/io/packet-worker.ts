@@ -28,6 +28,7 @@ export interface PacketWorkerOptions {
   readonly lanFormat: LanFormat
   readonly sockets: readonly WireSocket[]
   readonly engine: EngineChoice
+  readonly aes?: WorkerStart['aes']
   /** Absent where it is the only one. */
   readonly share?: WorkerShare
   readonly onReport: (report: PacketReport) => void
@@ -37,13 +38,16 @@ export interface PacketWorkerOptions {
 
 export type EngineInfo = Pick<Extract<Report, { type: 'ready' }>, 'kind' | 'build' | 'why'>
 
+/** As it was made, with what it measured. */
+export type ReadyEngine = Omit<Extract<Report, { type: 'ready' }>, 'type'>
+
 interface Waiting {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
 export class PacketWorker {
-  readonly engine: Promise<EngineInfo>
+  readonly engine: Promise<ReadyEngine>
   readonly #options: PacketWorkerOptions
   readonly #worker: Worker
   readonly #signals: Int32Array
@@ -53,7 +57,7 @@ export class PacketWorker {
   readonly #exited: Promise<void>
   #nextSeq = 1
   #state: 'running' | 'stopping' | 'ended' = 'running'
-  #settleReady: { resolve: (info: EngineInfo) => void; reject: (error: Error) => void } | undefined
+  #settleReady: { resolve: (made: ReadyEngine) => void; reject: (error: Error) => void } | undefined
 
   constructor(options: PacketWorkerOptions) {
     this.#options = options
@@ -61,7 +65,7 @@ export class PacketWorker {
     this.#signals = new Int32Array(signals)
     this.#one.view.setBigUint64(0, 1n, true)
     this.#eventFd = libc().eventfd(0, O_NONBLOCK | O_CLOEXEC)
-    const { tunFd, lanFormat, sockets, engine, share } = options
+    const { tunFd, lanFormat, sockets, engine, aes, share } = options
     this.engine = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject }
     })
@@ -70,6 +74,7 @@ export class PacketWorker {
       name: `isthmus-packets-${share?.worker ?? 0}`,
       workerData: {
         ...{ tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },
+        ...(aes === undefined ? {} : { aes }),
         ...(share === undefined ? {} : { share }),
       } satisfies WorkerStart,
     })
@@ -121,9 +126,11 @@ export class PacketWorker {
 
   #take(report: Report): void {
     switch (report.type) {
-      case 'ready':
-        this.#settleReady?.resolve({ kind: report.kind, build: report.build, why: report.why })
+      case 'ready': {
+        const { type: _, ...made } = report
+        this.#settleReady?.resolve(made)
         return
+      }
       case 'done':
       case 'refused': {
         const waiting = this.#waiting.get(report.seq)

@@ -4,7 +4,7 @@ import type { LanFormat } from '../../wasm/packet-engine.ts'
 import type { Answer, Command, Counters, EngineChoice, WireSocket, WorkerLoad } from '../data/commands.ts'
 import type { StartFailure } from '../handle.ts'
 import { type Inboxes, openInboxes } from './inboxes.ts'
-import { type EngineInfo, type PacketReport, PacketWorker } from './packet-worker.ts'
+import { type EngineInfo, type PacketReport, PacketWorker, type ReadyEngine } from './packet-worker.ts'
 
 /** What one of them tells, beside its load; IKE with the address that it came to. */
 export type WorkersReport =
@@ -26,36 +26,52 @@ const IDLE: WorkerLoad = { handedOver: 0 }
 const NOTHING: Omit<Counters, 'children'> = { drops: {}, segmentsRefused: 0 }
 
 export class PacketWorkers {
-  /** By worker. */
-  readonly engines: Promise<readonly EngineInfo[]>
-  readonly #workers: readonly PacketWorker[]
+  readonly #options: PacketWorkersOptions
+  readonly #workers: PacketWorker[] = []
   readonly #inboxes: Inboxes | undefined
   readonly #loads: WorkerLoad[]
   readonly #counters: Omit<Counters, 'children'>[]
   #isFailed = false
+  #isStopping = false
 
   constructor(options: PacketWorkersOptions) {
-    const { queues, sockets, lanFormat, engine } = options
+    const { queues } = options
+    this.#options = options
     this.#inboxes = queues.length > 1 ? openInboxes(queues.length) : undefined
     this.#loads = queues.map(() => IDLE)
     this.#counters = queues.map(() => NOTHING)
-    this.#workers = queues.map((tunFd, worker) => {
-      const share = this.#inboxes?.shares[worker]
-      return new PacketWorker({
-        tunFd,
-        lanFormat,
-        engine,
-        sockets: sockets[worker]!,
-        ...(share === undefined ? {} : { share }),
-        onReport: (report) => this.#take(worker, report, options),
-        onFailure: (failure) => {
-          if (!this.#isFailed) options.onFailure(failure)
-          this.#isFailed = true
-        },
-      })
+  }
+
+  /**
+   * Starts the threads; resolves with the engines, by worker, when all are ready. The first one measures who is to do
+   * AES, undisturbed, and the others do as it does. Rejects with a StartFailure, or when stopped.
+   */
+  async start(): Promise<readonly EngineInfo[]> {
+    const first = await this.#startOne(0).engine
+    if (this.#isStopping) throw new Error('the packet workers are stopping')
+    const others = this.#options.queues.slice(1).map((_, i) => this.#startOne(i + 1, first.aes).engine)
+    const made = [first, ...(await Promise.all(others))]
+    return made.map(({ kind, build, why }) => ({ kind, build, why }))
+  }
+
+  #startOne(worker: number, aes?: ReadyEngine['aes']): PacketWorker {
+    const { queues, sockets, lanFormat, engine, onFailure } = this.#options
+    const share = this.#inboxes?.shares[worker]
+    const started = new PacketWorker({
+      tunFd: queues[worker]!,
+      lanFormat,
+      engine,
+      sockets: sockets[worker]!,
+      ...(aes === undefined ? {} : { aes }),
+      ...(share === undefined ? {} : { share }),
+      onReport: (report) => this.#take(worker, report),
+      onFailure: (failure) => {
+        if (!this.#isFailed) onFailure(failure)
+        this.#isFailed = true
+      },
     })
-    this.engines = Promise.all(this.#workers.map((worker) => worker.engine))
-    this.engines.catch(() => {})
+    this.#workers.push(started)
+    return started
   }
 
   /** Commands to one worker are carried out in the order of the calls. Rejects when it refuses, or has ended. */
@@ -87,13 +103,15 @@ export class PacketWorkers {
 
   /** Ends all threads. Returns whether they are gone; if not, their descriptors must stay open. Idempotent. */
   async stop(): Promise<boolean> {
+    this.#isStopping = true
     const gone = await Promise.all(this.#workers.map((worker) => worker.stop()))
     const allGone = gone.every((each) => each)
     if (allGone) this.#inboxes?.close()
     return allGone
   }
 
-  #take(worker: number, report: PacketReport, { sockets, onReport }: PacketWorkersOptions): void {
+  #take(worker: number, report: PacketReport): void {
+    const { sockets, onReport } = this.#options
     switch (report.type) {
       case 'load':
         this.#loads[worker] = { handedOver: report.handedOver, ...defined(report.busy) }

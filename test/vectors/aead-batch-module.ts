@@ -13,7 +13,7 @@ const HEAD = 16
 const STRIDE = 10240
 
 const ENTRY = `
-import { AEAD_CTX_BYTES, aeadInit, aeadWipe } from './aead.ts'
+import { AEAD_CTX_BYTES, AEAD_KEYS_BYTES, aeadExpand, aeadInit, aeadWipe } from './aead.ts'
 import { aeadOpenBatch, aeadSealBatch } from './aead-batch.ts'
 import { clearJobs, jobAt, jobCount, queueJob } from './aead-jobs.ts'
 import { layOutStream, setOffload, STREAM_KEYS } from './key-stream.ts'
@@ -21,6 +21,7 @@ export { STREAM_KEYS }
 export function offload(): void { setOffload(true, true, 1) }
 export function layOut(): bool { return layOutStream(jobCount()) }
 const CONTEXTS: usize = memory.data(${BATCH_KEYS} * AEAD_CTX_BYTES, 64)
+const KEYS: usize = memory.data(${BATCH_KEYS} * AEAD_KEYS_BYTES, 64)
 const KEY: usize = memory.data(32, 16)
 const INPUT: usize = memory.data(64, 16)
 const SOURCES: usize = memory.data(${BATCH_JOBS * STRIDE}, 64)
@@ -29,11 +30,15 @@ export function key(): usize { return KEY }
 export function input(): usize { return INPUT }
 export function sources(): usize { return SOURCES }
 export function targets(): usize { return TARGETS }
-export function init(suite: i32, index: u32): void { aeadInit(suite, CONTEXTS + index * AEAD_CTX_BYTES, KEY) }
+export function init(suite: i32, index: u32): void {
+  aeadExpand(suite, KEYS + index * AEAD_KEYS_BYTES, KEY)
+  aeadInit(suite, CONTEXTS + index * AEAD_CTX_BYTES, KEYS + index * AEAD_KEYS_BYTES)
+}
 export function wipe(): void {
+  memory.fill(KEYS, 0, ${BATCH_KEYS} * AEAD_KEYS_BYTES)
   for (let i: u32 = 0; i < ${BATCH_KEYS}; i++) aeadWipe(CONTEXTS + i * AEAD_CTX_BYTES)
 }
-export function queue(suite: i32, index: u32, aadLength: u32, src: usize, dst: usize, length: u32): void {
+export function queue(suite: i32, index: u32, aadLength: u32, src: usize, dst: usize, length: u32, sparse: bool): void {
   const job = queueJob()
   job.aadFirst = load<u64>(INPUT)
   job.aadSecond = load<u64>(INPUT, 8)
@@ -42,7 +47,8 @@ export function queue(suite: i32, index: u32, aadLength: u32, src: usize, dst: u
   job.ivHigh = load<u32>(INPUT, 20)
   job.ivLow = load<u32>(INPUT, 24)
   job.suite = suite
-  job.context = CONTEXTS + index * AEAD_CTX_BYTES
+  job.context = sparse ? 0 : CONTEXTS + index * AEAD_CTX_BYTES
+  job.keys = KEYS + index * AEAD_KEYS_BYTES
   job.src = src
   job.dst = dst
   job.length = length
@@ -65,7 +71,7 @@ interface Exports {
   targets(): number
   init(suite: number, index: number): void
   wipe(): void
-  queue(suite: number, index: number, aadLength: number, src: number, dst: number, length: number): void
+  queue(suite: number, index: number, aadLength: number, src: number, dst: number, length: number, sparse: number): void
   clear(): void
   seal(): void
   open(): void
@@ -86,6 +92,8 @@ export interface BatchPacket {
   /** Plaintext to be sealed, or sealed text to be opened. */
   readonly text: Uint8Array
   readonly inPlace: boolean
+  /** With the keys alone, without a context; of AES-GCM only. */
+  readonly sparse?: boolean
 }
 
 /** One instance with BATCH_KEYS keys. Results are copies. */
@@ -131,13 +139,14 @@ export class AeadBatchModule {
   queue(packets: readonly BatchPacket[], tag: number): void {
     const { input } = this.#exports
     this.#exports.clear()
-    for (const [i, { suite, key, nonce, aad, text, inPlace }] of packets.entries()) {
+    for (const [i, { suite, key, nonce, aad, text, inPlace, sparse }] of packets.entries()) {
       this.memory.fill(0, input(), input() + 64)
       this.memory.set(aad, input())
       this.memory.set(nonce, input() + 16)
       this.memory.set(text, this.#source(i))
       const target = inPlace ? this.#source(i) : this.#target(i)
-      this.#exports.queue(SUITE_NUMBERS[suite], key, aad.length, this.#source(i), target, text.length - tag)
+      const alone = +(sparse === true && suite !== 'chacha20-poly1305')
+      this.#exports.queue(SUITE_NUMBERS[suite], key, aad.length, this.#source(i), target, text.length - tag, alone)
     }
   }
 

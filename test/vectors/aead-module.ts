@@ -23,13 +23,19 @@ export const SUITE_NUMBERS: Record<AeadSuite, number> = {
 
 /** The entry: one context and one buffer of each kind, at addresses that the module tells. */
 const ENTRY = `
-import { AEAD_CTX_BYTES, aeadInit, aeadOpen, aeadSeal, aeadWipe } from './aead.ts'
+import { AEAD_CTX_BYTES, AEAD_KEYS_BYTES, aeadExpand, aeadInit as init, aeadOpen, aeadSeal, aeadWipe } from './aead.ts'
 import * as poly1305 from './poly1305.ts'
 const POLY1305: usize = memory.data(poly1305.POLY1305_STATE_BYTES, 16)
 export function poly1305Init(key: usize): void { poly1305.poly1305Init(POLY1305, key) }
 export function poly1305Blocks(from: usize, count: u32): void { poly1305.poly1305Blocks(POLY1305, from, count) }
 export function poly1305Finish(tag: usize): void { poly1305.poly1305Finish(POLY1305, tag) }
-export { aeadInit, aeadOpen, aeadSeal, aeadWipe }
+export { aeadOpen, aeadSeal, aeadWipe }
+const KEYS: usize = memory.data(AEAD_KEYS_BYTES, 64)
+export function aeadInit(suite: i32, ctx: usize, key: usize): void {
+  aeadExpand(suite, KEYS, key)
+  init(suite, ctx, KEYS)
+  memory.fill(KEYS, 0, AEAD_KEYS_BYTES)
+}
 const SLACK: i32 = ${SLACK_BYTES}
 const CTX: usize = memory.data(AEAD_CTX_BYTES, 64)
 const KEY: usize = memory.data(32, 16)

@@ -15,9 +15,13 @@ export class AeadJob {
   salt: u32
   ivHigh: u32
   ivLow: u32
-  /** SUITE_ number, and the key context made for it. */
+  /**
+   * SUITE_ number, and the key context made for it; or 0 and the keys, for an SA of AES-GCM that is seldom used: see
+   * contexts.ts.
+   */
   suite: u32
   context: usize
+  keys: usize
   /** The text; `src` and `dst` are the same or do not overlap. */
   src: usize
   dst: usize

@@ -11,20 +11,34 @@
 import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi.ts'
 import { wipeJobs } from './aead-jobs.ts'
 import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes.ts'
-import { AES_GCM_CTX_BYTES, aesGcmInit, aesGcmOpen, aesGcmSeal, aesGcmWipe } from './aes-gcm.ts'
+import {
+  AES_GCM_CTX_BYTES,
+  AES_GCM_KEYS_BYTES,
+  aesGcmExpand,
+  aesGcmInit,
+  aesGcmOpen,
+  aesGcmSeal,
+  aesGcmWipe,
+} from './aes-gcm.ts'
 import { wipeStream } from './key-stream.ts'
 import { chacha20Poly1305Open, chacha20Poly1305Seal, chacha20Poly1305Wipe } from './chacha20-poly1305.ts'
 
 /** Bytes of one key context, for every suite; a multiple of 64. Contexts are aligned to 16. */
 export const AEAD_CTX_BYTES: u32 = <u32>AES_GCM_CTX_BYTES
 
-/** Makes the context `ctx` from the key: 16 bytes for AES-128-GCM, 32 otherwise. The caller wipes the key. */
-export function aeadInit(suite: i32, ctx: usize, key: usize): void {
-  if (suite == SUITE_CHACHA20_POLY1305) {
-    memory.copy(ctx, key, 32)
-  } else {
-    aesGcmInit(ctx, key, roundsOf(suite))
-  }
+/** Bytes of the keys that an SA has, for every suite; a multiple of 16. */
+export const AEAD_KEYS_BYTES: u32 = <u32>AES_GCM_KEYS_BYTES
+
+/** Makes `keys` from the key: 16 bytes for AES-128-GCM, 32 otherwise. The caller wipes the key. */
+export function aeadExpand(suite: i32, keys: usize, key: usize): void {
+  if (suite == SUITE_CHACHA20_POLY1305) memory.copy(keys, key, 32)
+  else aesGcmExpand(keys, key, roundsOf(suite))
+}
+
+/** Makes the context `ctx` from what `aeadExpand` has made. That of ChaCha20-Poly1305 is the key. */
+export function aeadInit(suite: i32, ctx: usize, keys: usize): void {
+  if (suite == SUITE_CHACHA20_POLY1305) memory.copy(ctx, keys, 32)
+  else aesGcmInit(ctx, keys, roundsOf(suite))
 }
 
 /** Writes the ciphertext to `dst` and the 16-byte tag to `dst + length`. */

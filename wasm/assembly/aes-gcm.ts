@@ -1,9 +1,10 @@
 /** AES-GCM with a 12-byte nonce and a 16-byte tag (NIST SP 800-38D section 7, RFC 4106 section 5). */
-import { AES_SCHEDULE_BYTES, aesEncrypt, aesInit } from './aes.ts'
+import { AES_KEYS_BYTES, AES_SCHEDULE_BYTES, aesEncrypt, aesExpand, layKeys, layTables } from './aes.ts'
 import { aesCtrWipe, counterBlock, ROW_BLOCKS, runRow, setRow } from './aes-ctr.ts'
 import { equal16 } from './bytes.ts'
-import { gcmBatchWipe } from './gcm-batch.ts'
+import { gcmBatchWipe, sparseSchedule } from './gcm-batch.ts'
 import { GHASH_TABLE_BYTES, ghash, ghashInit, ghashWipe } from './ghash.ts'
+import { GHASH_POWERS_BYTES, hashKeyOf, powersInit, powersWipe } from './ghash-powers.ts'
 
 /** The hash tables follow the key schedule, from the next multiple of 64 on. */
 export const AES_GCM_TABLES: usize = (AES_SCHEDULE_BYTES + 63) & ~63
@@ -14,10 +15,30 @@ const ZEROS: usize = memory.data(16, 16)
 const MASK: usize = memory.data(16, 16)
 const TAG: usize = memory.data(16, 16)
 
-export function aesGcmInit(ctx: usize, key: usize, rounds: u32): void {
+/**
+ * What is enough to work with, in little memory: the round keys, and eight powers of the hash key. A context is made of
+ * it where it is worth it.
+ */
+export const AES_GCM_KEYS_BYTES: usize = AES_KEYS_BYTES + GHASH_POWERS_BYTES
+
+export function aesGcmExpand(keys: usize, key: usize, rounds: u32): void {
+  const schedule = sparseSchedule()
+  aesExpand(keys, key, rounds)
+  layKeys(schedule, keys, rounds)
+  powersInit(powersOf(keys), aesEncrypt(schedule, rounds, i64x2.splat(0)))
+}
+
+// @ts-ignore: decorator
+@inline
+export function powersOf(keys: usize): usize {
+  return keys + AES_KEYS_BYTES
+}
+
+export function aesGcmInit(ctx: usize, keys: usize, rounds: u32): void {
   memory.fill(ctx, 0, AES_GCM_CTX_BYTES)
-  aesInit(ctx, key, rounds)
-  ghashInit(ctx + AES_GCM_TABLES, aesEncrypt(ctx, rounds, i64x2.splat(0)))
+  layTables(ctx)
+  layKeys(ctx, keys, rounds)
+  ghashInit(ctx + AES_GCM_TABLES, hashKeyOf(powersOf(keys)))
 }
 
 export function aesGcmSeal(ctx: usize, rounds: u32, nonce: usize, aad: usize, aadLength: u32, src: usize, dst: usize, length: u32): void {
@@ -42,6 +63,7 @@ export function aesGcmWipe(): void {
   aesCtrWipe()
   gcmBatchWipe()
   ghashWipe()
+  powersWipe()
 }
 
 /** Writes the tag's mask and XORs the key stream into the text; writes whole blocks. */

@@ -25,20 +25,35 @@ const LOW_NIBBLES: usize = memory.data<u64>([0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0
 /** Words of the key expansion. */
 const EXPANDED: usize = memory.data(240, 16)
 
-/** Expands the key of 16 bytes (10 rounds) or 32 bytes (14 rounds). */
-export function aesInit(schedule: usize, key: usize, rounds: u32): void {
+/** Bytes of the round keys by themselves, for either key length. */
+export const AES_KEYS_BYTES: usize = 16 * 15
+
+/** Writes the round keys of a key of 16 bytes (10 rounds) or 32 bytes (14 rounds), one behind the other. */
+export function aesExpand(keys: usize, key: usize, rounds: u32): void {
   expandKey(key, rounds)
-  v128.store(schedule, toTower(v128.load(EXPANDED)))
+  v128.store(keys, toTower(v128.load(EXPANDED)))
   const constant = i8x16.splat(0x63)
   for (let round: u32 = 1; round < rounds; round++) {
-    const record = schedule + <usize>round * RECORD
     const roundKey = toTower(v128.xor(v128.load(EXPANDED + (round << 4)), constant))
-    v128.store(record, lookup(roundKey, orderOf(round)))
+    v128.store(keys + (round << 4), lookup(roundKey, orderOf(round)))
+  }
+  v128.store(keys + (rounds << 4), v128.xor(v128.load(EXPANDED + (rounds << 4)), constant))
+  memory.fill(EXPANDED, 0, 240)
+}
+
+/** Writes what is the same in all key schedules. */
+export function layTables(schedule: usize): void {
+  for (let round: u32 = 1; round < AES_256_ROUNDS; round++) {
+    const record = schedule + <usize>round * RECORD
     v128.store(record, nextOf(round), 16)
     v128.store(record, previousOf(round), 32)
   }
-  v128.store(schedule + <usize>rounds * RECORD, v128.xor(v128.load(EXPANDED + (rounds << 4)), constant))
-  memory.fill(EXPANDED, 0, 240)
+}
+
+/** Puts round keys into a schedule that has its tables. */
+export function layKeys(schedule: usize, keys: usize, rounds: u32): void {
+  const end = keys + (<usize>rounds << 4)
+  for (; keys <= end; keys += 16, schedule += RECORD) v128.store(schedule, v128.load(keys))
 }
 
 /** FIPS 197 section 5.2. Words are little-endian here, so that RotWord rotates right. */

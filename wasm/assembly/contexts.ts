@@ -1,15 +1,23 @@
 /**
- * From keys to AEAD contexts. The context of AES-GCM is many times as long as its key, so an SA keeps only the key, and
- * the context is made when a packet needs it, in a slot of a pool. Where the pool is full, a slot that has not been used
- * for a while is taken over. A ChaCha20-Poly1305 context is its key; it lies in the SA.
+ * From keys to AEAD contexts. An SA has its keys: of AES-GCM the round keys and a few powers of the hash key. A context
+ * has 8 KB of tables more, with which hashing takes a third of the time once they are in a cache. So it is made for an SA
+ * that carries much, in a slot of a pool, and used while the SA is busy; packets of others do with the keys, which are 6
+ * lines of a cache in place of 70. Where the pool is full, a slot that has not been used for a while is taken over. A
+ * ChaCha20-Poly1305 context is its key; it lies in the SA.
  */
-import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi'
-import { AEAD_CTX_BYTES, aeadInit, aeadWipe } from './aead'
+import { SUITE_CHACHA20_POLY1305 } from '../abi'
+import { AEAD_CTX_BYTES, aeadExpand, aeadInit, aeadWipe } from './aead'
 import { CONTEXT_OWNERS, CONTEXT_USES, CONTEXTS, maxContexts, SA_KEY_BYTES } from './reserve'
 import { keyOf, Sa, saAt, saIndex } from './sa'
 
 /** Uses for which a context surely stays where it is: more than a batch call has packets. */
 const GRACE: u32 = 512
+/** An SA is busy when no more packets of others than this come between two of its own. */
+const NEAR: u32 = 1024
+/** Packets in a row that came near one another, from which on a context is worth making. */
+const BUSY: u32 = 8
+/** Bytes of text from which on the tables are worth fetching for one packet. */
+const LONG: u32 = 512
 /** Slots of which the one that has waited longest is taken over. */
 const CANDIDATES: u32 = 4
 
@@ -44,7 +52,7 @@ function ownerOf(slot: u32): usize {
 
 /** Takes the key over into the SA. */
 export function putKey(sa: Sa, key: usize): void {
-  memory.copy(keyOf(sa), key, sa.suite == SUITE_AES_128_GCM ? 16 : 32)
+  aeadExpand(sa.suite, keyOf(sa), key)
   if (sa.suite == SUITE_CHACHA20_POLY1305) sa.context = keyOf(sa)
 }
 
@@ -54,6 +62,19 @@ export function putKey(sa: Sa, key: usize): void {
 export function contextOf(sa: Sa): usize {
   if (sa.context == 0) expand(sa)
   store<u32>(usesOf(sa.contextSlot), ++uses)
+  return sa.context
+}
+
+/** Counts a packet. The context where it serves better, and stays for the rest of the batch call; else 0. */
+// @ts-ignore: decorator
+@inline
+export function contextFor(sa: Sa, length: u32): usize {
+  if (sa.suite == SUITE_CHACHA20_POLY1305) return sa.context
+  sa.heat = ++uses - sa.lastUse > NEAR ? 0 : min(sa.heat + 1, BUSY)
+  sa.lastUse = uses
+  if (length < LONG && (sa.heat == 0 || (sa.context == 0 && sa.heat < BUSY))) return 0
+  if (sa.context == 0) expand(sa)
+  store<u32>(usesOf(sa.contextSlot), uses)
   return sa.context
 }
 

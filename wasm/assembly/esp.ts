@@ -7,9 +7,9 @@ import { aeadSealBatch } from './aead-batch'
 import { clearJobs, jobCount, queueJob } from './aead-jobs'
 import { LAN_RX, LARGE_LAN_RX } from './arena'
 import { layOutStream } from './key-stream'
-import { contextOf } from './contexts'
+import { contextFor } from './contexts'
 import { pushWire, releaseWire, wireSlot, withholdWire } from './outbox'
-import { Sa } from './sa'
+import { keyOf, Sa } from './sa'
 
 const HEADER: u32 = 8
 const IV: u32 = 8
@@ -121,7 +121,8 @@ function queueEsp(sa: Sa, packet: usize, sequence: u64, src: usize, dst: usize, 
   job.ivHigh = load<u32>(packet, 8)
   job.ivLow = load<u32>(packet, 12)
   job.suite = sa.suite
-  job.context = contextOf(sa)
+  job.context = contextFor(sa, length)
+  job.keys = keyOf(sa)
   job.src = src
   job.dst = dst
   job.length = length

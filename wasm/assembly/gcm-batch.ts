@@ -8,14 +8,17 @@
 import { SUITE_AES_128_GCM, SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
 import { AeadJob, JOB_WORK, jobAt, jobNonce, xorText } from './aead-jobs'
-import { AES_128_ROUNDS, AES_256_ROUNDS } from './aes'
+import { AES_128_ROUNDS, AES_256_ROUNDS, AES_SCHEDULE_BYTES, layKeys, layTables } from './aes'
 import { counterBlock, prepareRun, ROW_BLOCKS, runPrepared, runRow, setRow } from './aes-ctr'
-import { AES_GCM_TABLES } from './aes-gcm'
+import { AES_GCM_TABLES, powersOf } from './aes-gcm'
 import { equal16 } from './bytes'
 import { ghashBlocks } from './ghash'
+import { ghashByPowers } from './ghash-powers'
 import { applyStream } from './key-stream'
 
 const ZEROS: usize = memory.data(16, 16)
+/** For keys without a context. */
+const SPARSE: usize = memory.data(<i32>AES_SCHEDULE_BYTES, 64)
 /** Key stream of a packet that has not been verified. */
 const AHEAD: usize = memory.data(112, 16)
 const RUN_BLOCKS: u32 = 8
@@ -26,6 +29,9 @@ const FIRST_COUNTER: u32 = 2
 /** A run must not carry into the second last byte of the counter. */
 const LAST_START: u32 = 248
 
+/** Whose key the schedule is: a context, or keys without one. */
+let holder: usize = 0
+let hasTables: bool = false
 /** The row under way: how many blocks, their key, and the job of the first. */
 let used: u32 = 0
 let schedule: usize = 0
@@ -33,7 +39,7 @@ let rounds: u32 = 0
 let oldest: u32 = 0
 
 export function gcmSealJobs(first: u32, end: u32): void {
-  schedule = 0
+  holder = 0
   let hashed = first
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
@@ -52,7 +58,7 @@ export function gcmSealJobs(first: u32, end: u32): void {
 }
 
 export function gcmOpenJobs(first: u32, end: u32): void {
-  schedule = 0
+  holder = 0
   let ahead: u32 = 0
   for (let i = first; i < end; i++) {
     const job = jobAt(i)
@@ -89,6 +95,8 @@ function putAhead(job: AeadJob, index: u32): u32 {
 /** Erases what the last batch left. */
 export function gcmBatchWipe(): void {
   memory.fill(AHEAD, 0, 16 * (ROW_BLOCKS - 1))
+  memory.fill(SPARSE, 0, AES_SCHEDULE_BYTES)
+  hasTables = false
 }
 
 /** Whether it is AES-GCM and not done by the host. */
@@ -111,10 +119,23 @@ function loadNonce(job: AeadJob): v128 {
 }
 
 function useKey(job: AeadJob): void {
-  if (job.context == schedule) return
+  const key = job.context != 0 ? job.context : job.keys
+  if (key == holder) return
   flush()
-  schedule = job.context
+  holder = key
   rounds = job.suite == SUITE_AES_128_GCM ? AES_128_ROUNDS : AES_256_ROUNDS
+  schedule = key
+  if (job.context == 0) {
+    schedule = sparseSchedule()
+    layKeys(schedule, key, rounds)
+  }
+}
+
+/** A schedule with its tables, for the round keys of whoever needs it next. */
+export function sparseSchedule(): usize {
+  if (!hasTables) layTables(SPARSE)
+  hasTables = true
+  return SPARSE
 }
 
 function put(index: u32, block: v128, src: usize, dst: usize): void {
@@ -161,7 +182,11 @@ function frame(job: AeadJob, text: usize): void {
 }
 
 function tagOf(job: AeadJob, text: usize): v128 {
-  const hash = ghashBlocks(job.context + AES_GCM_TABLES, text - 16, framedBlocks(job))
+  const blocks = framedBlocks(job)
+  const hash =
+    job.context != 0
+      ? ghashBlocks(job.context + AES_GCM_TABLES, text - 16, blocks)
+      : ghashByPowers(powersOf(job.keys), text - 16, blocks)
   return v128.xor(hash, v128.load(maskOf(job)))
 }
 

@@ -11,6 +11,7 @@
  */
 import { loadPartial } from './bytes.ts'
 import { addFour, setFour } from './ghash-kernel.ts'
+import { reduced } from './ghash-reduce.ts'
 
 const COLUMNS: usize = 16
 const COLUMN_TABLES: usize = 8 * 16
@@ -187,14 +188,7 @@ function reduceSums(): v128 {
   back = v128.xor(back, v128.shuffle<i64>(high, highBack, 1, 2))
   v128.store(PRODUCT, front)
   v128.store(PRODUCT, back, 16)
-  // The most significant bit of the first byte is x^0, so that a shift right multiplies by x.
-  let upper = bswap<u64>(load<u64>(PRODUCT, 16))
-  const lower = bswap<u64>(load<u64>(PRODUCT, 24))
-  // What the shifts below push out of the 128 bits comes back in at x^128.
-  upper ^= (lower << 63) ^ (lower << 62) ^ (lower << 57)
-  const r0 = upper ^ (upper >> 1) ^ (upper >> 2) ^ (upper >> 7)
-  const r1 = lower ^ ((lower >> 1) | (upper << 63)) ^ ((lower >> 2) | (upper << 62)) ^ ((lower >> 7) | (upper << 57))
-  return v128.xor(front, i64x2.replace_lane(i64x2.splat(bswap<u64>(r0)), 1, bswap<u64>(r1)))
+  return v128.xor(front, reduced(bswap<u64>(load<u64>(PRODUCT, 16)), bswap<u64>(load<u64>(PRODUCT, 24))))
 }
 
 // @ts-ignore: decorator

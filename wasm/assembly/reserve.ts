@@ -4,13 +4,13 @@
  * in use, so that memory is touched only as far as it is needed.
  */
 import { MAX_CONTEXTS, MAX_ROUTES, MAX_SAS, MAX_SELECTORS } from '../abi'
-import { AEAD_CTX_BYTES } from './aead'
+import { AEAD_CTX_BYTES, AEAD_KEYS_BYTES } from './aead'
 
 /** Room of one SA: its record, drop counters, key. */
 export const SA_RECORD_BYTES: u32 = 256
 export const SA_DROPS_BYTES: u32 = 192
-export const SA_KEY_BYTES: u32 = 64
-export const SA_STRIDE: u32 = 512
+export const SA_KEY_BYTES: u32 = 384
+export const SA_STRIDE: u32 = 832
 export const SELECTOR_BYTES: u32 = 48
 export const WINDOW_BYTES: u32 = 1024
 /** Of a hash table: see hash-table.ts. */
@@ -33,6 +33,8 @@ export let FIB_SPILLS: u32 = 0
 export let FIB_BLOCKS: usize = 0
 export let FIB_ROUTES: usize = 0
 export let TRIE_NODES: usize = 0
+
+if (AEAD_KEYS_BYTES > SA_KEY_BYTES) ERROR('SA keys too long')
 
 let next: usize = 0
 

@@ -52,6 +52,9 @@ export class Sa {
   /** Of the AEAD; 0 while the key is not expanded. See contexts.ts. */
   context: usize
   contextSlot: u32
+  /** Packets of all SAs when it was last used, and how many times in a row that was lately. */
+  lastUse: u32
+  heat: u32
   /** Numbers of the first selector of either side, 0 for none. */
   localSelectors: u32
   remoteSelectors: u32

@@ -25,6 +25,8 @@ export class Connection {
   readonly sessions: Session[] = []
   /** The resource of each child's first Child SA. */
   readonly home: number
+  /** All resources, home first. */
+  readonly resources: readonly number[]
   /** The Child SA that carries each slot's traffic. */
   readonly active = new Map<Slot, ChildSa>()
   /** The group that each child's last exchange settled on, so that the next one need not guess. */
@@ -48,6 +50,8 @@ export class Connection {
     this.home = config.resource ?? 0
     if (!(this.home < context.resources)) throw new RangeError(`no resource ${this.home} for ${config.name}`)
     this.keys = keysOf(config)
+    const others = Array.from({ length: context.resources }, (_, resource) => resource)
+    this.resources = [this.home, ...others.filter((resource) => resource !== this.home)]
     this.wanted = config.initiate && config.remoteAddress !== undefined
     this.#pause = context.limits.retryMs
     this.since = now

@@ -25,6 +25,17 @@ describe('coming up', () => {
     expect(established.map((event) => event.resource)).toEqual([1, 0, 2, 3])
   })
 
+  test('the announcement is status 16444 about no SA, and names no resource; the refusal is error 48', () => {
+    expect(resourceInfo()).toEqual({
+      type: 'N',
+      protocol: 0,
+      spi: new Uint8Array(0),
+      notify: 16_444,
+      data: new Uint8Array(0),
+    })
+    expect(NOTIFY.TS_MAX_QUEUE).toBe(48)
+  })
+
   test('each SPI tells its resource', () => {
     const pair = pairOf(3, 2).establish()
     for (const side of [pair.a, pair.b])

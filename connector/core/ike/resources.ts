@@ -47,7 +47,7 @@ export interface Place {
 export function placeAdditional(session: Session, child: string): Place | undefined {
   const present = carriers(session, child).filter((sa) => sa.predecessor?.state !== 'installed')
   if (present.length >= MAX_RESOURCES) return undefined
-  const all = resourcesOf(session)
+  const all = session.connection.resources
   const lacking = all.filter((resource) => carrier(session, child, resource) === undefined)
   const untouched = lacking.find((resource) => !session.isMaking(slotOf(child, resource)))
   const resource = untouched ?? lacking[0]
@@ -69,14 +69,14 @@ export function nextLack(session: Session): Lack | undefined {
   if (session.closeAt !== undefined || session.noAdditionalSas || session.has('create-child')) return undefined
   let next: Lack | undefined
   for (const config of session.connection.config.children) {
+    if (!session.shared.has(config.name) || session.enough.has(config.name)) continue
     const present = carriers(session, config.name)
-    if (present.length === 0 || !session.shared.has(config.name) || session.enough.has(config.name)) continue
+    if (present.length === 0) continue
     // As responder: what the initiator goes on to make may be all that we need.
     const theirs = present.findLast((child) => !child.byUs)
     const from = session.byUs || theirs === undefined ? session.createdAt : theirs.establishedAt + MISSING_CHILD_MS
-    const taken = new Set(present.map((child) => child.resource))
-    for (const resource of resourcesOf(session)) {
-      if (taken.has(resource)) continue
+    for (const resource of session.connection.resources) {
+      if (present.some((child) => child.resource === resource)) continue
       const at = Math.max(from, session.childRetries.get(slotOf(config.name, resource))?.at ?? from)
       if (next === undefined || at < next.at) next = { config, resource, at }
       // The home SA comes first, however long it has to wait: a peer may take one more, and no other.
@@ -84,10 +84,4 @@ export function nextLack(session: Session): Lack | undefined {
     }
   }
   return next
-}
-
-/** Home first. */
-function resourcesOf({ context, connection }: Session): number[] {
-  const all = Array.from({ length: context.resources }, (_, resource) => resource)
-  return [connection.home, ...all.filter((resource) => resource !== connection.home)]
 }
