@@ -95,6 +95,7 @@ export class Joining {
       ...optional('seenAddress', call.seenAddress),
     }
     work.create('connector', connector)
+    work.connectorAt.set(site.id, connector.id)
     await work.put('join', { ...join, usedAt: now, usedBy: connector.id })
     for (const tunnel of topology.tunnelsOf(site.id)) {
       await rotating.settle(work, topology, tunnel.id)

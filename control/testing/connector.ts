@@ -1,5 +1,10 @@
 /** A connector as the API sees one: it joins, follows its documents, and reports. Its IKE SA is a number. For tests only. */
-import type { ConnectorDocument, DocumentTunnel } from '../../protocol/control/document.ts'
+import {
+  type ConnectorDocument,
+  connectorDocumentSchema,
+  type DocumentTunnel,
+} from '../../protocol/control/document.ts'
+import { joinAnswerSchema } from '../../protocol/control/join.ts'
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import { sha256, sign, utf8 } from '../service/signatures.ts'
 import {
@@ -45,7 +50,7 @@ export class TestConnector {
     const identity = makeIdentity(seed)
     const answer = await world.request('POST', '/v1/join', { body: await joinRequest(world, token, identity) })
     if (answer.status !== 200) throw new Error(`join: ${answer.status} ${JSON.stringify(answer.body)}`)
-    const { network, connector, document } = answer.body
+    const { network, connector, document } = joinAnswerSchema.parse(answer.body)
     return new TestConnector(world, { ...identity, network, connector }, document, seed + 1000)
   }
 
@@ -59,7 +64,7 @@ export class TestConnector {
     const answer = await signed(this.world, this.joined, 'GET', `${this.path}/document`, { headers })
     if (answer.status === 304) return false
     if (answer.status !== 200) throw new Error(`document: ${answer.status} ${JSON.stringify(answer.body)}`)
-    this.document = answer.body
+    this.document = connectorDocumentSchema.parse(answer.body)
     return true
   }
 
