@@ -123,8 +123,18 @@ export function needsKey(keys: TunnelKeys, ends: Ends): 'none' | 'lost' | undefi
   const present = presentEnds(ends)
   if (present === undefined || keys.rotation !== undefined) return undefined
   if (keys.current === 0) return 'none'
-  const lost = present.some((end) => end.carriedOut > 0 && knows(keys, end) && !accepts(end, keys.current))
-  return lost ? 'lost' : undefined
+  return present.some((end) => hasLost(keys, end, keys.current)) ? 'lost' : undefined
+}
+
+/**
+ * Whether an end that must have the key of `epoch` has it no more: it says so, or it has published another half than
+ * the peer has derived the key from.
+ */
+export function hasLost(keys: TunnelKeys, end: EndView, epoch: number): boolean {
+  const half = keys.halves[halfName(epoch, end.connector)]
+  const told = statusOf(end, epoch)?.key
+  if (half !== undefined && told !== undefined && half !== told) return true
+  return end.carriedOut > 0 && knows(keys, end) && !accepts(end, epoch)
 }
 
 export function differ(left: unknown, right: unknown): boolean {

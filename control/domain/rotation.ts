@@ -19,6 +19,7 @@ import {
   type EndView,
   fingerprintsDiffer,
   forgot,
+  hasLost,
   knows,
   needsKey,
   type PresentEnds,
@@ -206,6 +207,11 @@ function advance(at: Progress, ends: PresentEnds, now: number, deadlines: Rotati
       return { rotation: enter('retiring'), keys: replaced, documents: true }
     }
     case 'retiring':
+      for (const end of ends) {
+        if (!hasLost(keys, end, to)) continue
+        const reason = `${end.connector} has lost the key of epoch ${to}`
+        return { rotation: { ...finished(rotation, 'aborted', now), reason }, keys: released(keys), documents: false }
+      }
       if (!both((end) => retired(keys, end, from, to))) return undefined
       return { rotation: finished(rotation, 'done', now), keys: released(keys), documents: false }
     case 'aborting':

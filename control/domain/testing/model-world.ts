@@ -105,7 +105,8 @@ export class ModelWorld {
     else if (dice < 78) this.restart(index)
     else if (dice < 84) this.#loseDocument(index)
     else if (dice < 90) this.pass(this.random.below(400_000))
-    else if (dice < 93) this.abort()
+    else if (dice < 92) this.abort()
+    else if (dice < 93) this.loseKeys(index)
     else if (dice < 96) this.rotate()
     else this.dropSa()
   }
