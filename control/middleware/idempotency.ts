@@ -62,8 +62,8 @@ export function replayMaker(
   repetition: Repetition,
   services: Services,
   render: (outcome: Outcome) => { status: number; headers: Record<string, string>; body: string },
-): (outcome: Outcome) => Promise<Replay> {
-  return async (outcome) => {
+): NonNullable<Call['replay']> {
+  const make = async (outcome: Outcome): Promise<Replay> => {
     const made = render(outcome)
     const body = repetition.sealed
       ? await services.context.sealer.seal(secretName(repetition), utf8(made.body))
@@ -81,6 +81,7 @@ export function replayMaker(
       expiresAt: at + REPLAY_LIFETIME_MS,
     }
   }
+  return { key: repetition.key, make }
 }
 
 function secretName({ network, actor, key }: Repetition): SecretName {

@@ -56,7 +56,7 @@ export class Committer {
 
   async #attempt<T>(call: Call, decide: () => Promise<Decision<T>>): Promise<Outcome<T>> {
     for (let attempt = 1; ; attempt++) {
-      const decision = await decide()
+      const decision = await this.#decide(call, decide)
       const batch = await this.#batchOf(call, decision)
       if (batch === undefined) return decision.outcome
       try {
@@ -75,8 +75,24 @@ export class Committer {
     }
   }
 
+  /** A repetition finds what the first request has made, and would be refused for it. */
+  async #decide<T>(call: Call, decide: () => Promise<Decision<T>>): Promise<Decision<T>> {
+    if (await this.#answered(call)) throw new AlreadyAnswered()
+    try {
+      return await decide()
+    } catch (error) {
+      if (await this.#answered(call)) throw new AlreadyAnswered()
+      throw error
+    }
+  }
+
+  async #answered({ network, actor, replay }: Call): Promise<boolean> {
+    if (replay === undefined) return false
+    return (await this.#context.repo.replay(network, actor.id, replay.key, this.#context.clock())) !== undefined
+  }
+
   async #batchOf(call: Call, decision: Decision<unknown>): Promise<Batch | undefined> {
-    const replay: Replay | undefined = await call.replay?.(decision.outcome)
+    const replay: Replay | undefined = await call.replay?.make(decision.outcome)
     if (decision.changes.length === 0 && decision.audit.length === 0 && replay === undefined) return undefined
     const audit = decision.audit.length === 0 ? undefined : await this.#chain(call, decision.audit)
     return {

@@ -16,6 +16,7 @@ import type { Documents } from './documents.ts'
 import type { Intents } from './intents.ts'
 import { PlannedView } from './planned-view.ts'
 import type { Rotating } from './rotating.ts'
+import type { Runs } from './runs.ts'
 import { freshId, mustGet, mustMatch, pageOf } from './support.ts'
 import type { Call, Context, Outcome, PageOf, PageQuery } from './types.ts'
 import { Work } from './work.ts'
@@ -26,6 +27,7 @@ export interface IntentParts {
   readonly intents: Intents
   readonly documents: Documents
   readonly rotating: Rotating
+  readonly runs: Runs
 }
 
 interface Told {
@@ -202,7 +204,7 @@ export class IntentService {
 
   /** Everything that an edit entails, in one decision. */
   async #edit(work: Work, call: Call, view: IntentView, edit: IntentEdit, told: Told): Promise<IntentPlan | undefined> {
-    const { context, intents, documents, rotating } = this.#parts
+    const { context, intents, documents, rotating, runs } = this.#parts
     const occupied = new Set<string>()
     for (const site of sitesRemovedBy(view, edit)) {
       if ((await documents.connectorOf(work, site)) !== undefined) occupied.add(site)
@@ -220,6 +222,7 @@ export class IntentService {
     for (const id of plan.removedTunnels) await rotating.forget(work, id, 'the tunnel was removed')
     for (const id of plan.removedSites) await this.#revokeJoins(work, id, now)
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
+    await runs.advance(work, after)
     for (const site of affectedSites(view, plan)) documents.refresh(work, site)
     await documents.finish(work, after)
     work.audit({

@@ -33,8 +33,13 @@ export interface Call {
   readonly noneMatch?: Match
   /** Where the request came from, as far as the platform knows. */
   readonly seenAddress?: string
-  /** Makes what a repeated request will be answered with; committed in the same batch as the change. */
-  readonly replay?: (outcome: Outcome) => Promise<Replay>
+  /** For a request that may be repeated. */
+  readonly replay?: {
+    /** Idempotency-Key. */
+    readonly key: string
+    /** What a repetition will be answered with; committed in the same batch as the change. */
+    readonly make: (outcome: Outcome) => Promise<Replay>
+  }
 }
 
 /** Envelope encryption of what must be stored and read again; `aad` names what it is. */

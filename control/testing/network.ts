@@ -49,5 +49,5 @@ export async function makePair(
   const left = await TestConnector.join(world, await joinToken(network, hq), 11)
   const right = await TestConnector.join(world, await joinToken(network, branch), 22)
   const tunnels = must(await network.ask('GET', '/tunnels'), 200).body.items
-  return { left, right, tunnel: tunnels[0].id }
+  return { left, right, tunnel: tunnels.find(({ name }: { name: string }) => name === 'hq-branch').id }
 }
