@@ -60,24 +60,24 @@ const queued = queuedRotation(
 
 type Way = Pick<RotationSituation, 'rotation' | 'keys'>
 
-/** The ends have carried out everything up to version 10 when a state begins. */
+/** In `ways`, ends have carried out at most version 14; in the inputs, version 20 or, unaware, 1. */
 function step({ rotation, keys }: Way, ends: Ends, abort?: string, now = NOW): Way {
   const after = stepRotation({ rotation, keys, ends, now }, abort)
   return { rotation: after.rotation, keys: after.keys }
 }
 
 function ways(): Record<string, Way> {
-  const old = (ends: Ends): Ends =>
-    ends.map((one) => ({ ...one!, documentVersion: 10, carriedOut: 10 })) as unknown as Ends
-  const offer = beginRotation({ rotation: queued, keys: established, ends: old(settled), now: NOW })
-  const accept = step(offer, old(both(true, { [OLD]: 'kauc', [NEW]: 'k' })))
-  const switching = step(accept, old(both(true, { [OLD]: 'kauc', [NEW]: 'ka' })))
-  const confirming = step(switching, old(both(true, { [OLD]: 'ka', [NEW]: 'kau' })))
-  const retiring = step(confirming, old(both(true, { [OLD]: 'ka', [NEW]: 'kauc' })))
-  const done = step(retiring, both(true, { [NEW]: 'kauc' }))
-  const back = step(switching, old(both(true, { [OLD]: 'ka', [NEW]: 'kau' })), 'enough')
-  const withdrawn = step(accept, old(both(true, { [OLD]: 'kauc', [NEW]: 'ka' })), 'enough')
-  const aborted = step(withdrawn, both(true, { [OLD]: 'kauc' }))
+  const at = (version: number, said: Record<number, string>): Ends =>
+    both(true, said).map((one) => ({ ...one!, documentVersion: version, carriedOut: version })) as unknown as Ends
+  const offer = beginRotation({ rotation: queued, keys: established, ends: at(10, { [OLD]: 'kauc' }), now: NOW })
+  const accept = step(offer, at(11, { [OLD]: 'kauc', [NEW]: 'k' }))
+  const switching = step(accept, at(12, { [OLD]: 'kauc', [NEW]: 'ka' }))
+  const confirming = step(switching, at(13, { [OLD]: 'ka', [NEW]: 'kau' }))
+  const retiring = step(confirming, at(13, { [OLD]: 'ka', [NEW]: 'kauc' }))
+  const done = step(retiring, at(14, { [NEW]: 'kauc' }))
+  const back = step(switching, at(13, { [OLD]: 'ka', [NEW]: 'kau' }), 'enough')
+  const withdrawn = step(accept, at(12, { [OLD]: 'kauc', [NEW]: 'ka' }), 'enough')
+  const aborted = step(withdrawn, at(13, { [OLD]: 'kauc' }))
   return {
     queued: { rotation: queued, keys: established },
     offer,
@@ -148,12 +148,12 @@ both accept, unaware      queued     switching  switching  switching  confirming
 different keys            queued     withdrawn  withdrawn  switching  confirming retiring   withdrawn  withdrawn  done       aborted
 other half                queued     accept     withdrawn  back       back       aborted    withdrawn  withdrawn  done       aborted
 one uses                  queued     switching  switching  switching  confirming retiring   back       withdrawn  done       aborted
-both use                  queued     confirming confirming confirming confirming retiring   back       withdrawn  done       aborted
-one confirmed             queued     confirming confirming confirming confirming retiring   back       withdrawn  done       aborted
-both confirmed            queued     retiring   retiring   retiring   retiring   retiring   back       withdrawn  done       aborted
-one forgot old            queued     retiring   retiring   retiring   retiring   retiring   back       withdrawn  done       aborted
-both forgot old           queued     retiring   retiring   retiring   retiring   done       back       withdrawn  done       aborted
-both forgot old, unaware  queued     retiring   retiring   retiring   retiring   retiring   back       withdrawn  done       aborted
+both use                  queued     switching  switching  confirming confirming retiring   back       withdrawn  done       aborted
+one confirmed             queued     switching  switching  confirming confirming retiring   back       withdrawn  done       aborted
+both confirmed            queued     switching  switching  retiring   retiring   retiring   back       withdrawn  done       aborted
+one forgot old            queued     switching  switching  retiring   retiring   retiring   switching  withdrawn  done       aborted
+both forgot old           queued     switching  switching  retiring   retiring   done       switching  withdrawn  done       aborted
+both forgot old, unaware  queued     switching  switching  switching  retiring   retiring   back       withdrawn  done       aborted
 one forgot new            queued     offer      accept     switching  confirming aborted    withdrawn  withdrawn  done       aborted
 both forgot new           queued     offer      accept     switching  confirming aborted    withdrawn  aborted    done       aborted
 late                      queued     withdrawn  withdrawn  back       back       retiring   back       withdrawn  done       aborted
@@ -237,6 +237,30 @@ describe('the machine', () => {
     expect(aborted!.rotation.reason).toBe('enough')
     const request = { id: 'rot_2', tunnel: established.id, trigger: 'manual', startedBy: 'schedule', now: NOW } as const
     expect(queuedRotation(request, aborted!.keys).to).toBe(NEW + 1)
+  })
+
+  test('an end that uses the new key by the choice of the other, and has not heard yet, keeps the old one alive', () => {
+    const { switching } = ways()
+    const unheard = end(B, false, { [OLD]: 'ka', [NEW]: 'kauc' })
+    const heard = end(A, true, { [OLD]: 'ka', [NEW]: 'kauc' })
+    expect(word(step(switching!, [heard, unheard]))).toBe('switching')
+    expect(word(step(switching!, [heard, end(B, true, { [OLD]: 'ka', [NEW]: 'kauc' })]))).toBe('retiring')
+  })
+
+  test('where an end has lost the old key, giving up turns into going on; where it has lost both, into a new first key', () => {
+    const { back } = ways()
+    const whole = end(A, true, { [OLD]: 'ka', [NEW]: 'kau' })
+    const forward = stepRotation({ ...back!, ends: [whole, end(B, true, { [OLD]: 'ka*', [NEW]: 'kau' })], now: NOW })
+    expect(forward).toMatchObject({ rotation: { state: 'switching' }, keys: { nextPhase: 'use' }, documents: true })
+    expect(forward.rotation.deadline).toBeUndefined()
+    expect(forward.rotation.reason).toBeUndefined()
+    const neither: Ends = [whole, end(B, true, { [OLD]: 'ka*', [NEW]: 'ka*' })]
+    const withdrawn = step(back!, neither)
+    expect(word(withdrawn)).toBe('withdrawn')
+    const gone: Ends = [end(A, true, { [OLD]: 'ka' }), end(B, true, { [OLD]: 'ka*' })]
+    const aborted = step(withdrawn, gone.map((one) => ({ ...one!, carriedOut: 21 })) as unknown as Ends)
+    expect(word(aborted)).toBe('aborted')
+    expect(needsKey(aborted.keys, gone)).toBe('lost')
   })
 
   test('lateness says who was waited for', () => {

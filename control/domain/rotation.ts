@@ -167,7 +167,7 @@ export function waitingFor({ rotation, keys, ends }: Omit<RotationSituation, 'no
     )
   }
   if (state === 'preparing') return missing((end) => accepts(end, to), `to accept epoch ${to}`)
-  if (state === 'switching') return missing((end) => uses(end, to), `to use epoch ${to}`)
+  if (state === 'switching') return missing((end) => knows(keys, end) && uses(end, to), `to use epoch ${to}`)
   if (state === 'confirming') return missing((end) => confirmed(end, to), `to receive traffic under epoch ${to}`)
   if (state === 'retiring') return missing((end) => retired(keys, end, from, to), `to forget epoch ${from ?? 'none'}`)
   if (keys.nextPhase !== undefined) return missing((end) => knows(keys, end) && !uses(end, to), `to leave epoch ${to}`)
@@ -199,7 +199,9 @@ function advance(at: Progress, ends: PresentEnds, now: number, deadlines: Rotati
       return { rotation: enter('switching'), keys: shownTo({ ...keys, nextPhase: 'use' }, ends), documents: true }
     }
     case 'switching':
-      return both((end) => uses(end, to)) ? { rotation: enter('confirming'), keys, documents: false } : late()
+      // A responder uses what the initiator chose, before it has heard that it should; after its restart it would not.
+      if (!both((end) => knows(keys, end) && uses(end, to))) return late()
+      return { rotation: enter('confirming'), keys, documents: false }
     case 'confirming': {
       if (!both((end) => uses(end, to) && confirmed(end, to))) return late()
       const { next: _, nextPhase: __, ...rest } = keys
@@ -228,6 +230,9 @@ function advance(at: Progress, ends: PresentEnds, now: number, deadlines: Rotati
 function advanceAborting({ rotation, keys }: Progress, ends: PresentEnds, now: number): Progress | undefined {
   const { to } = rotation
   const both = (holds: (end: EndView) => boolean) => holds(ends[0]) && holds(ends[1])
+  if (keys.nextPhase !== undefined && ends.some((end) => hasLost(keys, end, keys.current))) {
+    return noWayBack({ rotation, keys, documents: true }, ends, now)
+  }
   if (keys.nextPhase !== undefined) {
     if (!bothKnow(keys, ends) || !both((end) => !uses(end, to))) return undefined
     const { nextPhase: _, ...rest } = keys
@@ -235,6 +240,20 @@ function advanceAborting({ rotation, keys }: Progress, ends: PresentEnds, now: n
   }
   if (!both((end) => forgot(keys, end, to))) return undefined
   return { rotation: finished(rotation, 'aborted', now), keys: released(keys), documents: false }
+}
+
+/** An end has lost the old key: the new one, if both have it, is the only one that works, and there is no giving up. */
+function noWayBack({ rotation, keys }: Progress, ends: PresentEnds, now: number): Progress {
+  const { reason: _, ...forward } = rotation
+  const { nextPhase: __, ...withdrawn } = keys
+  if (ends.some((end) => hasLost(keys, end, rotation.to))) {
+    return { rotation, keys: shownTo(withdrawn, ends), documents: true }
+  }
+  return {
+    rotation: { ...forward, state: 'switching', stateSince: now },
+    keys: shownTo({ ...keys, nextPhase: 'use' }, ends),
+    documents: true,
+  }
 }
 
 function aborting(at: Progress, ends: PresentEnds, reason: string, now: number): Progress {

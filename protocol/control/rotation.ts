@@ -9,7 +9,8 @@ import { epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema, nameSch
  *
  * preparing: both ends publish their halves, derive the key and accept it. switching: the initiator authenticates
  * anew with it. confirming: traffic passes under it at both ends. retiring: both forget the old key. aborting: both go
- * back to the old key, then forget the new one; after `retiring` began there is no way back and none is needed.
+ * back to the old key, then forget the new one; after `retiring` began there is no way back and none is needed. Where
+ * an end has lost the old key meanwhile, there is no way back either: aborting turns into switching again.
  */
 export const ROTATION_STATES = [
   'queued',

@@ -10,7 +10,7 @@ import type { Rotation } from '../../../protocol/control/rotation.ts'
 import { type DocumentConnector, documentContent, nextVersion, withVersion } from '../document.ts'
 import { newKeys, type TunnelKeys } from '../keys.ts'
 import { reviewTunnel, type TunnelReview } from '../review.ts'
-import { beginRotation, isEnded, queuedRotation, stepRotation } from '../rotation.ts'
+import { abortRefusal, beginRotation, isEnded, queuedRotation, stepRotation } from '../rotation.ts'
 import type { Ends, EndView } from '../rotation-ends.ts'
 import { ModelConnector, type ModelReport } from './model-connector.ts'
 import { SeededRandom } from './random.ts'
@@ -87,7 +87,9 @@ export class ModelWorld {
     return true
   }
 
+  /** Somebody aborts it, where that is allowed. */
   abort(): void {
+    if (this.rotation === undefined || abortRefusal(this.rotation) !== undefined) return
     this.#step('somebody has aborted it')
   }
 
