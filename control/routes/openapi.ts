@@ -82,7 +82,7 @@ function headersOf(operation: Operation): z.ZodObject | undefined {
   if (spec.match) {
     headers['If-Match'] = z
       .string()
-      .meta({ description: 'ETag of the revision that the change is based on, or *.', examples: ['"3"'] })
+      .meta({ description: 'ETag of the revision that the change is based on, or *.', examples: ['*', '"3"'] })
   }
   if (takesKey(operation)) {
     headers['Idempotency-Key'] = z

@@ -36,7 +36,7 @@ export function nearly(
   schemas: Schemas,
   known: Readonly<Record<string, readonly string[]>>,
 ): fc.Arbitrary<unknown> {
-  return fc.oneof({ weight: 12, arbitrary: fitting(schema, schemas, known) }, { weight: 1, arbitrary: JUNK })
+  return fc.oneof({ weight: 40, arbitrary: fitting(schema, schemas, known) }, { weight: 1, arbitrary: JUNK })
 }
 
 function fitting(
@@ -91,19 +91,26 @@ function array(schema: JsonSchema, inner: (one: JsonSchema) => fc.Arbitrary<unkn
 }
 
 function text(schema: JsonSchema, known: Readonly<Record<string, readonly string[]>>): fc.Arbitrary<unknown> {
-  const choices: fc.Arbitrary<unknown>[] = []
+  const choices: { weight: number; arbitrary: fc.Arbitrary<unknown> }[] = []
   const prefix = /^\^([a-z]+)_\[/.exec(schema.pattern ?? '')?.[1]
   const ids = prefix === undefined ? undefined : known[prefix]
-  if (ids !== undefined && ids.length > 0) choices.push(fc.constantFrom(...ids), fc.constantFrom(...ids))
-  if (schema.pattern !== undefined) choices.push(fc.stringMatching(new RegExp(schema.pattern)))
-  if (schema.examples !== undefined) choices.push(fc.constantFrom(...schema.examples))
-  if (schema.pattern === undefined) choices.push(fc.string({ maxLength: schema.maxLength ?? 40 }), addresses)
+  if (ids !== undefined && ids.length > 0) choices.push({ weight: 8, arbitrary: fc.constantFrom(...ids) })
+  if (schema.pattern !== undefined)
+    choices.push({ weight: 2, arbitrary: fc.stringMatching(new RegExp(schema.pattern)) })
+  else choices.push({ weight: 1, arbitrary: fc.string({ maxLength: schema.maxLength ?? 40 }) })
+  for (const example of schema.examples ?? []) choices.push({ weight: 4, arbitrary: likeExample(example) })
   return fc.oneof(...choices)
 }
 
+/** More of the kind of an example: prefixes and addresses in documentation ranges. */
+function likeExample(example: unknown): fc.Arbitrary<unknown> {
+  if (typeof example !== 'string' || !/^\d+\./.test(example)) return fc.constant(example)
+  const pair = fc.tuple(octet, octet)
+  if (!example.includes('/')) return pair.map(([a, b]) => `198.51.${a}.${b}`)
+  return fc.oneof(
+    pair.map(([a, b]) => `10.${a}.${b}.0/24`),
+    pair.map(([a, b]) => `2001:db8:${a.toString(16)}:${b.toString(16)}::/64`),
+  )
+}
+
 const octet = fc.integer({ min: 0, max: 255 })
-const addresses = fc.oneof(
-  fc.tuple(octet, octet).map(([a, b]) => `10.${a}.${b}.0/24`),
-  fc.tuple(octet, octet).map(([a, b]) => `198.51.${a}.${b}`),
-  fc.tuple(octet, octet).map(([a, b]) => `2001:db8:${a.toString(16)}:${b.toString(16)}::/64`),
-)
