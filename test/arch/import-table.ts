@@ -93,6 +93,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'the store knows databases and no HTTP',
   },
   {
+    folder: 'control/testing/',
+    may: ['control/', 'protocol/'],
+    packages: ['jose', '@noble/', 'fast-check'],
+    why: 'the whole control plane over a store in memory, and requests by chance: for tests',
+  },
+  {
     folder: 'control/',
     may: ['control/', 'protocol/'],
     packages: ['hono', '@hono/zod-openapi', 'zod', 'jose', '@noble/'],
