@@ -15,7 +15,10 @@ export interface ConnectorHandle {
   rekey(connection: string, what: string): boolean
   /**
    * Makes the connections those of `plan`, while it runs: new ones come up, those that are gone go, the others do not
-   * notice. Rejects where the plan needs what only a new start can change.
+   * notice. A connection whose IKE configuration has changed, its keys apart, is taken down and made anew.
+   * One call after the other; the same plan again does nothing. Resolves when all is in place but the new IKE SAs;
+   * what could not be done is told as a warning, and tried again by the next call. Rejects with a PlanRefused, nothing
+   * done, where the plan needs what only a new start can change, and when the connector is stopping.
    */
   apply(plan: ConnectorPlan): Promise<void>
   /** Only of a managed connector: a person accepts a peer's new identity key. */
@@ -31,7 +34,7 @@ export type ConnectorEvent =
   | { readonly type: 'ike'; readonly connection: string; readonly event: IkeEvent }
   | { readonly type: 'started'; readonly site: string }
   | { readonly type: 'routes-cleaned'; readonly count: number }
-  | { readonly type: 'warning'; readonly code: string; readonly message: string }
+  | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly remedy?: string }
   /** The control plane: what it asked for, and how the link to it is. */
   | { readonly type: 'control'; readonly code: string; readonly message: string }
   | { readonly type: 'stopping' }
@@ -48,6 +51,20 @@ export class StartFailure extends Error {
     this.code = code
     this.remedy = remedy
     this.exitCode = exitCode
+  }
+}
+
+/** A plan that cannot be carried out while the connector runs. */
+export class PlanRefused extends Error {
+  override readonly name = 'PlanRefused'
+  /** Each thing that only a new start can change, in words. */
+  readonly faults: readonly string[]
+  readonly remedy: string
+
+  constructor(faults: readonly string[]) {
+    super(`This cannot change while the connector runs: ${faults.join('; ')}.`)
+    this.faults = faults
+    this.remedy = 'Start the connector again, which takes all of it up.'
   }
 }
 

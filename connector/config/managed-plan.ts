@@ -1,5 +1,5 @@
 /** The plan of a managed connector: what its document asks for, with the defaults of `isthmus.yaml`. */
-
+import { availableParallelism } from 'node:os'
 import type { ConnectorDocument } from '../../protocol/control/document.ts'
 import { familyOf, parseAddress } from '../../protocol/net.ts'
 import type { TunnelPlan } from '../core/managed/keeper.ts'
@@ -38,8 +38,9 @@ export function managedPlan(
     control_socket: settings.controlSocket,
   })
   const secrets = new Map(tunnels.map(({ tunnel, keys }) => [tunnel.name, keys[0]!.psk]))
-  const plan = planOf(config satisfies Config, secrets, (path) => path)
-  return { ...plan, connections: plan.connections.map((connection, i) => withKeys(connection, tunnels[i]!)) }
+  const plan = planOf(config satisfies Config, secrets, (path) => path, availableParallelism())
+  const connections = plan.connections.map((connection, i) => withKeys(connection, tunnels[i]!))
+  return { ...plan, connections, listen: [config.address] }
 }
 
 function withKeys(

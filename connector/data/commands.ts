@@ -92,6 +92,10 @@ export type Command =
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
   /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
   | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
+  /** At most ROUTES_PER_COMMAND prefixes, which lead nowhere from here on. */
+  | { readonly type: 'remove-routes'; readonly prefixes: readonly Prefix[] }
+  /** Its Child SAs are gone, and no route leads to it any more. */
+  | { readonly type: 'remove-tunnel'; readonly handle: number }
 
 export interface Sequenced {
   readonly seq: number

@@ -124,6 +124,12 @@ export class Runner {
       case 'routes':
         for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
         return {}
+      case 'remove-routes':
+        for (const prefix of command.prefixes) engine.removeRoute(prefix)
+        return {}
+      case 'remove-tunnel':
+        engine.removeTunnel(command.handle)
+        return {}
     }
   }
 

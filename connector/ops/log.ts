@@ -94,8 +94,12 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
     case 'control':
       return { level: 'info', fields: { event: event.type, code: event.code }, message: event.message }
     case 'warning':
-      return { level: 'warn', fields: { event: event.type, code: event.code }, message: event.message }
+      return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
   }
+}
+
+function codeAndRemedy({ code, remedy }: Extract<ConnectorEvent, { type: 'warning' }>): object {
+  return remedy === undefined ? { code } : { code, remedy }
 }
 
 /** Every IKE event has its own line; `Record<type>` keeps the table whole. */

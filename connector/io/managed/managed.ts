@@ -8,7 +8,7 @@ import type { ConnectorStatus } from '../../../protocol/status.ts'
 import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
 import { Keeper, type KeeperEffect, type KeeperInput } from '../../core/managed/keeper.ts'
 import type { LinkState } from '../../core/managed/link.ts'
-import type { ConnectorEvent, ConnectorHandle, StartFailure } from '../../handle.ts'
+import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../../handle.ts'
 import type { ConnectorPlan } from '../../plan.ts'
 import {
   type Enrollment,
@@ -132,7 +132,10 @@ class Managed implements ConnectorHandle {
 
   /** One after the other: a document is carried out whole before the next is looked at. */
   #queue(work: () => Promise<void>): Promise<void> {
-    this.#work = this.#work.then(work).catch((error: unknown) => this.#warn('managed', String(error)))
+    this.#work = this.#work.then(work).catch((error: unknown) => {
+      if (error instanceof PlanRefused) this.#warn('plan-refused', error.message, error.remedy)
+      else this.#warn('managed', String(error))
+    })
     return this.#work
   }
 
@@ -242,7 +245,7 @@ class Managed implements ConnectorHandle {
     if (state !== 'connecting') this.#options.onEvent({ type: 'control', code: `link-${state}`, message: detail })
   }
 
-  #warn(code: string, message: string): void {
-    this.#options.onEvent({ type: 'warning', code, message })
+  #warn(code: string, message: string, remedy?: string): void {
+    this.#options.onEvent({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) })
   }
 }
