@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type AuditEvent, auditEventSchema } from '../../protocol/control/resources.ts'
 import { type AuditDraft, auditGenesis, chainEvents, hashEvent, verifyEvents } from './audit.ts'
-import { canonicalJson } from './canonical.ts'
+import { canonicalJson, sameJson } from './canonical.ts'
 
 const NETWORK = 'net_0123456789abcdefghjk'
 const NONE = { seq: 0, hash: '' }
@@ -96,6 +96,20 @@ describe('canonical JSON', () => {
       }),
     )
     expect(canonicalJson({ b: 1, a: [{ d: undefined, c: null }, undefined] })).toBe('{"a":[{"c":null},null],"b":1}')
+  })
+
+  test('the same text is the same value, and another is not', () => {
+    const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.record({ a: fc.constantFrom(undefined, null, 0, 1) }))
+    fc.assert(
+      fc.property(value, value, (left, right) => {
+        expect(sameJson(left, right)).toBe(canonicalJson(left) === canonicalJson(right))
+        expect(sameJson(left, structuredClone(left))).toBe(true)
+      }),
+      { numRuns: 1000 },
+    )
+    expect(sameJson({ a: undefined, b: 1 }, { b: 1, c: undefined })).toBe(true)
+    expect(sameJson({ a: 1, b: undefined }, { b: 1, a: undefined })).toBe(false)
+    expect(sameJson([], {})).toBe(false)
   })
 
   test('tells different values apart', () => {

@@ -13,3 +13,25 @@ export function canonicalJson(value: unknown): string {
   }
   return JSON.stringify(value) ?? 'null'
 }
+
+/** Whether both have the same canonical text, without writing it. */
+export function sameJson(left: unknown, right: unknown): boolean {
+  if (left === right) return true
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length && left.every((item, index) => sameJson(item, right[index]))
+  }
+  if (isRecord(left) && isRecord(right)) {
+    const names = definedNames(left)
+    if (names.length !== definedNames(right).length) return false
+    return names.every((name) => right[name] !== undefined && sameJson(left[name], right[name]))
+  }
+  return canonicalJson(left) === canonicalJson(right)
+}
+
+function definedNames(value: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(value).filter((name) => value[name] !== undefined)
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,7 +1,7 @@
 /** Edits of the intent: what each comes to, or everything that is wrong with it. */
 import type { IntentDraft, Preferences, Site, SiteDraft, Tunnel, TunnelDraft } from '../../protocol/control/intent.ts'
 import { prefixFault } from '../../protocol/control/values.ts'
-import { canonicalJson } from './canonical.ts'
+import { sameJson } from './canonical.ts'
 import type { IntentPlan, IntentView } from './intent-index.ts'
 import { planReplacement, unclaimed } from './intent-replace.ts'
 import { joinMesh, mustFitMesh } from './mesh.ts'
@@ -189,7 +189,7 @@ export function sameEnds(left: readonly [string, string], right: readonly [strin
 }
 
 export function sameValue(left: unknown, right: unknown): boolean {
-  return canonicalJson(left) === canonicalJson(right)
+  return sameJson(left, right)
 }
 
 function throwIf(faults: readonly CodedFault[]): void {

@@ -119,12 +119,10 @@ function rangeOf(prefix: string): Range {
   let last = first
   bytes.forEach((byte, at) => {
     const free = Math.min(8, Math.max(0, (at + 1) * 8 - bits))
-    first += hex(byte)
-    last += hex(byte | ((1 << free) - 1))
+    first += HEX[byte]
+    last += HEX[byte | ((1 << free) - 1)]
   })
   return { first, last }
 }
 
-function hex(byte: number): string {
-  return byte.toString(16).padStart(2, '0')
-}
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

@@ -1,6 +1,6 @@
 /** The two ends of a tunnel as rotations see them: what each said last, and what follows from it for the keys. */
 import type { EpochStatus } from '../../protocol/control/link.ts'
-import { canonicalJson } from './canonical.ts'
+import { sameJson } from './canonical.ts'
 import { halfName, newKeys, type TunnelKeys } from './keys.ts'
 
 /** One end. Reports must be taken in the order in which the connector made them. */
@@ -138,7 +138,7 @@ export function hasLost(keys: TunnelKeys, end: EndView, epoch: number): boolean 
 }
 
 export function differ(left: unknown, right: unknown): boolean {
-  return left !== right && canonicalJson(left) !== canonicalJson(right)
+  return !sameJson(left, right)
 }
 
 function statusOf(end: EndView, epoch: number): EpochStatus | undefined {
