@@ -113,10 +113,10 @@ export const IMPORT_TABLE: readonly Row[] = [
   { folder: 'test/', may: [''], packages: [''], why: 'tests may look everywhere' },
 ]
 
-/** Globals that break purity in connector/core and protocol: each would escape the virtual clock or the seed. */
+/** Globals that break purity in connector/core, control/domain and protocol: each would escape the virtual clock or the seed. */
 export const IMPURE_GLOBALS = [
   'Date.now',
-  'new Date(',
+  'new Date()',
   'performance.now',
   'Math.random',
   'setTimeout',
