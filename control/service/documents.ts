@@ -32,11 +32,13 @@ export class Documents {
 
   /** The connector of the site that is not revoked. */
   async connectorOf(work: Work, site: string): Promise<ConnectorRecord | undefined> {
-    const known = work.connectorAt.get(site)
-    if (known !== undefined) return work.get('connector', known).then((record) => notRevoked(record))
+    if (work.connectorAt.has(site)) {
+      const known = work.connectorAt.get(site)
+      return known === undefined ? undefined : notRevoked(await work.get('connector', known))
+    }
     const entries = await this.#context.repo.list(work.network, 'connector', { ref: site, limit: 1000 })
     const found = work.adopt('connector', entries).find((record) => notRevoked(record) !== undefined)
-    if (found !== undefined) work.connectorAt.set(site, found.id)
+    work.connectorAt.set(site, found?.id)
     return found
   }
 

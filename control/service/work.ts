@@ -20,8 +20,8 @@ export class Work {
   readonly #committed: (() => void)[] = []
   /** Connectors whose documents have new versions. */
   readonly #told = new Set<string>()
-  /** Site to its connector, as far as it was looked up. */
-  readonly connectorAt = new Map<string, string>()
+  /** Site to its connector, or to undefined where there is none, as far as it was looked up. */
+  readonly connectorAt = new Map<string, string | undefined>()
   /** Sites whose documents may have changed. */
   readonly sitesToRefresh = new Set<string>()
   /** Runs of which a rotation has ended within this decision. */

@@ -91,9 +91,7 @@ async function ask(app: World['app'], method: string, path: string, options: Req
   if (body !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json')
   const response = await app.request(path, { method, headers, ...(body === undefined ? {} : { body }) })
   const text = await response.text()
-  const json =
-    /json/.test(response.headers.get('content-type') ?? '') &&
-    !/ndjson/.test(response.headers.get('content-type') ?? '')
+  const json = text !== '' && /^application\/(problem\+)?json/.test(response.headers.get('content-type') ?? '')
   return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text }
 }
 
