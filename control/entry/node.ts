@@ -1,0 +1,187 @@
+/** The control plane as one Node process: HTTP and links on one port, the store in a file or in PostgreSQL. */
+import { randomBytes as nodeRandomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage, Server } from 'node:http'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { Links } from '../link/links.ts'
+import { memoryNonces, storedNonces } from '../service/nonces.ts'
+import type { Services } from '../service/services.ts'
+import type { Log } from '../service/types.ts'
+import { StoreFailure } from '../store/failure.ts'
+import { openPostgres } from '../store/postgres.ts'
+import type { Repo } from '../store/repo.ts'
+import { openRepo } from '../store/repo-sql.ts'
+import type { Sql } from '../store/sql.ts'
+import { openSqlite } from '../store/sqlite-node.ts'
+import { adminTokenOf, assemble } from './common.ts'
+import { NodeLinks, type UpgradeEnv } from './node-link.ts'
+
+export interface NodeOptions {
+  /** Where the store and the key-encryption key lie. */
+  readonly directory: string
+  /** In place of the file, for several processes over one store. */
+  readonly postgres?: string
+  readonly host: string
+  /** 0: any that is free. */
+  readonly port: number
+  /** Text of the key-encryption keys; else they lie in the directory, made at the first start. */
+  readonly keyring?: string
+  /** Addresses of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies?: readonly string[]
+  readonly log: Log
+  readonly version: string
+}
+
+export interface ControlPlane {
+  readonly url: string
+  /** Of the installation, when it was made at this start; shown once and kept nowhere. */
+  readonly adminToken?: string
+  readonly services: Services
+  /** Links that this process holds. */
+  links(): number
+  /** Finishes what is under way, sends the connectors away, closes the store. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Between two runs of the scheduled job. */
+const TICK_MS = 1000
+/** How long requests that are under way may take at the end. */
+const DRAIN_MS = 5000
+
+/** Rejects with a StoreFailure, or with the error of `listen`; everything is closed then. */
+export async function startControl(options: NodeOptions): Promise<ControlPlane> {
+  const sql = options.postgres === undefined ? openSqlite(storePath(options.directory)) : openPostgres(options.postgres)
+  try {
+    return await startOn(sql, await openRepo(sql), options)
+  } catch (error) {
+    await sql.close()
+    throw error
+  }
+}
+
+/** Where the store of a directory lies. */
+export function storePath(directory: string): string {
+  return join(directory, 'control.sqlite')
+}
+
+async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<ControlPlane> {
+  const { log, version, host, port } = options
+  const admin = await adminTokenOf(repo)
+  const links = new Links()
+  let services: Services
+  const seen = addressOf(options.trustedProxies ?? [])
+  const nodeLinks = new NodeLinks(links, () => services, seen)
+  const assembly = await assemble({
+    repo,
+    hub: links,
+    keyring: options.keyring ?? keyringOf(options.directory),
+    adminHash: admin.hash,
+    nonces: options.postgres === undefined ? memoryNonces() : storedNonces(repo),
+    log,
+    version,
+    clientAddress: (c) => seen((c.env as UpgradeEnv).incoming),
+    openLink: nodeLinks.open,
+  })
+  services = assembly.services
+  const fetch = (request: Request, env: unknown) => assembly.app.fetch(request, env as object)
+  const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false }))
+  nodeLinks.listen(server, fetch)
+  await listen(server, host, port)
+  const job = scheduled(services, log)
+  let closing: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    await job.stop()
+    await nodeLinks.close()
+    await closeServer(server)
+    await sql.close()
+  }
+  return {
+    url: urlOf(server, host),
+    ...(admin.fresh === undefined ? {} : { adminToken: admin.fresh }),
+    services,
+    links: () => links.size,
+    close: () => (closing ??= close()),
+  }
+}
+
+/** The scheduled job, one run after the other. What fails is tried again with the next. */
+function scheduled(services: Services, log: Log): { stop(): Promise<void> } {
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> = Promise.resolve()
+  const run = async (): Promise<void> => {
+    try {
+      await services.scheduler.tick()
+    } catch (error) {
+      log.error({ error: String(error) }, 'the scheduled job failed')
+    }
+    if (!stopped) arm()
+  }
+  const arm = (): void => {
+    timer = setTimeout(() => {
+      running = run()
+    }, TICK_MS)
+  }
+  arm()
+  return {
+    stop: async () => {
+      stopped = true
+      clearTimeout(timer)
+      await running
+    },
+  }
+}
+
+/** The key-encryption key of a directory: made once, for its owner only. Whoever has a backup needs it too. */
+function keyringOf(directory: string): string {
+  const path = join(directory, 'kek')
+  try {
+    if (existsSync(path)) return readFileSync(path, 'utf8')
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const text = `kek-1:${nodeRandomBytes(32).toString('base64url')}\n`
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+    return text
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+    throw new StoreFailure('access', `${path} cannot be used (${reason})`, 'Make the directory writable for this user.')
+  }
+}
+
+/** Where a request comes from; a header counts only from a proxy that is trusted. */
+function addressOf(proxies: readonly string[]): (incoming: IncomingMessage) => string | undefined {
+  return (incoming) => {
+    const direct = incoming.socket.remoteAddress?.replace(/^::ffff:/, '')
+    if (direct === undefined || !proxies.includes(direct)) return direct
+    const forwarded = incoming.headers['x-forwarded-for']
+    return String(forwarded ?? direct)
+      .split(',')
+      .at(-1)!
+      .trim()
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+  await closed
+  clearTimeout(timer)
+}
+
+function urlOf(server: Server, host: string): string {
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
