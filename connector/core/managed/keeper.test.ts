@@ -236,6 +236,16 @@ describe('Keeper', () => {
     expect(a.keys()).toEqual(before)
   })
 
+  it('refuses a document that is older than the one that it carries out', () => {
+    const { a } = established()
+    const before = a.keys()
+    const old = { ...a.keeper.document!, version: a.keeper.version - 1, tunnels: [] }
+    a.keeper.handle({ type: 'document', document: old, halves: new Map() })
+    a.drain()
+    expect(a.events.at(-1)).toBe('document-refused')
+    expect(a.keys()).toEqual(before)
+  })
+
   it('ends a tunnel that the document no longer has, and forgets its keys', () => {
     const { a } = established()
     a.keeper.handle({ type: 'document', document: { ...a.keeper.document!, tunnels: [] }, halves: new Map() })

@@ -130,6 +130,11 @@ export class Keeper {
       this.#event('document-refused', message)
       return
     }
+    if (document.version < this.version) {
+      // Versions only grow, also where the store was restored from a copy: this is an old one played again.
+      this.#event('document-refused', `version ${document.version} is older than ${this.version}, which is carried out`)
+      return
+    }
     this.#halves = halves
     this.#reconcile(document)
   }
