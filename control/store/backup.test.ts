@@ -93,6 +93,12 @@ describe('a bad backup', () => {
     expect(await attempt(sealedAnew(good))).toMatchObject({ networks: 2 })
   })
 
+  test('one whose end counts other rows is refused', async () => {
+    const end = JSON.parse(good.at(-1)!)
+    const lines = good.with(-1, JSON.stringify({ ...end, rows: end.rows + 1 }))
+    expect(await attempt(lines)).toMatchObject({ name: 'StoreFailure', code: 'input' })
+  })
+
   test('one of a later release is told to be so', async () => {
     for (const header of [
       { format: 2, schema: 1 },

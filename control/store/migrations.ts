@@ -171,15 +171,19 @@ const TABLE = {
 
 /** 0 for a store without tables. */
 export async function versionOf(sql: Sql): Promise<number> {
-  const [found] = await sql.all(TABLE[sql.dialect], [])
-  if (found === undefined || found.name === null) {
+  if (!(await isFounded(sql))) {
     try {
-      await sql.batch([{ sql: 'CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY)', params: [] }])
+      await sql.batch([{ sql: 'CREATE TABLE migrations (version INTEGER PRIMARY KEY)', params: [] }])
     } catch (error) {
-      // PostgreSQL: of two who find it missing, one is told by a unique index of the catalogue. It is there now.
-      if (!(error instanceof Unique)) throw error
+      // Of two who find it missing one fails, in PostgreSQL in any of several ways.
+      if (!(await isFounded(sql))) throw error
     }
   }
   const rows = await sql.all('SELECT MAX(version) AS version FROM migrations', [])
   return Number(rows[0]?.version ?? 0)
+}
+
+async function isFounded(sql: Sql): Promise<boolean> {
+  const [found] = await sql.all(TABLE[sql.dialect], [])
+  return found !== undefined && found.name !== null
 }

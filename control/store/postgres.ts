@@ -58,6 +58,8 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Sql {
         oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
     },
   } as pg.PoolConfig)
+  // A session in use tells its queries of its end, and then everybody: an error event that nobody hears ends the process.
+  pool.on('connect', (client) => client.on('error', () => {}))
   pool.on('error', (error) => options.onIdleError?.(error))
   return createPostgres({
     async acquire() {

@@ -27,9 +27,9 @@ describe.skipIf(missing !== undefined)('with a server', () => {
 
   test('replicas that start at once agree on the tables', async () => {
     const url = await cluster.database()
-    const replicas = await Promise.all(Array.from({ length: 4 }, () => openRepo(openPostgres(url, { sessions: 2 }))))
+    const replicas = await Promise.all(Array.from({ length: 8 }, () => openRepo(openPostgres(url, { sessions: 2 }))))
     await samples.found(replicas[0]!, 'net_a')
-    expect(await replicas[3]!.networks({ limit: 10 })).toHaveLength(1)
+    expect(await replicas[7]!.networks({ limit: 10 })).toHaveLength(1)
     await Promise.all(replicas.map((replica) => replica.close()))
   })
 
@@ -49,6 +49,22 @@ describe.skipIf(missing !== undefined)('with a server', () => {
     await cluster.interrupt()
     await expect.poll(() => repo.networks({ limit: 10 }).catch(({ code }) => code)).toHaveLength(1)
     await repo.close()
+  })
+
+  test('a server that goes away in the middle of things ends those, and nothing else', async () => {
+    const sql = openPostgres(await cluster.database())
+    await openRepo(sql)
+    const running = [1, 2, 3].map(() => sql.all('SELECT pg_sleep(60)', []).catch((error) => error))
+    const many = Array.from({ length: 2000 }, () => ({ sql: 'SELECT pg_sleep(0.05)', params: [] }))
+    const writing = sql.batch(many).catch((error) => error)
+    const asleep = "SELECT COUNT(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
+    await expect.poll(() => sql.all(asleep, [])).toEqual([{ n: 4 }])
+    await cluster.interrupt()
+    for (const outcome of await Promise.all([...running, writing])) {
+      expect(outcome).toMatchObject({ name: 'StoreFailure', code: 'unavailable' })
+    }
+    await expect.poll(() => sql.all('SELECT 1 AS one', []).catch(({ code }) => code)).toEqual([{ one: 1 }])
+    await sql.close()
   })
 
   test('a server that is not there is said to be so', async () => {
