@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import { address, addressBytes, formatAddress, type Prefix, prefix } from '../protocol/net.ts'
-import { MAX_CONTEXTS, MAX_ROUTES, MAX_SAS, MAX_TUNNELS, SMALL_ROUTES, SMALL_SAS } from './abi.ts'
+import {
+  BATCH,
+  MAX_CONTEXTS,
+  MAX_ROUTES,
+  MAX_SAS,
+  MAX_TUNNELS,
+  MAX_WORKERS,
+  SMALL_ROUTES,
+  SMALL_SAS,
+  VNET_HEADER,
+} from './abi.ts'
 import { createEngine } from './load.ts'
 import { EngineError, type PacketEngine } from './packet-engine.ts'
 import { ForwardingTable } from './reference/fib.ts'
-import { espPacket, ipv4, KEYS, randomNumbers, seal, selector, udp } from './testing/engine-fixture.ts'
+import { espPacket, ipv4, ipv6, KEYS, randomNumbers, seal, selector, udp } from './testing/engine-fixture.ts'
 
 type Random = (below: number) => number
 
@@ -75,6 +85,42 @@ describe('a large forwarding table', () => {
     probe(200)
     for (const route of routes) engine.removeRoute(route)
     for (let i = 0; i < 100; i++) expect(engine.lookupRoute(near(somePrefix(random, i), random))).toBeUndefined()
+  })
+
+  it('leads packets where a lookup does, whatever lies in the slots', () => {
+    const engine = createEngine()
+    const random = randomNumbers(3)
+    for (let worker = 0; worker < MAX_WORKERS; worker++) {
+      engine.setTunnel(worker, { pathMtu: 1500, clampMss: false, copyDscp: false, sas: [], handOver: worker })
+      engine.setGroup(worker, [worker])
+    }
+    const networks = Array.from({ length: 60_000 }, (_, i) => `${16 + (i >> 14)}.${(i >> 6) & 255}.${(i & 63) * 4}`)
+    for (const network of networks) engine.setRoute(prefix(`${network}.0/${22 + random(3)}`), random(MAX_WORKERS))
+    engine.setRoute(prefix('2001:db8:2::/48'), 9)
+    for (let round = 0; round < 50; round++) {
+      const packets = Array.from({ length: BATCH }, () => {
+        const kind = random(20)
+        if (kind === 0) return new Uint8Array([0x45])
+        if (kind === 1) return ipv6(udp(10))
+        const destination = random(9) === 0 ? '192.0.2.1' : `${networks[random(networks.length)]}.${random(256)}`
+        return ipv4(udp(10), { destination })
+      })
+      const expected = packets.map((packet) => {
+        if (packet.length === 1) return 0
+        const bytes = packet[0] === 0x45 ? packet.subarray(16, 20) : packet.subarray(24, 40)
+        return (engine.lookupRoute(formatAddress(bytes)) ?? -1) + 1
+      })
+      for (const [slot, packet] of packets.entries()) {
+        engine.lanRx.slot(slot).set(packet)
+        engine.lanRx.length[slot] = packet.length
+        engine.lanLarge.slot(slot).set([...new Uint8Array(VNET_HEADER), ...packet])
+        engine.lanLarge.length[slot] = VNET_HEADER + packet.length
+      }
+      engine.sealBatch(0, BATCH, 0)
+      engine.sealLarge(0, BATCH, 0)
+      expect([...engine.lanRx.handOver]).toEqual(expected)
+      expect([...engine.lanLarge.handOver]).toEqual(expected)
+    }
   })
 
   it('takes a million prefixes, refuses one more, and takes it once one is gone', () => {

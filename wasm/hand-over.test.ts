@@ -89,12 +89,16 @@ describe('a packet from the LAN', () => {
     expect(pair.counters(sa).drops).toEqual({ hard_limit: 1 })
   })
 
-  it('takes an SA of a later tunnel in its group first, and then the first worker that is named', () => {
+  it('goes to the worker of the first tunnel rather than out by a later one', () => {
     const { pair, setTunnel } = setUp()
     const sa = pair.installOutbound(saOf({ tunnel: 1 }))
     setTunnel(0, { handOver: 5 })
     setTunnel(1, { sas: [sa], handOver: 6 })
+    expect(pair.seal([packet], 0)).toMatchObject({ wire: [], handOver: [6] })
+    expect(pair.seal([packet], 0, true)).toMatchObject({ wire: [{ endpoint: 0 }], handOver: [0] })
+    setTunnel(0, {})
     expect(pair.seal([packet], 0)).toMatchObject({ wire: [{ endpoint: 0 }], handOver: [0] })
+    setTunnel(0, { handOver: 5 })
     pair.removeSa(sa)
     expect(pair.seal([packet], 0).handOver).toEqual([6])
     setTunnel(0, {})

@@ -107,8 +107,8 @@ export interface Tunnel {
   readonly copyDscp: boolean
   /**
    * The worker, from 0 to MAX_WORKERS - 1, that carries what none of `sas` can carry here; default: none does, and such
-   * packets are dropped. Of a next-hop group the SAs of all members are asked first: only where none of them takes the
-   * packet and is below its hard limit does the first member with a `handOver` decide where it goes.
+   * packets are dropped. It comes before the next member of a next-hop group, so that which worker a packet comes to
+   * does not decide which tunnel it takes.
    */
   readonly handOver?: number
 }

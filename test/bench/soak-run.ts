@@ -20,6 +20,8 @@ export interface SoakOptions {
   /** Seconds of the numbered datagrams at the end. */
   readonly flowSeconds: number
   readonly sampleMs: number
+  /** Packet workers of each connector; as many as it chooses by itself where absent. */
+  readonly workers?: number
   readonly onProgress?: (carried: number, memory: Memory) => void
 }
 
@@ -69,7 +71,11 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   }
 }
 
-async function startPair(world: World, directory: string, { suite, rekeySeconds }: SoakOptions): Promise<Two<Isthmus>> {
+async function startPair(
+  world: World,
+  directory: string,
+  { suite, rekeySeconds, workers }: SoakOptions,
+): Promise<Two<Isthmus>> {
   for (const ns of NAMESPACES) await world.ns(ns)
   await world.link('a', 'b', { addresses: [[`${OUTER[0]}/24`], [`${OUTER[1]}/24`]] })
   const start = (side: 0 | 1): Promise<Isthmus> =>
@@ -86,7 +92,7 @@ async function startPair(world: World, directory: string, { suite, rekeySeconds 
           `esp: { proposals: [${suite}], rekey: ${rekeySeconds}s, expire: ${rekeySeconds + 60}s }`,
         ],
       },
-      keys: [`tun: { addresses: ['${INNER[side]}'] }`],
+      keys: [`tun: { addresses: ['${INNER[side]}'] }`, ...(workers === undefined ? [] : [`workers: ${workers}`])],
     })
   const responder = await start(1)
   const initiator = await start(0)
@@ -97,8 +103,10 @@ async function startPair(world: World, directory: string, { suite, rekeySeconds 
 type Load = Pick<SoakResult, 'seconds' | 'carried' | 'samples'>
 
 /** Both ways at once, until both connectors have carried what was asked for. */
-async function carry(world: World, ends: Two<Isthmus>, { bytes, sampleMs, onProgress }: SoakOptions): Promise<Load> {
-  const client = world.spawn('a', ['iperf3', '-c', INNER[1], '-B', INNER[0], '--bidir', '-t', '86400', '-i', '0'])
+async function carry(world: World, ends: Two<Isthmus>, options: SoakOptions): Promise<Load> {
+  const { bytes, sampleMs, onProgress, workers = 1 } = options
+  const load = ['--bidir', '-P', String(workers), '-t', '86400', '-i', '0']
+  const client = world.spawn('a', ['iperf3', '-c', INNER[1], '-B', INNER[0], ...load])
   const samples: Two<Sample[]> = [[], []]
   const started = performance.now()
   let moved = { at: started, carried: 0 }

@@ -12,6 +12,7 @@ const HELP = `npm run bench:soak -- [options]
   --gigabytes N  bytes of inner packets, 10^9 each, both ways together (default 100)
   --rekey N      seconds between rekeys of the Child SA; the IKE SA follows every 3 N (default 5)
   --suite NAME   aes128gcm16, aes256gcm16 or chacha20poly1305 (default aes128gcm16)
+  --workers N    packet workers of each connector (default: what it chooses by itself)
   --limit N      megabytes that resident memory may grow by to be called flat (default 16)
   --json         one JSON object on stdout
   --help
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     gigabytes: { type: 'string', default: '100' },
     rekey: { type: 'string', default: '5' },
     suite: { type: 'string', default: 'aes128gcm16' },
+    workers: { type: 'string' },
     limit: { type: 'string', default: '16' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -55,6 +57,7 @@ async function main(): Promise<number> {
     rekeySeconds: rekeySeconds!,
     flowSeconds: FLOW_SECONDS,
     sampleMs: 1000,
+    ...(values.workers === undefined ? {} : { workers: Number(values.workers) }),
     onProgress: (carried, { rss }) => {
       if (carried - told < gigabytes! * 5e7) return
       told = carried

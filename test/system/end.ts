@@ -3,9 +3,9 @@
  *
  *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS [WORKERS]]
  *
- * With several workers the connection's home is the last of them. SUITE `none` makes no Child SA; `ike` leaves it to IKE, which rekeys children every REKEY_MS and itself every
- * three times that, if that is not 0. Prints events and at last `ready`, prints its status as one line of JSON at SIGUSR2,
- * ends well at SIGTERM.
+ * With several workers the connection's home is the last of them. SUITE `none` makes no Child SA; `ike` leaves it to IKE,
+ * which rekeys children every REKEY_MS and itself every three times that, if that is not 0. Prints events and at last
+ * `ready`, prints its status as one line of JSON at SIGUSR2, ends well at SIGTERM.
  */
 
 import { StartFailure } from '../../connector/handle.ts'

@@ -10,7 +10,7 @@
  * - Longer IPv6 prefixes lie in a trie.
  */
 import { MAX_GROUPS } from '../abi'
-import { addEntry, findEntry, HASH_TABLE_BYTES, HashTable, initHashTable, removeEntry } from './hash-table'
+import { addEntry, expectedPlace, findEntry, HASH_TABLE_BYTES, HashTable, initHashTable, removeEntry } from './hash-table'
 import {
   maskHigh,
   maskLow,
@@ -114,6 +114,33 @@ export function lookup(version: u32, high: u64, low: u64): i32 {
     return load<i32>(findEntry(ROUTES, high & maskHigh(length), routeTag(version, length)), 8)
   }
   return <i32>load<u32>(root) - 1
+}
+
+/** So many blocks as lie in the caches anyway. */
+const NEAR_BLOCKS: u32 = 16384
+/** What was read for nothing but to have it near. */
+let fetched: u64 = 0
+
+/** Whether `fetchAhead` is worth its time. */
+// @ts-ignore: decorator
+@inline
+export function isFarTable(): bool {
+  return BLOCKS.entries > NEAR_BLOCKS
+}
+
+/**
+ * Reads what a lookup of the address is going to need, so that the memory works for all addresses of a batch at once:
+ * the lookups themselves, each with branches that wait for it, would have it work for one after the other.
+ */
+export function fetchAhead(version: u32, high: u64): void {
+  const depths = load<u32>(ROOTS + (rootIndex(version, high) << 3), 4) & ((1 << LONG) - 1)
+  // Of no depth the first is read for nothing. The deepest two are where most prefixes are.
+  const first: u32 = 31 - clz<u32>(depths | 1)
+  const second: u32 = 31 - clz<u32>((depths & ~((<u32>1) << first)) | 1)
+  const deepest = expectedPlace(BLOCKS, blockKey(version, high, depthBits(first)), 0)
+  const next = expectedPlace(BLOCKS, blockKey(version, high, depthBits(second)), 0)
+  // A bucket is two lines of a cache.
+  fetched ^= load<u64>(deepest) ^ load<u64>(deepest, 64) ^ load<u64>(next) ^ load<u64>(next, 64)
 }
 
 /** Inserts or replaces. Host bits must be zero. Returns false when the table is full. */

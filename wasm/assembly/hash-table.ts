@@ -71,6 +71,13 @@ function nextOf(table: HashTable, bucket: usize): usize {
   return link == 0 ? 0 : bucketAt(table, link)
 }
 
+/** Where the entry of a key is, if it is anywhere but in an overflow bucket. */
+// @ts-ignore: decorator
+@inline
+export function expectedPlace(table: HashTable, key: u64, tag: u64): usize {
+  return homeOf(table, hashOf(key, tag))
+}
+
 /** Address of the entry, with its value 8 bytes behind it and the rest 16, or 0. */
 export function findEntry(table: HashTable, key: u64, tag: u64): usize {
   const tagMask = table.tagMask

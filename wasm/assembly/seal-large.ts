@@ -19,11 +19,11 @@ import { LARGE_LAN_RX, LARGE_LAN_RX_HAND_OVER, LARGE_LAN_RX_LENGTH } from './are
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, wireText } from './esp'
-import { lookup } from './fib'
+import { isFarTable, lookup } from './fib'
 import { IP_OK, PACKET, PROTOCOL_TCP, parsePacket, readTos } from './ip'
 import { wireRoom } from './outbox'
 import { Sa } from './sa'
-import { admit, beginSeal, choose, chosen, clearHandedTo, emit, handedTo, sealPacket } from './seal'
+import { admit, beginSeal, choose, chosen, clearHandedTo, emit, fetchRoute, handedTo, sealPacket } from './seal'
 import { cutSegment } from './segment'
 import { innerMtuOf } from './tunnel'
 import { completeChecksum, GSO_NONE, gsoSize, gsoType, restoreChecksum, superHeaders } from './vnet'
@@ -49,6 +49,9 @@ export function sealLargeSlots(first: u32, count: u32, time: f64, handedOver: bo
   if (first >= <u32>BATCH) return 0
   if (waiting != first) waiting = NONE
   const todo = min<u32>(count, BATCH - first)
+  if (isFarTable()) {
+    for (let i = first; i < first + todo; i++) fetchRoute(LARGE_LAN_START + i * LARGE_BYTES + VNET_HEADER)
+  }
   clearJobs()
   let done: u32 = 0
   for (; done < todo; done++) {

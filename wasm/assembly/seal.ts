@@ -21,7 +21,7 @@ import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
 import { raise } from './events'
-import { lookup } from './fib'
+import { fetchAhead, isFarTable, lookup } from './fib'
 import { cutIpv4, cutIpv6, pieceCapacity } from './fragment'
 import { answerTooBig } from './icmp'
 import { IP_OK, PACKET, load16, parsePacket, readTos } from './ip'
@@ -75,6 +75,7 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   beginSeal(time, handedOver)
   if (first >= <u32>BATCH) return 0
   const todo = min<u32>(count, BATCH - first)
+  if (isFarTable()) for (let i = first; i < first + todo; i++) fetchRoute(LAN_RX + i * SLOT_BYTES)
   clearJobs()
   let done: u32 = 0
   for (; done < todo; done++) {
@@ -85,6 +86,12 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   }
   finishSeal()
   return done
+}
+
+/** Has what a packet needs of the forwarding table fetched; there may be anything at `start`. */
+export function fetchRoute(start: usize): void {
+  const v4 = load<u8>(start) >> 4 == 4
+  fetchAhead(v4 ? 4 : 6, v4 ? (<u64>bswap<u32>(load<u32>(start, 16))) << 32 : bswap<u64>(load<u64>(start, 24)))
 }
 
 /**
@@ -113,12 +120,12 @@ function dropOf(sa: Sa, reason: i32): bool {
 }
 
 /**
- * The first SA of the first tunnel that takes the parsed packet. If there is none, null: then the packet is another
- * worker's and `handedTo` tells whose, or it has been counted.
+ * The first SA of the first tunnel that takes the parsed packet. If a tunnel before it is another worker's, or there is
+ * none, null: then `handedTo` tells whose the packet is, or it has been counted.
  */
 export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | null {
   let stopped: Sa | null = null
-  let handOver: u32 = 0
+  const handsOver = mayHandOver && !fromInbox
   let anySa = false
   let firstTunnel: i32 = -1
   for (let i: u32 = 0; i < groupSize(group); i++) {
@@ -126,7 +133,6 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
     const tunnel = tunnelAt(number)
     if (!tunnel.active) continue
     if (firstTunnel < 0) firstTunnel = number
-    if (handOver == 0) handOver = tunnel.handOver
     for (let j: u32 = 0; j < tunnel.saCount; j++) {
       const sa = tunnelSa(tunnel, j)
       if (innerMtuOf(sa, tunnel) == 0) continue
@@ -138,9 +144,12 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
       }
       if (stopped == null) stopped = sa
     }
+    if (handsOver && tunnel.handOver != 0) {
+      handedTo = tunnel.handOver
+      return null
+    }
   }
-  if (handOver != 0 && mayHandOver && !fromInbox) handedTo = handOver
-  else if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
+  if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
   else if (anySa) countDrop(DROP_SELECTOR_OUT)
   else {
     countDrop(DROP_NO_SA)

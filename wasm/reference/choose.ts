@@ -22,37 +22,48 @@ export type Choice =
       readonly wants?: TunnelHandle
     }
 
+/** The packet is for another worker to send. */
+export interface HandOver {
+  readonly type: 'hand-over'
+  readonly worker: number
+}
+
 interface Candidate {
   readonly state: OutboundState
   readonly tunnel: Tunnel
   readonly mtu: number
 }
 
-/** The first SA in order that takes the packet and is not at its hard limit. */
-export function chooseSa(tables: Tables, routes: ForwardingTable, packet: IpPacket): Choice {
+/**
+ * The first SA in order that takes the packet and is not at its hard limit, unless a tunnel before its own is another
+ * worker's.
+ */
+export function chooseSa(
+  tables: Tables,
+  routes: ForwardingTable,
+  packet: IpPacket,
+  mayHandOver: boolean,
+): Choice | HandOver {
   const group = routes.lookup(packet.destination)
   if (group === undefined) return { type: 'drop', reason: DROP_NO_ROUTE }
   const members = tables.members(group)
-  const candidates = members.flatMap((member) => candidatesOf(tables, member))
+  let anySa = false
   let stopped: OutboundState | undefined
-  for (const candidate of candidates) {
-    const match = matchPacket(candidate.state.selectors, packet)
-    if (match === 'no') continue
-    if (!candidate.state.stopped) return { type: match === 'yes' ? 'carry' : 'reassemble', ...candidate }
-    stopped ??= candidate.state
+  for (const member of members) {
+    for (const candidate of candidatesOf(tables, member)) {
+      anySa = true
+      const match = matchPacket(candidate.state.selectors, packet)
+      if (match === 'no') continue
+      if (!candidate.state.stopped) return { type: match === 'yes' ? 'carry' : 'reassemble', ...candidate }
+      stopped ??= candidate.state
+    }
+    const worker = mayHandOver ? tables.tunnel(member)?.handOver : undefined
+    if (worker !== undefined) return { type: 'hand-over', worker }
   }
   if (stopped !== undefined) return { type: 'drop', reason: DROP_HARD_LIMIT, state: stopped }
-  if (candidates.length > 0) return { type: 'drop', reason: DROP_SELECTOR_OUT }
+  if (anySa) return { type: 'drop', reason: DROP_SELECTOR_OUT }
   const wants = members.find((member) => tables.tunnel(member) !== undefined)
   return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
-}
-
-/** The worker to hand a packet to that no SA takes: that of the first tunnel in its group that names one. */
-export function handOverOf(tables: Tables, routes: ForwardingTable, packet: IpPacket): number | undefined {
-  const group = routes.lookup(packet.destination)
-  if (group === undefined) return undefined
-  const workers = tables.members(group).map((member) => tables.tunnel(member)?.handOver)
-  return workers.find((worker) => worker !== undefined)
 }
 
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {

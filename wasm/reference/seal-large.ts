@@ -3,7 +3,7 @@ import { DROP_BAD_OFFLOAD, DROP_OVERSIZED, DROP_TOO_BIG, LARGE_PACKET, VNET_HEAD
 import { chooseSa } from './choose.ts'
 import { IPV6_MIN_MTU } from './icmp.ts'
 import { type IpPacket, isFault, PROTO_TCP, parseIp } from './ip.ts'
-import { type HandOver, handOver, refuse, sealPacket } from './seal-path.ts'
+import { type HandOver, refuse, sealPacket } from './seal-path.ts'
 import { segments } from './segment.ts'
 import type { EngineState } from './state.ts'
 import { GSO_NONE, readVnet, superHeaders, type VnetHeader, withChecksum } from './vnet.ts'
@@ -51,8 +51,9 @@ function sealSuper(
   now: number,
   mayHandOver: boolean,
 ): boolean | HandOver {
-  const choice = chooseSa(engine.tables, engine.routes, packet)
-  if (choice.type === 'drop') return (mayHandOver && handOver(engine, packet)) || refuse(engine, choice, now)
+  const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver)
+  if (choice.type === 'hand-over') return { worker: choice.worker }
+  if (choice.type === 'drop') return refuse(engine, choice, now)
   const limit = packet.version === 6 ? Math.max(choice.mtu, IPV6_MIN_MTU) : choice.mtu
   const begun = engine.begun?.slot === slot ? engine.begun : { slot, sealed: 0, size: header.size }
   if (begun.sealed === 0 && packet.protocol === PROTO_TCP && begun !== engine.begun) {

@@ -10,7 +10,7 @@ import {
   OUTBOX,
 } from '../abi.ts'
 import type { TunnelHandle } from '../packet-engine.ts'
-import { type Choice, chooseSa, handOverOf } from './choose.ts'
+import { type Choice, chooseSa } from './choose.ts'
 import { outerTos } from './ecn.ts'
 import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
@@ -42,15 +42,11 @@ export function sealPacket(
   if (input.length > MAX_INNER) return drop(engine, DROP_OVERSIZED)
   const packet = parseIp(input.slice())
   if (isFault(packet)) return drop(engine, packet.fault)
-  const choice = chooseSa(engine.tables, engine.routes, packet)
-  if (choice.type === 'drop') return (mayHandOver && handOver(engine, packet)) || refuse(engine, choice, now)
+  const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver)
+  if (choice.type === 'hand-over') return { worker: choice.worker }
+  if (choice.type === 'drop') return refuse(engine, choice, now)
   if (choice.type === 'reassemble') return reassemble(engine, packet, choice.state, now)
   return carry(engine, packet, undefined, choice, now)
-}
-
-export function handOver({ tables, routes }: EngineState, packet: IpPacket): HandOver | undefined {
-  const worker = handOverOf(tables, routes, packet)
-  return worker === undefined ? undefined : { worker }
 }
 
 function drop(engine: EngineState, reason: number, state?: OutboundState): true {
@@ -87,7 +83,8 @@ function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState,
 function sealDatagram(engine: EngineState, datagram: Datagram, now: number): boolean {
   const packet = parseIp(datagram.bytes)
   if (isFault(packet)) return drop(engine, packet.fault)
-  const choice = chooseSa(engine.tables, engine.routes, packet)
+  const choice = chooseSa(engine.tables, engine.routes, packet, false)
+  if (choice.type === 'hand-over') throw new Error('a datagram that was put together here is handed over')
   if (choice.type === 'drop') return refuse(engine, choice, now)
   return carry(engine, packet, datagram, choice, now)
 }

@@ -68,7 +68,10 @@ function describeSite(name: Site['name'], number: number, directory: string): Si
   }
 }
 
-/** The whole configuration that a person would write, and three paths that keep the demo in its own folder. */
+/**
+ * The whole configuration that a person would write, three paths that keep the demo in its own folder, and one packet
+ * worker: two gateways share this machine, and the demo tells the same on any.
+ */
 function writeConfig(site: Site, peer: Site, secretFile: string, directory: string): void {
   writeFileSync(
     site.configFile,
@@ -81,6 +84,7 @@ peers:
     networks: [${peer.network}]
     secret: { file: ${secretFile} }
     initiate: ${site.name === 'hq'}
+workers: 1
 state_directory: ${join(directory, `${site.name}.state`)}
 control_socket: ${site.controlSocket}
 `,
