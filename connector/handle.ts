@@ -80,4 +80,7 @@ export const EXIT = {
   unreadableFile: 7,
   notRunning: 8,
   tunnelDown: 9,
+  noControl: 10,
+  notRotated: 11,
+  notGenuine: 12,
 } as const

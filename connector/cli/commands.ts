@@ -1,6 +1,6 @@
 /** All verbs, in the order in which the help lists them. */
 import { check } from './check.ts'
-import type { Command } from './command.ts'
+import type { Verb } from './command.ts'
 import { decode } from './decode.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
@@ -14,7 +14,7 @@ import { status } from './status.ts'
 import { trust } from './trust.ts'
 import { up } from './up.ts'
 
-export const COMMANDS: readonly Command[] = [
+export const COMMANDS: readonly Verb[] = [
   demo,
   check,
   keygen,

@@ -4,7 +4,7 @@ import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import { HOST_DROPS } from '../data/commands.ts'
 import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
-import type { Command } from './command.ts'
+import { type Command, everyCommand, isGroup, type Verb } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { EXIT_MEANINGS, exitsOf } from './run.ts'
 
@@ -21,31 +21,41 @@ This page is made from the verbs in \`connector/cli/\`; \`node connector/cli/gen
 `
 
 export function cliPage(): string {
-  const verbs = COMMANDS.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${summary} |`)
+  const verbs = everyCommand(COMMANDS).map(({ words, command: { summary } }) => {
+    return `| [\`${words}\`](#${words.replaceAll(' ', '-')}) | ${summary} |`
+  })
   const codes = Object.entries(EXIT).map(([name, code]) => `| ${code} | ${EXIT_MEANINGS[name as keyof typeof EXIT]} |`)
   const parts = [
     CLI_HEAD,
     `| verb | what it is for |\n| --- | --- |\n${verbs.join('\n')}\n`,
     `## Exit codes\n\n| code | meaning |\n| --- | --- |\n${codes.join('\n')}\n`,
-    ...COMMANDS.map(verbSection),
+    ...COMMANDS.flatMap((verb) => verbSections(verb)),
     API_TEXT,
   ]
   return parts.join('\n')
 }
 
-function verbSection(command: Command): string {
+/** Of a group, what it is about comes before its verbs. */
+function verbSections(verb: Verb, before = ''): string[] {
+  const words = `${before}${verb.name}`
+  const own = isGroup(verb) ? `## ${words}\n\n${verb.description}\n` : verbSection(verb, words)
+  return [own, ...(verb.commands ?? []).flatMap((below) => verbSections(below, `${words} `))]
+}
+
+function verbSection(command: Command, words: string): string {
   const args = (command.arguments ?? []).map(({ name }) => name)
-  const usage = ['isthmus', command.name, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
+  const usage = ['isthmus', words, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
   const rows = [
     ...(command.arguments ?? []).map(({ name, description }) => `| \`${name}\` | ${description} |`),
-    ...(command.options ?? []).map(({ flags, description, default: preset }) => {
-      return `| \`${flags}\` | ${description}${preset === undefined ? '' : ` (default ${preset})`} |`
+    ...(command.options ?? []).map(({ flags, description, default: preset, repeatable }) => {
+      const notes = `${preset === undefined ? '' : ` (default ${preset})`}${repeatable ? ' (may be repeated)' : ''}`
+      return `| \`${flags}\` | ${description}${notes} |`
     }),
   ]
   const table = rows.length === 0 ? '' : `| argument or option | meaning |\n| --- | --- |\n${rows.join('\n')}\n\n`
   const examples = command.examples.map((example) => `${example.command}   # ${example.what}`)
   const exits = exitsOf(command).map(([code]) => code)
-  return `## ${command.name}\n\n\`${usage}\`: ${command.description}\n\n${table}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+  return `${words.includes(' ') ? '###' : '##'} ${words}\n\n\`${usage}\`: ${command.description}\n\n${table}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
 }
 
 const API_TEXT = `## The local API
