@@ -15,6 +15,8 @@ export default defineConfig({
             'test/{arch,sim,fuzz,walk,vectors}/**/*.test.ts',
           ],
           testTimeout: 60_000,
+          // A hook that compiles the engine shares its core with other files.
+          hookTimeout: 120_000,
         },
       },
       {

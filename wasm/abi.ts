@@ -7,8 +7,11 @@
 
 /** Packets in one batch call, and slots in each receive area. */
 export const BATCH = 64
-/** Packets that one batch call may put out: fragments and ICMP answers included. */
-export const OUTBOX = 128
+/**
+ * Packets that one batch call may put out: fragments and ICMP answers included. Three super-packets of 64 KB at the usual
+ * path MTU, and the largest datagram over the narrowest path.
+ */
+export const OUTBOX = 160
 /** Bytes from one packet slot to the next: 9,000 of packet, the ESP overhead, slack for wide stores. */
 export const SLOT_BYTES = 10240
 /** Largest inner packet that is read from the TUN device or put into one ESP packet. */

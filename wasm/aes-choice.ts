@@ -3,7 +3,7 @@
 import { BATCH } from './abi.ts'
 import { NodeAes } from './aes-offload.ts'
 import type { WasmEngine } from './engine.ts'
-import { AES_SUITES, type AesPlan, type AesSuite, type AesUse } from './engine-offload.ts'
+import { AES_SUITES, type AesPlan, type AesSuite, type AesUse, type HostAes } from './engine-offload.ts'
 import { fillSynthetic, installSynthetic, sealSynthetic, setUpSynthetic } from './engine-synthetic.ts'
 
 const BLOCK = 16
@@ -43,10 +43,14 @@ interface SuiteChoice {
 }
 
 /** Measures all ways of AES-GCM, on engines that `makeEngine` makes for it; some 100 ms. */
-export function chooseAes(makeEngine: () => WasmEngine): AesChoice {
-  const choices = AES_SUITES.map((suite) => chooseFrom(suite, measure(makeEngine, suite)))
+export function chooseAes(makeEngine: () => WasmEngine, makeAes: () => HostAes = () => new NodeAes()): AesChoice {
+  const { name } = makeAes()
+  const choices = AES_SUITES.map((suite) => chooseFrom(suite, measure(makeEngine, makeAes, suite), name))
   const offloaded = choices.filter(({ way }) => way === 'offload')
-  const leastBlocks = Math.max(1, Math.ceil(callNanoseconds() / Math.min(...offloaded.map(({ saved }) => saved))))
+  const leastBlocks = Math.max(
+    1,
+    Math.ceil(callNanoseconds(makeAes()) / Math.min(...offloaded.map(({ saved }) => saved))),
+  )
   const suites = offloaded.map(({ suite }) => suite)
   const whole = choices.flatMap(({ suite, leastWhole }) => (leastWhole === undefined ? [] : [[suite, leastWhole]]))
   const plan = { suites, leastBlocks, leastWhole: Object.fromEntries(whole) as AesPlan['leastWhole'] }
@@ -60,15 +64,19 @@ export function fixedAes(way: 'wasm' | 'offload'): AesChoice {
 }
 
 /** The best way for ordinary packets, and where a whole packet at a time is faster than that. */
-export function chooseFrom(suite: AesSuite, figures: Readonly<Record<(typeof WAYS)[number], Figures>>): SuiteChoice {
+export function chooseFrom(
+  suite: AesSuite,
+  figures: Readonly<Record<(typeof WAYS)[number], Figures>>,
+  name = 'node:crypto',
+): SuiteChoice {
   const { wasm, offload, whole } = figures
   const way = offload.short < wasm.short ? 'offload' : 'wasm'
   const best = figures[way]
   const leastWhole = whole.long < best.long ? crossing(best, whole) : undefined
   const ordinary =
     way === 'offload'
-      ? `${suite} with the AES of node:crypto (${micros(offload.short)} us a packet, in WebAssembly ${micros(wasm.short)})`
-      : `${suite} in WebAssembly (${micros(wasm.short)} us a packet, with the AES of node:crypto ${micros(offload.short)})`
+      ? `${suite} with the AES of ${name} (${micros(offload.short)} us a packet, in WebAssembly ${micros(wasm.short)})`
+      : `${suite} in WebAssembly (${micros(wasm.short)} us a packet, with the AES of ${name} ${micros(offload.short)})`
   const long = `${micros(whole.long)} us for ${LONG_BYTES} bytes, otherwise ${micros(best.long)}`
   const why =
     leastWhole === undefined
@@ -94,12 +102,16 @@ function micros(nanoseconds: number): string {
   return (nanoseconds / 1000).toFixed(2)
 }
 
-function measure(makeEngine: () => WasmEngine, suite: AesSuite): Record<(typeof WAYS)[number], Figures> {
+function measure(
+  makeEngine: () => WasmEngine,
+  makeAes: () => HostAes,
+  suite: AesSuite,
+): Record<(typeof WAYS)[number], Figures> {
   const engines = WAYS.map((way) => {
     const engine = makeEngine()
     const { plan, use } = fixedAes(way === 'offload' ? 'offload' : 'wasm')
     const leastWhole = way === 'whole' ? { [suite]: 1 } : {}
-    if (way !== 'wasm') engine.offloadAes(new NodeAes(), { plan: { ...plan, leastWhole }, use })
+    if (way !== 'wasm') engine.offloadAes(makeAes(), { plan: { ...plan, leastWhole }, use })
     setUpSynthetic(engine)
     installSynthetic(engine, suite, 256)
     return engine
@@ -130,8 +142,7 @@ function slices(engines: readonly WasmEngine[], bytes: number, warmUp: number): 
 }
 
 /** What a call of the cipher costs that has next to nothing to do. */
-function callNanoseconds(): number {
-  const aes = new NodeAes()
+function callNanoseconds(aes: HostAes): number {
   aes.install(0, 'aes-128-gcm', new Uint8Array(16))
   const block = new Uint8Array(BLOCK)
   let best = Number.POSITIVE_INFINITY
@@ -140,5 +151,6 @@ function callNanoseconds(): number {
     aes.encrypt(0, block)
     best = Math.min(best, Number(process.hrtime.bigint() - start))
   }
+  aes.remove(0)
   return best
 }

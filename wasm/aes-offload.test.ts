@@ -14,6 +14,7 @@ const SUITES: readonly AeadSuite[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-po
 
 /** Counts calls; fails on demand. */
 class WatchedAes implements HostAes {
+  readonly name = 'watched'
   readonly inner = new NodeAes()
   readonly installed = new Set<SaHandle>()
   calls = 0
@@ -31,10 +32,10 @@ class WatchedAes implements HostAes {
     this.inner.remove(sa)
   }
 
-  encrypt(sa: SaHandle, blocks: Uint8Array): Uint8Array {
+  encrypt(sa: SaHandle, blocks: Uint8Array): void {
     this.calls++
     if (this.fails) throw new Error('no cipher today')
-    return this.inner.encrypt(sa, blocks)
+    this.inner.encrypt(sa, blocks)
   }
 
   seal(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array) {
@@ -122,7 +123,7 @@ describe('AES by the host', () => {
     const encrypt = host.inner.encrypt.bind(host.inner)
     host.inner.encrypt = (sa, blocks) => {
       seen = offloaded.wireTx.count
-      return encrypt(sa, blocks)
+      encrypt(sa, blocks)
     }
     fillSynthetic(offloaded, 1400)
     sealSynthetic(offloaded, 0)

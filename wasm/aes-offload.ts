@@ -19,6 +19,7 @@ interface InstalledKey {
  * that are collected and not erased.
  */
 export class NodeAes implements HostAes {
+  readonly name: string = 'node:crypto'
   readonly #keys = new Map<SaHandle, InstalledKey>()
 
   install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void {
@@ -30,8 +31,8 @@ export class NodeAes implements HostAes {
     this.#keys.delete(sa)
   }
 
-  encrypt(sa: SaHandle, blocks: Uint8Array): Uint8Array {
-    return sameLength(this.#installed(sa).blocks.update(blocks), blocks)
+  encrypt(sa: SaHandle, blocks: Uint8Array): void {
+    blocks.set(sameLength(this.#installed(sa).blocks.update(blocks), blocks))
   }
 
   seal(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array): { text: Uint8Array; tag: Uint8Array } {

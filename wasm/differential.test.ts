@@ -14,7 +14,7 @@ const STEPS = 60
 const only = process.env.ISTHMUS_SEED
 const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)]
 
-/** Not reached by chance: each has a case of its own in differential-cases.test.ts. */
+/** Not reached by chance: each has a case of its own in differential-cases.test.ts; `outbox_full` that it is not reached. */
 const RARE: readonly DropName[] = [
   'outbox_full',
   'oversized',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ICMP_PER_SECOND, VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
+import { ICMP_PER_SECOND, OUTBOX, VERDICT_CONSUMED, VERDICT_DELIVERED, VERDICT_DROPPED } from './abi.ts'
 import { createEngine } from './load.ts'
 import type { PacketEngine } from './packet-engine.ts'
 import {
@@ -357,10 +357,12 @@ describe('reassembly where selectors ask for ports', () => {
 
   it('waits whole for room in the outbox', () => {
     const engine = portSite()
+    // Seven fragments each: one more does not fit.
+    const fillers = Math.floor(OUTBOX / 7)
     const filler = ipv4(udp(8900, 1, 53), { id: 9 })
     const whole = ipv4(udp(9000, 1, 53), { id: 10, source: LEFT, destination: RIGHT })
-    const { wire } = seal(engine, [...Array.from({ length: 18 }, () => filler), ...split4(whole, 4504)])
-    expect(wire.length).toBe(18 * 7 + 7)
+    const { wire } = seal(engine, [...Array.from({ length: fillers }, () => filler), ...split4(whole, 4504)])
+    expect(wire.length).toBe(fillers * 7 + 7)
     const { lan } = open(
       engine,
       wire.map(({ bytes }) => bytes),
@@ -369,11 +371,11 @@ describe('reassembly where selectors ask for ports', () => {
     expect(dropped(engine)).toEqual({})
   })
 
-  it('gives up what could never fit an outbox', () => {
+  it('fits an outbox over the narrowest path', () => {
     const engine = portSite()
     engine.setTunnel(0, { pathMtu: 576, clampMss: false, copyDscp: false, sas: [engineOutbound(engine)] })
-    expect(seal(engine, split4(ipv4(udp(65000, 1, 53)), 1480)).wire).toEqual([])
-    expect(dropped(engine)).toEqual({ outbox_full: 1 })
+    expect(seal(engine, split4(ipv4(udp(65000, 1, 53)), 1480)).wire.length).toBeGreaterThan(130)
+    expect(dropped(engine)).toEqual({})
   })
 })
 

@@ -12,11 +12,13 @@ const TAG_BYTES = 16
 
 /** AES under the keys of SAs. What is in the arguments may change once a call has returned. */
 export interface HostAes {
+  /** What does it, for `status`. */
+  readonly name: string
   /** The caller wipes `key`. */
   install(sa: SaHandle, suite: AesSuite, key: Uint8Array): void
   remove(sa: SaHandle): void
-  /** Encrypts each 16 bytes of `blocks` by itself. The result is the caller's. */
-  encrypt(sa: SaHandle, blocks: Uint8Array): Uint8Array
+  /** Encrypts each 16 bytes of `blocks` by itself, where they are. Throws when it cannot. */
+  encrypt(sa: SaHandle, blocks: Uint8Array): void
   /** AES-GCM with a 12-byte nonce: the ciphertext, as long as the text, and the 16-byte tag. They are the caller's. */
   seal(sa: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array): { text: Uint8Array; tag: Uint8Array }
   /** The plaintext, or undefined where the tag does not verify. */
@@ -58,8 +60,8 @@ interface PacketViews {
 }
 
 /**
- * Completes batch calls of one engine. Allocates what the cipher returns: once for each key in a batch, and for each
- * packet that it does whole.
+ * Completes batch calls of one engine. Allocates a view of the blocks of each key in a batch, and what the host returns
+ * for each packet that it does whole.
  */
 export class OffloadRunner {
   readonly #raw: RawExports
@@ -119,7 +121,7 @@ export class OffloadRunner {
         const offset = this.#keys[at + 1]!
         if (offset === 0) continue
         const end = offset + this.#keys[at + 2]!
-        this.#bytes.set(this.#aes.encrypt(this.#keys[at]!, this.#bytes.subarray(offset, end)), offset)
+        this.#aes.encrypt(this.#keys[at]!, this.#bytes.subarray(offset, end))
       }
       return true
     } catch {

@@ -142,7 +142,7 @@ describe('what this worker has begun', () => {
       engine.setRoute(prefix('0.0.0.0/0'), 0)
       const tunnel = { pathMtu: 1500, clampMss: true, copyDscp: false }
       engine.setTunnel(0, { ...tunnel, sas: [engine.installOutbound(saOf())] })
-      const large = superPacketOf(stream(60_000), 400)
+      const large = superPacketOf(stream(60_000), 300)
       engine.lanLarge.slot(0, large.length).set(large)
       engine.lanLarge.length[0] = large.length
       expect([engine.sealLarge(0, 1, 0), engine.wireTx.count]).toEqual([0, OUTBOX])

@@ -1,8 +1,10 @@
 /** Which engine the packet path runs on. */
+import { NodeAes } from '../../wasm/aes-offload.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
 import { type AesChoice, createEngine, measureAes } from '../../wasm/load.ts'
 import type { PacketEngine } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from './commands.ts'
+import { nativeAes } from './native-aes.ts'
 
 export interface MadeEngine {
   readonly engine: PacketEngine
@@ -25,8 +27,9 @@ export function makeEngine(choice: EngineChoice, measured?: AesChoice): MadeEngi
   let engine: ReturnType<typeof createEngine>
   let aes: AesChoice
   try {
-    aes = measured ?? measureAes(build)
-    engine = createEngine({ build, aes })
+    const hostAes = nativeAes() ?? (() => new NodeAes())
+    aes = measured ?? measureAes(build, hostAes)
+    engine = createEngine({ build, aes, hostAes })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`the engine could not be loaded: ${reason}; "npm run build" makes it`)

@@ -107,6 +107,37 @@ function loadLibrary(): ReturnType<typeof koffi.load> {
   )
 }
 
+/** Of OpenSSL's EVP_EncryptInit(3), with addresses as Numbers; 1 is success. */
+export interface Libcrypto {
+  EVP_aes_128_ecb(): number
+  EVP_aes_256_ecb(): number
+  EVP_CIPHER_CTX_new(): number
+  EVP_CIPHER_CTX_free(context: number): void
+  EVP_CIPHER_CTX_set_padding(context: number, padding: number): number
+  EVP_EncryptInit_ex(context: number, cipher: number, engine: number, key: number, iv: number): number
+  EVP_EncryptUpdate(context: number, out: number, outLength: number, from: number, length: number): number
+}
+
+/** The OpenSSL that this process has in it for `node:crypto`; undefined where its functions are not to be found. */
+export function libcrypto(): Libcrypto | undefined {
+  try {
+    const program = koffi.load(null)
+    const bind = (name: string, result: string, parameters: string[]) => program.func(name, result, parameters)
+    const functions = {
+      EVP_aes_128_ecb: bind('EVP_aes_128_ecb', 'int64', []),
+      EVP_aes_256_ecb: bind('EVP_aes_256_ecb', 'int64', []),
+      EVP_CIPHER_CTX_new: bind('EVP_CIPHER_CTX_new', 'int64', []),
+      EVP_CIPHER_CTX_free: bind('EVP_CIPHER_CTX_free', 'void', ['int64']),
+      EVP_CIPHER_CTX_set_padding: bind('EVP_CIPHER_CTX_set_padding', 'int', ['int64', 'int']),
+      EVP_EncryptInit_ex: bind('EVP_EncryptInit_ex', 'int', ['int64', 'int64', 'int64', 'int64', 'int64']),
+      EVP_EncryptUpdate: bind('EVP_EncryptUpdate', 'int', ['int64', 'int64', 'int64', 'int64', 'int']),
+    }
+    return functions as unknown as Libcrypto
+  } catch {
+    return undefined
+  }
+}
+
 /** Room for the small structures that control calls take and fill; one per owner, not shared between threads. */
 export class Scratch {
   readonly buffer: ArrayBuffer

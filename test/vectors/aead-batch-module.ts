@@ -161,7 +161,7 @@ export class AeadBatchModule {
     const count = this.#keys[0]!
     for (let at = 4; at < 4 + 3 * count; at += 3) {
       const [key, offset, bytes] = [this.#keys[at]!, this.#keys[at + 1]!, this.#keys[at + 2]!]
-      this.memory.set(this.#aes!.encrypt(key, this.memory.subarray(offset, offset + bytes)), offset)
+      this.#aes!.encrypt(key, this.memory.subarray(offset, offset + bytes))
     }
   }
 

@@ -13,7 +13,17 @@ import { SUITE_CHACHA20_POLY1305 } from '../abi'
 import { framedBlocks, framedTag, frameHead, frameTail, unframe } from './aead-frame'
 import { AeadJob, JOB_WORK, jobAt, jobNonce, xorText } from './aead-jobs'
 import { equal16 } from './bytes'
-import { forgetKeys, LANES, MAX_STEPS, runLanes, setLane, stepBlocks, ZEROS } from './chacha20-lanes'
+import {
+  forgetKeys,
+  LANES,
+  MAX_STEPS,
+  moveLane,
+  runLanes,
+  setAllLanes,
+  setLane,
+  stepBlocks,
+  ZEROS,
+} from './chacha20-lanes'
 import { POLY1305_STATE_BYTES, poly1305Blocks, poly1305Finish, poly1305Init } from './poly1305'
 
 /** A packet on its way through Poly1305. */
@@ -151,6 +161,11 @@ function setKeyLane(lane: u32, job: AeadJob): void {
 function fillLanes(lane: u32): u32 {
   const job = jobAt(current)
   const blocks = (job.length + 63) >> 6
+  if (lane == 0 && block + LANES - 1 <= blocks) {
+    fillAllLanes(job)
+    if (block > blocks) toNextJob()
+    return LANES
+  }
   if (block == 0) {
     setKeyLane(lane++, job)
     block = 1
@@ -163,6 +178,14 @@ function fillLanes(lane: u32): u32 {
   }
   if (block > blocks) toNextJob()
   return lane
+}
+
+/** Eight blocks of one job. */
+function fillAllLanes(job: AeadJob): void {
+  const at = (<usize>block << 6) - 64
+  setAllLanes(job.context, jobNonce(job), block, job.src + at, job.dst + at)
+  if (block == 0) moveLane(0, ZEROS, oneTimeKey(job))
+  block += LANES
 }
 
 function toNextJob(): void {

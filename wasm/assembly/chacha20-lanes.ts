@@ -29,14 +29,47 @@ export const MAX_STEPS: u32 = 10
 // @ts-ignore: decorator
 @inline
 export function setLane(lane: u32, key: usize, nonce: usize, counter: u32, src: usize, dst: usize): void {
-  const words = STATE + <usize>(lane >> 2) * SET_BYTES + (<usize>(lane & 3) << 2)
+  const words = wordsOf(lane)
   store<u32>(words + COUNTER, counter)
   store<u32>(words + NONCE, load<u32>(nonce))
   store<u32>(words + NONCE, load<u32>(nonce, 4), 16)
   store<u32>(words + NONCE, load<u32>(nonce, 8), 32)
+  moveLane(lane, src, dst)
+  if (load<u32>(LANE_KEYS + (lane << 2)) != <u32>key) setLaneKey(lane, words, key)
+}
+
+/** Puts blocks `counter` to `counter + 7` of a key stream into the lanes, 64 bytes of text each. */
+export function setAllLanes(key: usize, nonce: usize, counter: u32, src: usize, dst: usize): void {
+  const keys = i32x4.splat(<i32>key)
+  const known = v128.and(i32x4.eq(keys, v128.load(LANE_KEYS)), i32x4.eq(keys, v128.load(LANE_KEYS, 16)))
+  if (!i32x4.all_true(known)) for (let lane: u32 = 0; lane < LANES; lane++) setLaneKey(lane, wordsOf(lane), key)
+  const counters = i32x4.add(i32x4.splat(counter), i32x4(0, 1, 2, 3))
+  v128.store(STATE + COUNTER, counters)
+  v128.store(STATE + SET_BYTES + COUNTER, i32x4.add(counters, i32x4.splat(4)))
+  for (let word: usize = 0; word < 12; word += 4) {
+    const part = v128.load32_splat(nonce + word)
+    v128.store(STATE + NONCE + (word << 2), part)
+    v128.store(STATE + SET_BYTES + NONCE + (word << 2), part)
+  }
+  const places = i32x4(0, 64, 128, 192)
+  v128.store(STATE + SOURCES, i32x4.add(i32x4.splat(<i32>src), places))
+  v128.store(STATE + SOURCES, i32x4.add(i32x4.splat(<i32>src + 256), places), 16)
+  v128.store(STATE + TARGETS, i32x4.add(i32x4.splat(<i32>dst), places))
+  v128.store(STATE + TARGETS, i32x4.add(i32x4.splat(<i32>dst + 256), places), 16)
+}
+
+/** Has a lane write elsewhere. */
+// @ts-ignore: decorator
+@inline
+export function moveLane(lane: u32, src: usize, dst: usize): void {
   store<u32>(STATE + SOURCES + (lane << 2), <u32>src)
   store<u32>(STATE + TARGETS + (lane << 2), <u32>dst)
-  if (load<u32>(LANE_KEYS + (lane << 2)) != <u32>key) setLaneKey(lane, words, key)
+}
+
+// @ts-ignore: decorator
+@inline
+function wordsOf(lane: u32): usize {
+  return STATE + <usize>(lane >> 2) * SET_BYTES + (<usize>(lane & 3) << 2)
 }
 
 function setLaneKey(lane: u32, words: usize, key: usize): void {

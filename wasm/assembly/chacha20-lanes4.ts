@@ -55,16 +55,6 @@ export function chacha20Lanes4(
     a8 = i32x4.add(a8, a12); a9 = i32x4.add(a9, a13)
     a4 = v128.xor(a4, a8); a5 = v128.xor(a5, a9)
     a4 = v128.or(i32x4.shl(a4, 7), i32x4.shr_u(a4, 25)); a5 = v128.or(i32x4.shl(a5, 7), i32x4.shr_u(a5, 25))
-    a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
-    a14 = lookup(v128.xor(a14, a2), rotate16); a15 = lookup(v128.xor(a15, a3), rotate16)
-    a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
-    a6 = v128.xor(a6, a10); a7 = v128.xor(a7, a11)
-    a6 = v128.or(i32x4.shl(a6, 12), i32x4.shr_u(a6, 20)); a7 = v128.or(i32x4.shl(a7, 12), i32x4.shr_u(a7, 20))
-    a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
-    a14 = lookup(v128.xor(a14, a2), rotate8); a15 = lookup(v128.xor(a15, a3), rotate8)
-    a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
-    a6 = v128.xor(a6, a10); a7 = v128.xor(a7, a11)
-    a6 = v128.or(i32x4.shl(a6, 7), i32x4.shr_u(a6, 25)); a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25))
     h0 += u64(load<u32>(text, 0)); h1 += u64(load<u32>(text, 4))
     h2 += u64(load<u32>(text, 8)); h3 += u64(load<u32>(text, 12))
     h4 += 1
@@ -76,6 +66,16 @@ export function chacha20Lanes4(
     h0 = (p0d0 & 0xffffffff) + (p0d4 >> 2) * 5
     h1 = p0d1 & 0xffffffff; h2 = p0d2 & 0xffffffff; h3 = p0d3 & 0xffffffff
     h4 = p0d4 & 3
+    a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
+    a14 = lookup(v128.xor(a14, a2), rotate16); a15 = lookup(v128.xor(a15, a3), rotate16)
+    a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
+    a6 = v128.xor(a6, a10); a7 = v128.xor(a7, a11)
+    a6 = v128.or(i32x4.shl(a6, 12), i32x4.shr_u(a6, 20)); a7 = v128.or(i32x4.shl(a7, 12), i32x4.shr_u(a7, 20))
+    a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
+    a14 = lookup(v128.xor(a14, a2), rotate8); a15 = lookup(v128.xor(a15, a3), rotate8)
+    a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
+    a6 = v128.xor(a6, a10); a7 = v128.xor(a7, a11)
+    a6 = v128.or(i32x4.shl(a6, 7), i32x4.shr_u(a6, 25)); a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25))
     a0 = i32x4.add(a0, a5); a1 = i32x4.add(a1, a6)
     a15 = lookup(v128.xor(a15, a0), rotate16); a12 = lookup(v128.xor(a12, a1), rotate16)
     a10 = i32x4.add(a10, a15); a11 = i32x4.add(a11, a12)
@@ -86,16 +86,6 @@ export function chacha20Lanes4(
     a10 = i32x4.add(a10, a15); a11 = i32x4.add(a11, a12)
     a5 = v128.xor(a5, a10); a6 = v128.xor(a6, a11)
     a5 = v128.or(i32x4.shl(a5, 7), i32x4.shr_u(a5, 25)); a6 = v128.or(i32x4.shl(a6, 7), i32x4.shr_u(a6, 25))
-    a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
-    a13 = lookup(v128.xor(a13, a2), rotate16); a14 = lookup(v128.xor(a14, a3), rotate16)
-    a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
-    a7 = v128.xor(a7, a8); a4 = v128.xor(a4, a9)
-    a7 = v128.or(i32x4.shl(a7, 12), i32x4.shr_u(a7, 20)); a4 = v128.or(i32x4.shl(a4, 12), i32x4.shr_u(a4, 20))
-    a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
-    a13 = lookup(v128.xor(a13, a2), rotate8); a14 = lookup(v128.xor(a14, a3), rotate8)
-    a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
-    a7 = v128.xor(a7, a8); a4 = v128.xor(a4, a9)
-    a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25)); a4 = v128.or(i32x4.shl(a4, 7), i32x4.shr_u(a4, 25))
     h0 += u64(load<u32>(text, 16)); h1 += u64(load<u32>(text, 20))
     h2 += u64(load<u32>(text, 24)); h3 += u64(load<u32>(text, 28))
     h4 += 1
@@ -107,6 +97,16 @@ export function chacha20Lanes4(
     h0 = (p16d0 & 0xffffffff) + (p16d4 >> 2) * 5
     h1 = p16d1 & 0xffffffff; h2 = p16d2 & 0xffffffff; h3 = p16d3 & 0xffffffff
     h4 = p16d4 & 3
+    a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
+    a13 = lookup(v128.xor(a13, a2), rotate16); a14 = lookup(v128.xor(a14, a3), rotate16)
+    a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
+    a7 = v128.xor(a7, a8); a4 = v128.xor(a4, a9)
+    a7 = v128.or(i32x4.shl(a7, 12), i32x4.shr_u(a7, 20)); a4 = v128.or(i32x4.shl(a4, 12), i32x4.shr_u(a4, 20))
+    a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
+    a13 = lookup(v128.xor(a13, a2), rotate8); a14 = lookup(v128.xor(a14, a3), rotate8)
+    a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
+    a7 = v128.xor(a7, a8); a4 = v128.xor(a4, a9)
+    a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25)); a4 = v128.or(i32x4.shl(a4, 7), i32x4.shr_u(a4, 25))
     text += 32
   }
   if (nextSteps == 0) break

@@ -71,16 +71,6 @@ export function chacha20Lanes8(
     a8 = i32x4.add(a8, a12); a9 = i32x4.add(a9, a13)
     a4 = v128.xor(a4, a8); a5 = v128.xor(a5, a9)
     a4 = v128.or(i32x4.shl(a4, 7), i32x4.shr_u(a4, 25)); a5 = v128.or(i32x4.shl(a5, 7), i32x4.shr_u(a5, 25))
-    b0 = i32x4.add(b0, b4); b1 = i32x4.add(b1, b5)
-    b12 = lookup(v128.xor(b12, b0), rotate16); b13 = lookup(v128.xor(b13, b1), rotate16)
-    b8 = i32x4.add(b8, b12); b9 = i32x4.add(b9, b13)
-    b4 = v128.xor(b4, b8); b5 = v128.xor(b5, b9)
-    b4 = v128.or(i32x4.shl(b4, 12), i32x4.shr_u(b4, 20)); b5 = v128.or(i32x4.shl(b5, 12), i32x4.shr_u(b5, 20))
-    b0 = i32x4.add(b0, b4); b1 = i32x4.add(b1, b5)
-    b12 = lookup(v128.xor(b12, b0), rotate8); b13 = lookup(v128.xor(b13, b1), rotate8)
-    b8 = i32x4.add(b8, b12); b9 = i32x4.add(b9, b13)
-    b4 = v128.xor(b4, b8); b5 = v128.xor(b5, b9)
-    b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25)); b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25))
     h0 += u64(load<u32>(text, 0)); h1 += u64(load<u32>(text, 4))
     h2 += u64(load<u32>(text, 8)); h3 += u64(load<u32>(text, 12))
     h4 += 1
@@ -92,6 +82,16 @@ export function chacha20Lanes8(
     h0 = (p0d0 & 0xffffffff) + (p0d4 >> 2) * 5
     h1 = p0d1 & 0xffffffff; h2 = p0d2 & 0xffffffff; h3 = p0d3 & 0xffffffff
     h4 = p0d4 & 3
+    b0 = i32x4.add(b0, b4); b1 = i32x4.add(b1, b5)
+    b12 = lookup(v128.xor(b12, b0), rotate16); b13 = lookup(v128.xor(b13, b1), rotate16)
+    b8 = i32x4.add(b8, b12); b9 = i32x4.add(b9, b13)
+    b4 = v128.xor(b4, b8); b5 = v128.xor(b5, b9)
+    b4 = v128.or(i32x4.shl(b4, 12), i32x4.shr_u(b4, 20)); b5 = v128.or(i32x4.shl(b5, 12), i32x4.shr_u(b5, 20))
+    b0 = i32x4.add(b0, b4); b1 = i32x4.add(b1, b5)
+    b12 = lookup(v128.xor(b12, b0), rotate8); b13 = lookup(v128.xor(b13, b1), rotate8)
+    b8 = i32x4.add(b8, b12); b9 = i32x4.add(b9, b13)
+    b4 = v128.xor(b4, b8); b5 = v128.xor(b5, b9)
+    b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25)); b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25))
     a2 = i32x4.add(a2, a6); a3 = i32x4.add(a3, a7)
     a14 = lookup(v128.xor(a14, a2), rotate16); a15 = lookup(v128.xor(a15, a3), rotate16)
     a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
@@ -102,16 +102,6 @@ export function chacha20Lanes8(
     a10 = i32x4.add(a10, a14); a11 = i32x4.add(a11, a15)
     a6 = v128.xor(a6, a10); a7 = v128.xor(a7, a11)
     a6 = v128.or(i32x4.shl(a6, 7), i32x4.shr_u(a6, 25)); a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25))
-    b2 = i32x4.add(b2, b6); b3 = i32x4.add(b3, b7)
-    b14 = lookup(v128.xor(b14, b2), rotate16); b15 = lookup(v128.xor(b15, b3), rotate16)
-    b10 = i32x4.add(b10, b14); b11 = i32x4.add(b11, b15)
-    b6 = v128.xor(b6, b10); b7 = v128.xor(b7, b11)
-    b6 = v128.or(i32x4.shl(b6, 12), i32x4.shr_u(b6, 20)); b7 = v128.or(i32x4.shl(b7, 12), i32x4.shr_u(b7, 20))
-    b2 = i32x4.add(b2, b6); b3 = i32x4.add(b3, b7)
-    b14 = lookup(v128.xor(b14, b2), rotate8); b15 = lookup(v128.xor(b15, b3), rotate8)
-    b10 = i32x4.add(b10, b14); b11 = i32x4.add(b11, b15)
-    b6 = v128.xor(b6, b10); b7 = v128.xor(b7, b11)
-    b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25)); b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25))
     h0 += u64(load<u32>(text, 16)); h1 += u64(load<u32>(text, 20))
     h2 += u64(load<u32>(text, 24)); h3 += u64(load<u32>(text, 28))
     h4 += 1
@@ -123,6 +113,16 @@ export function chacha20Lanes8(
     h0 = (p16d0 & 0xffffffff) + (p16d4 >> 2) * 5
     h1 = p16d1 & 0xffffffff; h2 = p16d2 & 0xffffffff; h3 = p16d3 & 0xffffffff
     h4 = p16d4 & 3
+    b2 = i32x4.add(b2, b6); b3 = i32x4.add(b3, b7)
+    b14 = lookup(v128.xor(b14, b2), rotate16); b15 = lookup(v128.xor(b15, b3), rotate16)
+    b10 = i32x4.add(b10, b14); b11 = i32x4.add(b11, b15)
+    b6 = v128.xor(b6, b10); b7 = v128.xor(b7, b11)
+    b6 = v128.or(i32x4.shl(b6, 12), i32x4.shr_u(b6, 20)); b7 = v128.or(i32x4.shl(b7, 12), i32x4.shr_u(b7, 20))
+    b2 = i32x4.add(b2, b6); b3 = i32x4.add(b3, b7)
+    b14 = lookup(v128.xor(b14, b2), rotate8); b15 = lookup(v128.xor(b15, b3), rotate8)
+    b10 = i32x4.add(b10, b14); b11 = i32x4.add(b11, b15)
+    b6 = v128.xor(b6, b10); b7 = v128.xor(b7, b11)
+    b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25)); b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25))
     a0 = i32x4.add(a0, a5); a1 = i32x4.add(a1, a6)
     a15 = lookup(v128.xor(a15, a0), rotate16); a12 = lookup(v128.xor(a12, a1), rotate16)
     a10 = i32x4.add(a10, a15); a11 = i32x4.add(a11, a12)
@@ -133,16 +133,6 @@ export function chacha20Lanes8(
     a10 = i32x4.add(a10, a15); a11 = i32x4.add(a11, a12)
     a5 = v128.xor(a5, a10); a6 = v128.xor(a6, a11)
     a5 = v128.or(i32x4.shl(a5, 7), i32x4.shr_u(a5, 25)); a6 = v128.or(i32x4.shl(a6, 7), i32x4.shr_u(a6, 25))
-    b0 = i32x4.add(b0, b5); b1 = i32x4.add(b1, b6)
-    b15 = lookup(v128.xor(b15, b0), rotate16); b12 = lookup(v128.xor(b12, b1), rotate16)
-    b10 = i32x4.add(b10, b15); b11 = i32x4.add(b11, b12)
-    b5 = v128.xor(b5, b10); b6 = v128.xor(b6, b11)
-    b5 = v128.or(i32x4.shl(b5, 12), i32x4.shr_u(b5, 20)); b6 = v128.or(i32x4.shl(b6, 12), i32x4.shr_u(b6, 20))
-    b0 = i32x4.add(b0, b5); b1 = i32x4.add(b1, b6)
-    b15 = lookup(v128.xor(b15, b0), rotate8); b12 = lookup(v128.xor(b12, b1), rotate8)
-    b10 = i32x4.add(b10, b15); b11 = i32x4.add(b11, b12)
-    b5 = v128.xor(b5, b10); b6 = v128.xor(b6, b11)
-    b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25)); b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25))
     h0 += u64(load<u32>(text, 32)); h1 += u64(load<u32>(text, 36))
     h2 += u64(load<u32>(text, 40)); h3 += u64(load<u32>(text, 44))
     h4 += 1
@@ -154,6 +144,16 @@ export function chacha20Lanes8(
     h0 = (p32d0 & 0xffffffff) + (p32d4 >> 2) * 5
     h1 = p32d1 & 0xffffffff; h2 = p32d2 & 0xffffffff; h3 = p32d3 & 0xffffffff
     h4 = p32d4 & 3
+    b0 = i32x4.add(b0, b5); b1 = i32x4.add(b1, b6)
+    b15 = lookup(v128.xor(b15, b0), rotate16); b12 = lookup(v128.xor(b12, b1), rotate16)
+    b10 = i32x4.add(b10, b15); b11 = i32x4.add(b11, b12)
+    b5 = v128.xor(b5, b10); b6 = v128.xor(b6, b11)
+    b5 = v128.or(i32x4.shl(b5, 12), i32x4.shr_u(b5, 20)); b6 = v128.or(i32x4.shl(b6, 12), i32x4.shr_u(b6, 20))
+    b0 = i32x4.add(b0, b5); b1 = i32x4.add(b1, b6)
+    b15 = lookup(v128.xor(b15, b0), rotate8); b12 = lookup(v128.xor(b12, b1), rotate8)
+    b10 = i32x4.add(b10, b15); b11 = i32x4.add(b11, b12)
+    b5 = v128.xor(b5, b10); b6 = v128.xor(b6, b11)
+    b5 = v128.or(i32x4.shl(b5, 7), i32x4.shr_u(b5, 25)); b6 = v128.or(i32x4.shl(b6, 7), i32x4.shr_u(b6, 25))
     a2 = i32x4.add(a2, a7); a3 = i32x4.add(a3, a4)
     a13 = lookup(v128.xor(a13, a2), rotate16); a14 = lookup(v128.xor(a14, a3), rotate16)
     a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
@@ -164,16 +164,6 @@ export function chacha20Lanes8(
     a8 = i32x4.add(a8, a13); a9 = i32x4.add(a9, a14)
     a7 = v128.xor(a7, a8); a4 = v128.xor(a4, a9)
     a7 = v128.or(i32x4.shl(a7, 7), i32x4.shr_u(a7, 25)); a4 = v128.or(i32x4.shl(a4, 7), i32x4.shr_u(a4, 25))
-    b2 = i32x4.add(b2, b7); b3 = i32x4.add(b3, b4)
-    b13 = lookup(v128.xor(b13, b2), rotate16); b14 = lookup(v128.xor(b14, b3), rotate16)
-    b8 = i32x4.add(b8, b13); b9 = i32x4.add(b9, b14)
-    b7 = v128.xor(b7, b8); b4 = v128.xor(b4, b9)
-    b7 = v128.or(i32x4.shl(b7, 12), i32x4.shr_u(b7, 20)); b4 = v128.or(i32x4.shl(b4, 12), i32x4.shr_u(b4, 20))
-    b2 = i32x4.add(b2, b7); b3 = i32x4.add(b3, b4)
-    b13 = lookup(v128.xor(b13, b2), rotate8); b14 = lookup(v128.xor(b14, b3), rotate8)
-    b8 = i32x4.add(b8, b13); b9 = i32x4.add(b9, b14)
-    b7 = v128.xor(b7, b8); b4 = v128.xor(b4, b9)
-    b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25)); b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25))
     h0 += u64(load<u32>(text, 48)); h1 += u64(load<u32>(text, 52))
     h2 += u64(load<u32>(text, 56)); h3 += u64(load<u32>(text, 60))
     h4 += 1
@@ -185,6 +175,16 @@ export function chacha20Lanes8(
     h0 = (p48d0 & 0xffffffff) + (p48d4 >> 2) * 5
     h1 = p48d1 & 0xffffffff; h2 = p48d2 & 0xffffffff; h3 = p48d3 & 0xffffffff
     h4 = p48d4 & 3
+    b2 = i32x4.add(b2, b7); b3 = i32x4.add(b3, b4)
+    b13 = lookup(v128.xor(b13, b2), rotate16); b14 = lookup(v128.xor(b14, b3), rotate16)
+    b8 = i32x4.add(b8, b13); b9 = i32x4.add(b9, b14)
+    b7 = v128.xor(b7, b8); b4 = v128.xor(b4, b9)
+    b7 = v128.or(i32x4.shl(b7, 12), i32x4.shr_u(b7, 20)); b4 = v128.or(i32x4.shl(b4, 12), i32x4.shr_u(b4, 20))
+    b2 = i32x4.add(b2, b7); b3 = i32x4.add(b3, b4)
+    b13 = lookup(v128.xor(b13, b2), rotate8); b14 = lookup(v128.xor(b14, b3), rotate8)
+    b8 = i32x4.add(b8, b13); b9 = i32x4.add(b9, b14)
+    b7 = v128.xor(b7, b8); b4 = v128.xor(b4, b9)
+    b7 = v128.or(i32x4.shl(b7, 7), i32x4.shr_u(b7, 25)); b4 = v128.or(i32x4.shl(b4, 7), i32x4.shr_u(b4, 25))
     text += 64
   }
   if (nextSteps == 0) break

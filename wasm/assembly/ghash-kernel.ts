@@ -2,6 +2,13 @@
 import { lookup } from './bytes.ts'
 
 const LOW_NIBBLES: usize = memory.data<u64>([0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0f0f], 16)
+/** Of the product of a nibble with 1 + x + x^2 + x^7 the first byte, for high nibbles and for low ones; then the second. */
+const FOLDS: usize = memory.data<u8>([
+  0, 28, 56, 36, 112, 108, 72, 84, 225, 253, 217, 197, 145, 141, 169, 181,
+  0, 1, 3, 2, 7, 6, 4, 5, 14, 15, 13, 12, 9, 8, 10, 11,
+  0, 32, 64, 96, 128, 160, 192, 224, 0, 32, 64, 96, 128, 160, 192, 224,
+  0, 194, 132, 70, 8, 202, 140, 78, 16, 210, 148, 86, 24, 218, 156, 94,
+], 16)
 
 /** Sets the columns at `sums` to the products of four blocks, with the tables of their powers at `group`. */
 export function setFour(sums: usize, group: usize, x0: v128, x1: v128, x2: v128, x3: v128): void {
@@ -187,4 +194,37 @@ export function addFour(sums: usize, group: usize, x0: v128, x1: v128, x2: v128,
     const back = v128.xor(v128.xor(lookup(v128.load(group, 1984), high2), lookup(v128.load(group, 2000), low2)), v128.xor(lookup(v128.load(group, 2016), high3), lookup(v128.load(group, 2032), low3)))
     v128.store(sums, v128.xor(v128.load(sums, 240), v128.xor(front, back)), 240)
   }
+}
+
+/**
+ * Shifts the columns at `sums` together and reduces modulo x^128 + x^7 + x^2 + x + 1: what was pushed out comes back in
+ * times 1 + x + x^2 + x^7. 15 bytes are pushed out, so that their product has 16.
+ */
+export function reduceColumns(sums: usize): v128 {
+  const zero = i64x2.splat(0)
+  const mask = v128.load(LOW_NIBBLES)
+  const c0 = v128.load(sums, 0)
+  const c1 = v128.load(sums, 16)
+  const c2 = v128.load(sums, 32)
+  const c3 = v128.load(sums, 48)
+  const c4 = v128.load(sums, 64)
+  const c5 = v128.load(sums, 80)
+  const c6 = v128.load(sums, 96)
+  const c7 = v128.load(sums, 112)
+  const c8 = v128.load(sums, 128)
+  const c9 = v128.load(sums, 144)
+  const c10 = v128.load(sums, 160)
+  const c11 = v128.load(sums, 176)
+  const c12 = v128.load(sums, 192)
+  const c13 = v128.load(sums, 208)
+  const c14 = v128.load(sums, 224)
+  const c15 = v128.load(sums, 240)
+  const out = v128.xor(v128.xor(v128.xor(i8x16.shuffle(c1, zero, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30), v128.xor(i8x16.shuffle(c2, zero, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29), i8x16.shuffle(c3, zero, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28))), v128.xor(v128.xor(i8x16.shuffle(c4, zero, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27), i8x16.shuffle(c5, zero, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26)), v128.xor(i8x16.shuffle(c6, zero, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25), i8x16.shuffle(c7, zero, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24)))), v128.xor(v128.xor(v128.xor(i8x16.shuffle(c8, zero, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23), i8x16.shuffle(c9, zero, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)), v128.xor(i8x16.shuffle(c10, zero, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21), i8x16.shuffle(c11, zero, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20))), v128.xor(v128.xor(i8x16.shuffle(c12, zero, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19), i8x16.shuffle(c13, zero, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)), v128.xor(i8x16.shuffle(c14, zero, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17), i8x16.shuffle(c15, zero, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)))))
+  const high = v128.and(i16x8.shr_u(out, 4), mask)
+  const low = v128.and(out, mask)
+  const second = v128.xor(lookup(v128.load(FOLDS, 32), high), lookup(v128.load(FOLDS, 48), low))
+  const first = v128.xor(lookup(v128.load(FOLDS), high), lookup(v128.load(FOLDS, 16), low))
+  const folded = v128.xor(first, i8x16.shuffle(zero, second, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30))
+  const front = v128.xor(v128.xor(v128.xor(v128.xor(c0, i8x16.shuffle(zero, c1, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)), v128.xor(i8x16.shuffle(zero, c2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29), i8x16.shuffle(zero, c3, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28))), v128.xor(v128.xor(i8x16.shuffle(zero, c4, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27), i8x16.shuffle(zero, c5, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26)), v128.xor(i8x16.shuffle(zero, c6, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25), i8x16.shuffle(zero, c7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24)))), v128.xor(v128.xor(v128.xor(i8x16.shuffle(zero, c8, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23), i8x16.shuffle(zero, c9, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)), v128.xor(i8x16.shuffle(zero, c10, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21), i8x16.shuffle(zero, c11, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20))), v128.xor(v128.xor(i8x16.shuffle(zero, c12, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19), i8x16.shuffle(zero, c13, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)), v128.xor(i8x16.shuffle(zero, c14, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17), i8x16.shuffle(zero, c15, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)))))
+  return v128.xor(front, folded)
 }

@@ -10,8 +10,7 @@
  * (high and low nibble of the first block, with the highest power, to the last).
  */
 import { loadPartial } from './bytes.ts'
-import { addFour, setFour } from './ghash-kernel.ts'
-import { reduced } from './ghash-reduce.ts'
+import { addFour, reduceColumns, setFour } from './ghash-kernel.ts'
 
 const COLUMNS: usize = 16
 const COLUMN_TABLES: usize = 8 * 16
@@ -22,8 +21,6 @@ export const GHASH_TABLE_BYTES: usize = <usize>GROUPS * GROUP_BYTES
 
 /** The sums S_0 to S_15. */
 const SUMS: usize = memory.data(256, 16)
-/** The unreduced product, 32 bytes. */
-const PRODUCT: usize = memory.data(32, 16)
 /** H * x^d for d = 0 to 7, 16 bytes each. */
 const MULTIPLES: usize = memory.data(128, 16)
 /** For bit d of a nibble, counted from its most significant: 0xff in the lanes of those nibbles that have it. */
@@ -122,7 +119,6 @@ export function ghashBlocks(tables: usize, from: usize, blocks: u32): v128 {
 /** Erases what the last hash left in memory. */
 export function ghashWipe(): void {
   clearSums()
-  memory.fill(PRODUCT, 0, 32)
   memory.fill(MULTIPLES, 0, 128)
   memory.fill(HEAD_FOUR, 0, 64)
   memory.fill(FIRST, 0, 16)
@@ -169,38 +165,10 @@ function clearSums(): void {
   for (let column = SUMS; column < SUMS + 16 * COLUMNS; column += 16) v128.store(column, i64x2.splat(0))
 }
 
-/** Shifts the sums together and reduces modulo x^128 + x^7 + x^2 + x + 1. */
+// @ts-ignore: decorator
+@inline
 function reduceSums(): v128 {
-  const zero = i64x2.splat(0)
-  // Two halves, so that one need not wait for the other. Neither is longer than 23 bytes.
-  let front = v128.load(SUMS, 112)
-  let back = zero
-  let high = v128.load(SUMS, 240)
-  let highBack = zero
-  for (let column = SUMS + 96; column >= SUMS; column -= 16) {
-    back = shiftBack(front, back)
-    front = v128.xor(shiftFront(front), v128.load(column))
-    highBack = shiftBack(high, highBack)
-    high = v128.xor(shiftFront(high), v128.load(column, 128))
-  }
-  // The higher half lies 8 bytes further on.
-  front = v128.xor(front, v128.shuffle<i64>(zero, high, 0, 2))
-  back = v128.xor(back, v128.shuffle<i64>(high, highBack, 1, 2))
-  v128.store(PRODUCT, front)
-  v128.store(PRODUCT, back, 16)
-  return v128.xor(front, reduced(bswap<u64>(load<u64>(PRODUCT, 16)), bswap<u64>(load<u64>(PRODUCT, 24))))
-}
-
-// @ts-ignore: decorator
-@inline
-function shiftBack(front: v128, back: v128): v128 {
-  return i8x16.shuffle(front, back, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
-}
-
-// @ts-ignore: decorator
-@inline
-function shiftFront(front: v128): v128 {
-  return i8x16.shuffle(i64x2.splat(0), front, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
+  return reduceColumns(SUMS)
 }
 
 /** Writes the tables of H^n, given as `power`. */

@@ -59,7 +59,8 @@ export function chacha20Kernel(blocks: 4 | 8): string {
   lines.push('  let round = 0', '  while (true) {', '  for (; round < steps; round++) {')
   for (const [i, group] of groups.entries()) {
     lines.push(...group)
-    if (i % 2 === 1) lines.push(...polyBlock((i - 1) * 8))
+    // In the middle of two groups: the compiler keeps the order, and behind both it would be 2 % slower.
+    if (i % 2 === 0) lines.push(...polyBlock(i * 8))
   }
   lines.push(
     `    text += ${groups.length * 8}`,

@@ -1,6 +1,6 @@
 /**
- * Writes the unrolled inner loop of GHASH in AssemblyScript: four blocks times four powers of H, added to 16 columns.
- * See wasm/assembly/ghash.ts for the columns and the layout of the tables.
+ * Writes the unrolled inner loop of GHASH in AssemblyScript, four blocks times four powers of H, added to 16 columns,
+ * and what makes one block of the columns. See wasm/assembly/ghash.ts for the columns and the layout of the tables.
  */
 const COLUMNS = 16
 const BLOCKS = [0, 1, 2, 3]
@@ -10,11 +10,59 @@ export function ghashKernel(): string {
 import { lookup } from './bytes.ts'
 
 const LOW_NIBBLES: usize = memory.data<u64>([0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0f0f], 16)
+/** Of the product of a nibble with 1 + x + x^2 + x^7 the first byte, for high nibbles and for low ones; then the second. */
+const FOLDS: usize = memory.data<u8>([
+${folds()}
+], 16)
 
 /** Sets the columns at \`sums\` to the products of four blocks, with the tables of their powers at \`group\`. */
 ${kernel('setFour', false)}
 /** Adds to the columns likewise. */
-${kernel('addFour', true)}`
+${kernel('addFour', true)}
+${reduction()}`
+}
+
+/** Column j moved by j bytes, all at once, as a tree; then the reduction of what is pushed out. */
+function reduction(): string {
+  const columns = Array.from({ length: COLUMNS }, (_, j) => j)
+  return `/**
+ * Shifts the columns at \`sums\` together and reduces modulo x^128 + x^7 + x^2 + x + 1: what was pushed out comes back in
+ * times 1 + x + x^2 + x^7. 15 bytes are pushed out, so that their product has 16.
+ */
+export function reduceColumns(sums: usize): v128 {
+  const zero = i64x2.splat(0)
+  const mask = v128.load(LOW_NIBBLES)
+${columns.map((j) => `  const c${j} = v128.load(sums, ${16 * j})`).join('\n')}
+  const out = ${tree(columns.slice(1).map((j) => slide(`c${j}`, 'zero', 16 - j)))}
+  const high = v128.and(i16x8.shr_u(out, 4), mask)
+  const low = v128.and(out, mask)
+  const second = v128.xor(lookup(v128.load(FOLDS, 32), high), lookup(v128.load(FOLDS, 48), low))
+  const first = v128.xor(lookup(v128.load(FOLDS), high), lookup(v128.load(FOLDS, 16), low))
+  const folded = v128.xor(first, ${slide('zero', 'second', 15)})
+  const front = ${tree(columns.map((j) => (j === 0 ? 'c0' : slide('zero', `c${j}`, 16 - j))))}
+  return v128.xor(front, folded)
+}
+`
+}
+
+/** The most significant bit of the first byte is x^0, so that a shift right multiplies by x. */
+function folds(): string {
+  const product = (byte: number) => (byte << 8) ^ (byte << 7) ^ (byte << 6) ^ (byte << 1)
+  const nibbles = Array.from({ length: 16 }, (_, nibble) => nibble)
+  const rows = [8, 0].flatMap((part) => [4, 0].map((place) => nibbles.map((n) => (product(n << place) >> part) & 0xff)))
+  return rows.map((row) => `  ${row.join(', ')},`).join('\n')
+}
+
+/** Bytes `from` to `from` + 15 of two vectors end to end. */
+function slide(first: string, second: string, from: number): string {
+  const lanes = Array.from({ length: 16 }, (_, i) => from + i)
+  return `i8x16.shuffle(${first}, ${second}, ${lanes.join(', ')})`
+}
+
+function tree(terms: readonly string[]): string {
+  if (terms.length === 1) return terms[0]!
+  const half = terms.length >> 1
+  return `v128.xor(${tree(terms.slice(0, half))}, ${tree(terms.slice(half))})`
 }
 
 function kernel(name: string, adds: boolean): string {
