@@ -1,6 +1,7 @@
 /** All verbs, in the order in which the help lists them. */
 import { check } from './check.ts'
 import type { Verb } from './command.ts'
+import { control } from './control.ts'
 import { decode } from './decode.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
@@ -8,6 +9,7 @@ import { down } from './down.ts'
 import { join } from './join.ts'
 import { keygen } from './keygen.ts'
 import { leave } from './leave.ts'
+import { login, logout } from './login.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { status } from './status.ts'
@@ -25,6 +27,9 @@ export const COMMANDS: readonly Verb[] = [
   down,
   doctor,
   decode,
+  control,
+  login,
+  logout,
   join,
   trust,
   leave,

@@ -1,5 +1,6 @@
 import { EXIT } from '../handle.ts'
 import { type CliIo, type Command, CommandFailure, type CommandInput, textOption } from './command.ts'
+import { controlUrl } from './login.ts'
 import { CONTROL_SOCKET_OPTION, STATE_OPTION, stateDirectory } from './options.ts'
 
 export const join: Command = {
@@ -67,15 +68,6 @@ async function enroll(url: string, input: CommandInput, directory: string, io: C
   })
   io.stderr(`Joined: ${enrollment.connector} at ${enrollment.site}.\n`)
   return enrollment
-}
-
-/** Scheme, host and port; a path would be the API's. */
-function controlUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '')
-    return url.origin
-  const remedy = 'write it like https://control.example.net'
-  throw new CommandFailure(`${JSON.stringify(text)} is no address of a control plane`, remedy, EXIT.usage)
 }
 
 function warnOfPlainHttp(url: string, io: CliIo): void {

@@ -67,6 +67,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     packages: ['node:', 'koffi', '@noble/', 'ws', 'jose', 'zod'],
     why: 'io is the only place with side effects; it does not print and does not parse arguments',
   },
+  {
+    folder: 'connector/cli/control/',
+    may: ['connector/', 'protocol/', 'control/entry/node'],
+    packages: ['node:'],
+    why: 'isthmus control starts the control plane on Node: the one place where the program meets it, and by its entry only',
+  },
   { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
   {
     folder: 'control/domain/',
