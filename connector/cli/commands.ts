@@ -10,6 +10,7 @@ import { join } from './join.ts'
 import { keygen } from './keygen.ts'
 import { leave } from './leave.ts'
 import { login, logout } from './login.ts'
+import { MANAGE_VERBS } from './manage/verbs/all.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { status } from './status.ts'
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Verb[] = [
   control,
   login,
   logout,
+  ...MANAGE_VERBS,
   join,
   trust,
   leave,

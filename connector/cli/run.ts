@@ -88,7 +88,9 @@ function dress(parser: Parser, io: CliIo): void {
 function afterHelp(command: Command): string {
   const width = Math.max(...command.examples.map((example) => example.command.length))
   const examples = command.examples.map(({ command: line, what }) => `  ${line.padEnd(width)}  ${what}`)
-  const exits = exitsOf(command).map(([code, meaning]) => `  ${code}  ${meaning}`)
+  const codes = exitsOf(command)
+  const digits = Math.max(...codes.map(([code]) => String(code).length))
+  const exits = codes.map(([code, meaning]) => `  ${String(code).padStart(digits)}  ${meaning}`)
   return `\nExamples:\n${examples.join('\n')}\n\nExit codes:\n${exits.join('\n')}`
 }
 

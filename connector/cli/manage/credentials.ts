@@ -7,13 +7,7 @@ import { z } from 'zod'
 import { idSchema } from '../../../protocol/control/ids.ts'
 import { EXIT } from '../../handle.ts'
 import { writeAtomically } from '../../store/files.ts'
-import { type CliIo, CommandFailure, type CommandInput, type CommandOption, textOption } from '../command.ts'
-
-export const CONTROL_OPTIONS: readonly CommandOption[] = [
-  { flags: '--url <url>', description: 'the control plane; else $ISTHMUS_URL, or where isthmus login went' },
-  { flags: '--token <token>', description: 'API token; else $ISTHMUS_TOKEN, or the one of isthmus login' },
-  { flags: '--network <network>', description: 'name or id; else $ISTHMUS_NETWORK, or the only one' },
-]
+import { type CliIo, CommandFailure, type CommandInput, textOption } from '../command.ts'
 
 const credentialsSchema = z.strictObject({
   url: z.url(),
