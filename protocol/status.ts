@@ -112,6 +112,11 @@ export interface ChildSaStatus {
 export interface Traffic {
   readonly inPackets: number
   readonly inBytes: number
+  /**
+   * Sequence numbers of ESP that newer ones have passed and that have not come (RFC 4303 section 3.4.3): packets lost on
+   * the way here. Falls when late ones come. Absent where it is not known, which it is not without a replay window.
+   */
+  readonly inMissing?: number
   readonly outPackets: number
   readonly outBytes: number
   readonly drops: Readonly<Record<string, number>>

@@ -41,6 +41,14 @@ test('several packet workers: what each does, and which Child SA is whose', () =
 `)
 })
 
+test('packets that never came stand behind those that did', () => {
+  const traffic = { ...sampleTunnel().traffic, inMissing: 1234 }
+  const text = (changes: object) =>
+    renderStatus(sampleStatus(sampleTunnel({ traffic: { ...traffic, ...changes } })), 120, false)
+  expect(text({})).toContain('received 1.2 GB in 1,234,567 packets (1,234 never came), sent 812 B in 7 packets')
+  expect(text({ inMissing: 0 })).toContain('received 1.2 GB in 1,234,567 packets, sent 812 B in 7 packets')
+})
+
 test('a single packet worker: no word at the Child SAs', () => {
   const children = [{ ...sampleTunnel().children[0]!, worker: 0 }]
   const status = { ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers().slice(0, 1) }

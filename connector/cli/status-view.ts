@@ -146,7 +146,8 @@ function times(count: number): string {
 function trafficText(traffic: Traffic): string {
   const way = (bytes: number, packets: number) =>
     `${formatSize(bytes)} in ${grouped(packets)} ${packets === 1 ? 'packet' : 'packets'}`
-  return `received ${way(traffic.inBytes, traffic.inPackets)}, sent ${way(traffic.outBytes, traffic.outPackets)}`
+  const missing = traffic.inMissing ? ` (${grouped(traffic.inMissing)} never came)` : ''
+  return `received ${way(traffic.inBytes, traffic.inPackets)}${missing}, sent ${way(traffic.outBytes, traffic.outPackets)}`
 }
 
 function workerText({ engine, busy, handedOver, ...worker }: WorkerStatus): string {

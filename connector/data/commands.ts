@@ -106,6 +106,8 @@ export interface DirectionCounters {
   readonly packets: number
   readonly bytes: number
   readonly drops: Partial<Record<DropName, number>>
+  /** As in `SaCounters`: inbound, and absent without a replay window. */
+  readonly missing?: number
 }
 
 export interface ChildCounters {

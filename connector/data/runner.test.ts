@@ -214,7 +214,7 @@ describe('the runner', () => {
     expect(bench.turn()).toEqual([])
     bench.now += REPORT_MS
     bench.pump.drops.ike_backlog = 3
-    const nothing = { packets: 0, bytes: 0, drops: {} }
+    const nothing = { packets: 0, bytes: 0, drops: {}, missing: 0 }
     expect(countersIn(bench.turn())).toEqual([
       {
         type: 'counters',

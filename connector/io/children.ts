@@ -54,6 +54,7 @@ interface Connection {
 export type Carried = Omit<ChildCounters, 'id'>
 
 const NOTHING: DirectionCounters = { packets: 0, bytes: 0, drops: {} }
+const NONE_CARRIED: Carried = { inbound: { ...NOTHING, missing: 0 }, outbound: NOTHING }
 
 export class Children {
   readonly #connections = new Map<string, Connection>()
@@ -69,7 +70,7 @@ export class Children {
   constructor(planned: readonly PlannedConnection[], sockets: readonly (readonly WireSocket[])[], call: Call) {
     this.#sockets = sockets
     this.#call = call
-    this.#retired = sockets.map(() => ({ inbound: NOTHING, outbound: NOTHING }))
+    this.#retired = sockets.map(() => NONE_CARRIED)
     this.#routes = new EngineRoutes((command) => this.#callAll(command))
     for (const connection of planned) this.#enter(connection)
   }
@@ -132,7 +133,7 @@ export class Children {
       promoted: [],
       shares: undefined,
       installed: new Set(),
-      retired: { inbound: NOTHING, outbound: NOTHING },
+      retired: NONE_CARRIED,
     }
     this.#connections.set(planned.ike.name, connection)
     return connection
@@ -165,7 +166,7 @@ export class Children {
       encapsulation,
       localAddress: sa.localAddress,
       innerMtu: answer.innerMtu ?? 0,
-      counters: { id: sa.id, inbound: NOTHING, outbound: NOTHING },
+      counters: { id: sa.id, ...NONE_CARRIED, ...(sa.replayWindow === 0 && { inbound: NOTHING }) },
     }
     this.#installed.set(sa.id, child)
     connection.installed.add(child)
@@ -235,9 +236,12 @@ export class Children {
     return [...(this.#connections.get(connection)?.installed ?? [])]
   }
 
-  /** What a connection has carried since the start, in Child SAs past and present. */
+  /**
+   * What a connection has carried since the start, in Child SAs past and present. What is missing is not known, and
+   * absent, as soon as one of them had no replay window.
+   */
   total(connection: string): Carried {
-    const retired = this.#connections.get(connection)?.retired ?? { inbound: NOTHING, outbound: NOTHING }
+    const retired = this.#connections.get(connection)?.retired ?? NONE_CARRIED
     return this.of(connection).reduce((carried, { counters }) => plus(carried, counters), retired)
   }
 
@@ -299,5 +303,7 @@ function sum(left: DirectionCounters, right: DirectionCounters): DirectionCounte
   for (const [name, count] of Object.entries(right.drops) as [keyof typeof drops, number][]) {
     drops[name] = (drops[name] ?? 0) + count
   }
-  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops }
+  const missing =
+    left.missing === undefined || right.missing === undefined ? {} : { missing: left.missing + right.missing }
+  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops, ...missing }
 }

@@ -91,7 +91,7 @@ function status(connection: ConnectionStatus, failure?: { code: string; message:
 
 describe('the status document', () => {
   it('has a line for each worker', () => {
-    const idle = { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0, engine: ENGINE }
+    const idle = { inPackets: 0, inBytes: 0, inMissing: 0, outPackets: 0, outBytes: 0, engine: ENGINE }
     expect(status(ESTABLISHED).workers).toEqual([
       { index: 0, ...idle, handedOver: 0 },
       { index: 1, ...idle, handedOver: 7, busy: 0.123 },

@@ -141,6 +141,7 @@ function traffic({ inbound, outbound }: Carried): Traffic {
   return {
     inPackets: inbound.packets,
     inBytes: inbound.bytes,
+    ...defined('inMissing', inbound.missing),
     outPackets: outbound.packets,
     outBytes: outbound.bytes,
     drops,

@@ -22,7 +22,7 @@ export interface ReportParts {
   readonly tunnels: readonly ReportedTunnel[]
 }
 
-const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0 }
+const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
 const MAX_TEXT = 512
 
 export function buildReport(parts: ReportParts): ConnectorReport {
@@ -73,7 +73,7 @@ function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelSta
 }
 
 function trafficOf({ traffic }: TunnelStatus): TunnelReport['traffic'] {
-  const { outPackets, inPackets, outBytes, inBytes, drops } = traffic
+  const { outPackets, inPackets, outBytes, inBytes, inMissing: missing, drops } = traffic
   const dropped = Object.values(drops).reduce((sum, count) => sum + count, 0)
-  return { outPackets, inPackets, outBytes, inBytes, dropped }
+  return { outPackets, inPackets, outBytes, inBytes, dropped, ...(missing === undefined ? {} : { missing }) }
 }
