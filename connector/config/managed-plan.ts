@@ -51,14 +51,16 @@ function withKeys(
 }
 
 function peerOf({ tunnel }: TunnelPlan, address: string): unknown {
-  const { peer, pathMtu, initiate } = tunnel
+  const { peer, pathMtu, initiate, epochs } = tunnel
+  // Before its first key is in use, the other end may not know that key yet, and would refuse.
+  const ready = epochs.length === 0 || epochs.some(({ phase }) => phase === 'use')
   // An endpoint of the other family is none for us.
   const usable = peer.endpoint !== undefined && sameFamily(peer.endpoint.address, address) ? peer.endpoint : undefined
   return {
     ...(usable === undefined ? {} : { address: usable.address, ports: { ike: usable.port, nat: usable.natPort } }),
     id: keyIdentity(peer.connector),
     networks: peer.prefixes,
-    initiate: initiate && usable !== undefined,
+    initiate: initiate && usable !== undefined && ready,
     ...(pathMtu === undefined ? {} : { path_mtu: pathMtu }),
     secret: { env: 'MANAGED' },
   }
