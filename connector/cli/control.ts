@@ -49,7 +49,7 @@ export const control: Command = {
   name: 'control',
   summary: 'run the control plane: the API and its store on one port',
   description:
-    'Enrolls connectors and has them rotate the keys of their tunnels, without ever holding those keys. The first start makes a network, and prints the admin token; on a terminal it also logs in this user, so that isthmus site add works at once. Tunnels stay up while it is away. Speaks plain HTTP: for more than a trial put a proxy with TLS before it, and name its address with --url. $ISTHMUS_CONTROL_KEYS may hold the key-encryption keys, which else lie beside the store.',
+    'Enrolls connectors and has them rotate the keys of their tunnels, without ever holding those keys. The first start prints the admin token; on a terminal it also logs in this user, so that isthmus site add works at once. Tunnels stay up while it is away. Speaks plain HTTP: for more than a trial put a proxy with TLS before it, and name its address with --url. $ISTHMUS_CONTROL_KEYS may hold the key-encryption keys, which else lie beside the store.',
   options: [
     { flags: '--host <address>', description: 'address to listen on; else all of this machine' },
     { flags: '--port <number>', description: 'TCP port; 0 for any', default: '9701' },
@@ -58,7 +58,6 @@ export const control: Command = {
       flags: '--trusted-proxies <addresses>',
       description: 'proxies whose X-Forwarded-For is believed, divided by commas',
     },
-    { flags: '--network <name>', description: 'name of the network that the first start makes', default: 'main' },
     { flags: '--login', description: 'log in this user at the first start, also without a terminal' },
     { flags: '--no-login', description: 'do not, also on a terminal' },
     { flags: '--log-level <level>', description: 'debug, info, warn or error', default: 'info' },

@@ -32,7 +32,7 @@ export async function serve(input: CommandInput, io: CliIo): Promise<number> {
       throw asFailure(error, `${options.host}:${options.port}`)
     })
     const url = named ?? reachableUrl(plane.url)
-    if (plane.adminToken !== undefined) await firstStart(plane, plane.adminToken, url, input, io)
+    if (plane.adminToken !== undefined) firstStart(url, plane.adminToken, input, io)
     else io.stderr(`The control plane is at ${url}\n`)
     log.info({ event: 'started', url, version: VERSION }, 'the control plane runs')
     await stop.requested
