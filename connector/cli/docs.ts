@@ -15,7 +15,8 @@ error what went wrong and what to do, and its exit code tells a script the kind 
 only; \`NO_COLOR=1\` switches them off. \`ISTHMUS_CONFIG\` names the configuration, \`ISTHMUS_NODE\` another Node.js (22.18 or
 later) to run with, and \`ISTHMUS_TRACE=1\` adds a stack trace to an error that should not happen.
 \`ISTHMUS_OFFLOADS\` is \`all\`, \`none\`, or some of \`tso\`, \`uso\`, \`gso\` and \`gro\`: the offloads of the kernel that a
-connector may use; \`isthmus status\` says which it does.
+connector may use; \`isthmus status\` says which it does. \`ISTHMUS_WORKERS\` is the number of packet workers of a connector
+that has joined a network; for others it stands in the configuration.
 
 This page is made from the verbs in \`connector/cli/\`; \`node connector/cli/generate.ts\` renews it.
 `

@@ -21,7 +21,9 @@ export async function runManaged(enrollment: Enrollment, directory: string, inpu
   const address = enrollment.address ?? (await connectorAddress(enrollment.url))
   if (address === undefined) throw noAddress(enrollment.url)
   const controlSocket = textOption(input, 'socket') ?? DEFAULT_CONTROL_SOCKET
-  const settings = { address, stateDirectory: directory, controlSocket }
+  const workers = workersOf(io)
+  const more = workers === undefined ? {} : { more: { workers } }
+  const settings = { address, stateDirectory: directory, controlSocket, ...more }
   try {
     const failure = await runConnector({ controlSocket, metrics: METRICS }, log, (onEvent) =>
       startManaged({ enrollment, settings, software: VERSION, onEvent, start: startConnector }),
@@ -40,6 +42,14 @@ export function ownAddresses(): string[] {
     .filter(({ internal, scopeid }) => !internal && !scopeid)
     .map(({ address }) => address)
     .slice(0, 16)
+}
+
+/** Packet workers by $ISTHMUS_WORKERS: how many suit a machine is not for the control plane to say. */
+function workersOf(io: CliIo): number | undefined {
+  const text = io.env.ISTHMUS_WORKERS || undefined
+  if (text === undefined) return undefined
+  if (/^([1-9]|1[0-6])$/.test(text)) return Number(text)
+  throw new CommandFailure(`ISTHMUS_WORKERS=${text} does not fit`, 'set a number from 1 to 16', EXIT.usage)
 }
 
 function noAddress(url: string): CommandFailure {
