@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { nodeCrypto } from '../../io/crypto-node.ts'
 import { childConfig, connection, type Name, Pair, type PairOptions } from './testing/pair.ts'
-import { GRACE_MS, MISSING_KEY_MS } from './timing.ts'
+import { CLOSE_MS, GRACE_MS, MISSING_KEY_MS, SUPERSEDE_MS } from './timing.ts'
 import type { IkeKey } from './types.ts'
 
 const key = (n: number): IkeKey => ({ id: `epoch-${n}`, psk: new Uint8Array(32).fill(n) })
@@ -116,6 +116,41 @@ describe('a rotation', () => {
       expect(keyIds(pair)).toEqual(['epoch-2', 'epoch-2'])
       expect(pair.disagreements({ ike: 1, children: 2 })).toEqual([])
     }
+  })
+
+  test('sends the DELETE of the old session again and again, and receives there until it is answered', () => {
+    const pair = pairOf({ resources: [2, 2] }).establish()
+    for (const end of ['a', 'b'] as const) give(pair, end, 1, 2)
+    give(pair, 'b', 2, 1)
+    const old = pair.a.endpoint.ikeSas()[0]!.initiatorSpi
+    const before = [...pair.a.engine.installed.keys()]
+    const isOld = (bytes: Uint8Array) => Buffer.from(bytes.subarray(0, 8)).toString('hex') === old
+    pair.onPath = (datagram) => (isOld(datagram.bytes) ? { ...datagram, bytes: datagram.bytes.map(() => 0) } : datagram)
+    give(pair, 'a', 2, 1)
+    pair.advance(CLOSE_MS + GRACE_MS + 15_000)
+    expect(keyIds(pair)).toEqual(['epoch-2', 'epoch-2'])
+    expect(before.every((id) => pair.a.engine.installed.has(id))).toBe(true)
+    pair.onPath = undefined
+    pair.settle()
+    expect(before.some((id) => pair.a.engine.installed.has(id))).toBe(false)
+    expect(pair.disagreements({ ike: 1, children: 2 })).toEqual([])
+  })
+
+  test('keeps the old session for as long as the new one has no Child SA', () => {
+    const pair = pairOf().establish()
+    const { config } = pair.b.endpoint.connection('peer')!
+    const { children } = config
+    for (const end of ['a', 'b'] as const) give(pair, end, 1, 2)
+    give(pair, 'b', 2, 1)
+    Object.assign(config, { children: [] })
+    give(pair, 'a', 2, 1)
+    pair.advance(3 * SUPERSEDE_MS)
+    expect(pair.a.endpoint.connection('peer')!.sessions).toHaveLength(2)
+    expect(pair.a.children).toHaveLength(1)
+    Object.assign(config, { children })
+    pair.settle()
+    expect(pair.losses).toEqual([])
+    expect(pair.disagreements({ ike: 1, children: 1 })).toEqual([])
   })
 
   test('says the same again without effect', () => {
@@ -250,6 +285,21 @@ describe('connections that come and go', () => {
     const pair = pairOf()
     pair.input('a', { type: 'remove-connection', connection: 'nothing' })
     expect(pair.a.effects).toContainEqual({ type: 'connection-removed', connection: 'nothing' })
+  })
+
+  test('the shutdown waits no longer for a session whose key was replaced than for others', () => {
+    const pair = pairOf().establish()
+    pair.mustCarry = undefined
+    for (const end of ['a', 'b'] as const) give(pair, end, 1, 2)
+    give(pair, 'b', 2, 1)
+    give(pair, 'a', 2, 1)
+    const closing = () => pair.a.endpoint.connection('peer')!.sessions.some(({ state }) => state === 'closing')
+    for (let i = 0; i < 20 && !closing(); i++) pair.deliver(pair.inFlight.shift()!)
+    expect(closing()).toBe(true)
+    pair.inFlight = []
+    pair.input('a', { type: 'shutdown' })
+    pair.advance(CLOSE_MS + 1000, false)
+    expect(pair.a.effects.filter(({ type }) => type === 'stopped')).toHaveLength(1)
   })
 
   test('the shutdown takes those along that are being removed', () => {

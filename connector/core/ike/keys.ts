@@ -3,11 +3,11 @@
  * to use is replaced by a new one, made before the old one is broken (RFC 7296 section 2.8.3).
  */
 import type { Instant } from '../../../protocol/machine.ts'
-import { carrier } from './children.ts'
+import { usableCarrier } from './children.ts'
 import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
 import { LivenessTask } from './tasks/delete.ts'
-import { MISSING_KEY_MS, SUPERSEDE_MS } from './timing.ts'
+import { MISSING_KEY_MS, SUPERSEDE_CLOSE_MS, SUPERSEDE_MS } from './timing.ts'
 import type { ConnectionConfig, IkeKey } from './types.ts'
 
 /** As responder each key may have to be tried, which costs a few PRFs for every IKE_AUTH. */
@@ -41,7 +41,10 @@ export function isStale(connection: Connection): boolean {
   return session.keyId !== connection.keys[0]!.id
 }
 
-/** The new session is up: those that it replaces end when it carries all that they carry. */
+/**
+ * The new session is up: those that it replaces end when it carries all that they carry, or after a while when it
+ * carries each child on some resource. One that it cannot take the place of goes on for as long as its key is accepted.
+ */
 export function supersede(session: Session, now: Instant): void {
   if (!session.byUs) return
   for (const other of session.connection.sessions) {
@@ -61,17 +64,21 @@ export function addKeyTimers(session: Session, add: Add): void {
   })
   const { supersedes } = session
   if (supersedes === undefined) return
-  const ready = carriesAllOf(session, supersedes.session)
-  add(ready ? session.createdAt : supersedes.until, (now) => {
-    session.supersedes = undefined
-    supersedes.session.close(now, 'authenticated anew')
+  const old = supersedes.session
+  add(carriesAllOf(session, old, 'slots') ? session.createdAt : supersedes.until, (now) => {
+    if (carriesAllOf(session, old, 'children')) {
+      session.supersedes = undefined
+      old.close(now, 'authenticated anew', SUPERSEDE_CLOSE_MS)
+    } else session.supersedes = { session: old, until: now + SUPERSEDE_MS }
   })
 }
 
-function carriesAllOf(session: Session, old: Session): boolean {
+/** What the old session sends on has, on the same resource or on any, an SA in the new one that the peer has too. */
+function carriesAllOf(session: Session, old: Session, what: 'slots' | 'children'): boolean {
   for (const child of session.connection.active.values()) {
     if (!old.children.includes(child)) continue
-    if (carrier(session, child.name, child.resource) === undefined) return false
+    const resource = what === 'slots' ? child.resource : undefined
+    if (usableCarrier(session, child.name, resource) === undefined) return false
   }
   return true
 }

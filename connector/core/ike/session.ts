@@ -188,15 +188,22 @@ export class Session {
     sa.closeReason = reason
   }
 
-  /** Deletes the session in good order: the IKE SA takes its Child SAs along. */
-  close(now: Instant, reason: string): void {
-    if (this.state === 'closing' || this.state === 'ended') return
+  /**
+   * Deletes the session in good order: the IKE SA takes its Child SAs along. The answer is waited for so long; one that
+   * closes already waits no longer than that.
+   */
+  close(now: Instant, reason: string, waitMs = CLOSE_MS): void {
+    if (this.state === 'ended') return
+    if (this.state === 'closing') {
+      if (this.closeAt !== undefined) this.closeAt = Math.min(this.closeAt, now + waitMs)
+      return
+    }
     if (this.state === 'connecting' || this.current === undefined) {
       this.end(now, reason)
       return
     }
     this.state = 'closing'
-    this.closeAt = now + CLOSE_MS
+    this.closeAt = now + waitMs
     for (const task of this.queue.splice(0)) task.abandon?.()
     handOver(this)
     this.closeSa(this.current, reason)

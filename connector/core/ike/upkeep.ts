@@ -47,6 +47,7 @@ export function trafficSeen(session: Session, inboundSpi: number, now: Instant):
   if (child?.state !== 'installed') return
   session.confirmed = true
   const carrying = session.connection.active.get(child.slot)
+  if (session.state !== 'established') return
   if (child.promoteAt !== undefined || carrying?.incoming === child) promoteChild(session, child)
 }
 
@@ -127,7 +128,7 @@ function addSaTimers(session: Session, sa: IkeSa, add: Add): void {
 function addChildTimers(session: Session, child: ChildSa, add: Add): void {
   add(child.removeAt, () => removeChild(session, child))
   if (child.state === 'closed') return
-  add(child.promoteAt, () => promoteChild(session, child))
+  if (session.state === 'established') add(child.promoteAt, () => promoteChild(session, child))
   if (child.state === 'deleting') return
   add(child.expireAt, () => deleteChild(session, child, 'the peer did not delete it'))
   if (child.state !== 'installed') return
