@@ -56,12 +56,14 @@ export class Sites {
   readonly world: World
   readonly #directory: string
   readonly #workers: number
+  readonly #env: Readonly<Record<string, string>>
   #numbers = 0
 
-  constructor(world: World, directory: string, workers: number) {
+  constructor(world: World, directory: string, workers: number, env: Readonly<Record<string, string>>) {
     this.world = world
     this.#directory = directory
     this.#workers = workers
+    this.#env = env
   }
 
   async start(name: EndName, wishes: Omit<Wishes, 'number'>): Promise<ChangingEnd> {
@@ -73,7 +75,7 @@ export class Sites {
     const number = 1000 * ++this.#numbers
     write({ number, ...wishes })
     const words = [process.execPath, PROGRAM, name, state, file, String(this.#workers)]
-    const end = this.world.spawn(name, words)
+    const end = this.world.spawn(name, words, { env: this.#env })
     await end.waitFor(/^ready$/m)
     return new ChangingEnd(end, number, write)
   }
@@ -99,12 +101,13 @@ export class Sites {
   }
 }
 
-export async function createSites(workers = 1): Promise<Sites> {
+/** @param env of the connectors, beside their own */
+export async function createSites(workers = 1, env: Readonly<Record<string, string>> = {}): Promise<Sites> {
   const directory = mkdtempSync(join(tmpdir(), 'isthmus-sites-'))
   const world = await createWorld()
   for (const name of ['a', 'b', 'c']) await world.ns(name)
   await world.link('a', 'b', { names: ['to-b', 'to-a'], addresses: [['192.0.2.1/24'], ['192.0.2.2/24']] })
   await world.link('a', 'c', { names: ['to-c', 'to-a'], addresses: [['198.51.100.1/24'], ['198.51.100.2/24']] })
   await world.exec('c', 'ip route add 192.0.2.0/24 via 198.51.100.1')
-  return new Sites(world, directory, workers)
+  return new Sites(world, directory, workers, env)
 }
