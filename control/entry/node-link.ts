@@ -80,7 +80,6 @@ export class NodeLinks {
   }
 
   #hold(socket: WebSocket, names: { network: string; connector: string; seenAddress?: string }): void {
-    const { log } = this.#services().context
     const link = new HeldLink(this.#services(), names, {
       send: (text) => {
         if (socket.bufferedAmount > MAX_BACKLOG) socket.terminate()
@@ -103,12 +102,7 @@ export class NodeLinks {
       this.#heard.delete(socket)
       this.#links.remove(link)
     })
-    const before = this.#links.add(link)
-    if (before === undefined) return
-    const detail = `this connector has linked from ${names.seenAddress ?? 'elsewhere'}`
-    const fields = { ...names, before: before.names.seenAddress }
-    log.warn(fields, 'a link takes the place of another of the same connector')
-    void before.handle({ type: 'end', code: 'replaced', detail })
+    this.#links.add(link)
   }
 
   #endSilent(): void {

@@ -1,4 +1,5 @@
 /** A session on a socket, whatever kind of socket the platform has. */
+import type { ConnectorReport } from '../../protocol/control/link.ts'
 import { Refusal } from '../domain/refusal.ts'
 import type { Services } from '../service/services.ts'
 import type { Call } from '../service/types.ts'
@@ -48,6 +49,14 @@ export class HeldLink {
     await Promise.all(work)
   }
 
+  /** Another link of the same connector has come. Resolves as `handle` does. */
+  giveWayTo(names: LinkNames): Promise<void> {
+    const fields = { ...names, before: this.names.seenAddress }
+    this.#services.context.log.warn(fields, 'a link takes the place of another of the same connector')
+    const detail = `this connector has linked from ${names.seenAddress ?? 'elsewhere'}`
+    return this.handle({ type: 'end', code: 'replaced', detail })
+  }
+
   #perform(effect: SessionEffect): Promise<void> | undefined {
     switch (effect.type) {
       case 'send':
@@ -57,18 +66,21 @@ export class HeldLink {
         this.#socket.close()
         return undefined
       case 'take':
-        return this.#take(effect)
+        return this.#take(effect.report)
+      case 'note':
+        this.#services.reports.note(this.names.network, this.names.connector, [effect.event])
+        return undefined
       case 'load':
         return this.#load()
     }
   }
 
-  async #take({ report, events }: Extract<SessionEffect, { type: 'take' }>): Promise<void> {
+  async #take(report: ConnectorReport): Promise<void> {
     const { network, connector, seenAddress } = this.names
     const actor = { id: `connector:${connector}`, network, connector }
     const call: Call = { actor, network, ...(seenAddress === undefined ? {} : { seenAddress }) }
     try {
-      const { value } = await this.#services.reports.take(call, report, events)
+      const { value } = await this.#services.reports.take(call, report)
       await this.handle({ type: 'taken', version: value.version })
     } catch (error) {
       if (error instanceof Refusal && error.code === 'connector-revoked') {

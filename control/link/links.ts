@@ -18,14 +18,14 @@ export class Links implements Hub {
     return count
   }
 
-  /** Gives the link that this one takes the place of: two ends with one identity, or one that came back. */
-  add(link: HeldLink): HeldLink | undefined {
+  /** Another one of the same connector ends: there are two with one identity, or it came back. */
+  add(link: HeldLink): void {
     const { network, connector } = link.names
     const links = this.#links.get(network) ?? new Map<string, HeldLink>()
     this.#links.set(network, links)
     const before = links.get(connector)
     links.set(connector, link)
-    return before
+    void before?.giveWayTo(link.names)
   }
 
   /** Nothing happens where another one has taken its place. */

@@ -29,7 +29,8 @@ export type SessionInput =
   | { readonly type: 'end'; readonly code: 'revoked' | 'replaced' | 'restart'; readonly detail: string }
 
 export type SessionEffect =
-  | { readonly type: 'take'; readonly report: ConnectorReport; readonly events: readonly LinkEvent[] }
+  | { readonly type: 'take'; readonly report: ConnectorReport }
+  | { readonly type: 'note'; readonly event: LinkEvent }
   | { readonly type: 'load' }
   | { readonly type: 'send'; readonly text: string }
   | { readonly type: 'close' }
@@ -43,8 +44,6 @@ export interface SavedSession {
 /** Messages that a connector may send in one second, and at once. */
 const MESSAGES_PER_SECOND = 10
 const BURST = 50
-/** Events that wait to go along with a report. */
-const MAX_EVENTS = 100
 
 export class LinkSession {
   #state: 'new' | 'open' | 'closed'
@@ -52,9 +51,8 @@ export class LinkSession {
   #sent: number
   #taking = false
   #waiting: ConnectorReport | undefined
-  #events: LinkEvent[] = []
-  #last: ConnectorReport | undefined
   #loading = false
+  /** Something has changed since the load began, or before the link was open. */
   #stale = false
   #tokens = BURST
   #refilledAt: number
@@ -84,9 +82,8 @@ export class LinkSession {
         this.#taken(input.version, now)
         return
       case 'refused':
-        this.#taking = false
-        if (input.lasting) this.#end('protocol', input.detail)
-        else this.#takeNext()
+        // Whoever comes back says everything anew: nothing of what could not be stored is lost.
+        this.#end(input.lasting ? 'protocol' : 'restart', input.detail)
         return
       case 'changed':
         this.#load()
@@ -95,7 +92,7 @@ export class LinkSession {
         this.#loaded(input.document)
         return
       case 'no-document':
-        this.#loading = false
+        this.#end('restart', 'the document could not be read')
         return
       case 'end':
         this.#end(input.code, input.detail)
@@ -118,22 +115,20 @@ export class LinkSession {
       return
     }
     if (message.type === 'hello') {
-      if (this.#state !== 'new' || message.protocol > LINK_PROTOCOL) {
-        this.#end('protocol', this.#state === 'new' ? `this end speaks protocol ${LINK_PROTOCOL}` : 'a second hello')
-        return
+      if (this.#greeted) this.#end('protocol', 'a second hello')
+      else if (message.protocol > LINK_PROTOCOL) this.#end('protocol', `this end speaks protocol ${LINK_PROTOCOL}`)
+      else {
+        this.#sent = message.report.version
+        this.#take(message.report)
       }
-      this.#sent = message.report.version
-      this.#take(message.report)
-      return
-    }
-    if (message.type === 'event') {
-      this.#events.push(message.event)
-      if (this.#events.length > MAX_EVENTS) this.#events.shift()
-      if (this.#last !== undefined && !this.#taking) this.#take(this.#last)
-      return
-    }
-    if (this.#state === 'new' && !this.#taking) this.#end('protocol', 'the first message is hello')
+    } else if (!this.#greeted) this.#end('protocol', 'the first message is hello')
+    else if (message.type === 'event') this.#effects.push({ type: 'note', event: message.event })
     else this.#take(message.report)
+  }
+
+  /** Whether there was a hello; what came of it may be open yet. */
+  get #greeted(): boolean {
+    return this.#state === 'open' || this.#taking
   }
 
   /** One after the other; of those that come meanwhile the newest says it all. */
@@ -143,8 +138,7 @@ export class LinkSession {
       return
     }
     this.#taking = true
-    this.#last = report
-    this.#effects.push({ type: 'take', report, events: this.#events.splice(0) })
+    this.#effects.push({ type: 'take', report })
   }
 
   #taken(version: number, now: number): void {
@@ -153,22 +147,15 @@ export class LinkSession {
       this.#state = 'open'
       this.#send({ type: 'welcome', protocol: LINK_PROTOCOL, now, version })
     }
-    if (version !== this.#sent) this.#load()
-    this.#takeNext()
-  }
-
-  #takeNext(): void {
+    if (version !== this.#sent || (this.#stale && !this.#loading)) this.#load()
     const next = this.#waiting
     this.#waiting = undefined
     if (next !== undefined) this.#take(next)
   }
 
   #load(): void {
-    if (this.#state !== 'open') return
-    if (this.#loading) {
-      this.#stale = true
-      return
-    }
+    this.#stale = this.#loading || this.#state !== 'open'
+    if (this.#stale) return
     this.#loading = true
     this.#effects.push({ type: 'load' })
   }
@@ -179,9 +166,7 @@ export class LinkSession {
       this.#sent = document.version
       this.#send({ type: 'document', document })
     }
-    if (!this.#stale) return
-    this.#stale = false
-    this.#load()
+    if (this.#stale) this.#load()
   }
 
   #admit(now: number): boolean {

@@ -9,7 +9,7 @@ const PAGE = 1000
 
 /** All records of a kind, page by page. */
 export async function* everyOf<K extends Kind>(
-  context: Context,
+  context: Pick<Context, 'repo'>,
   network: string,
   kind: K,
   ref?: string,

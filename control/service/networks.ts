@@ -25,7 +25,7 @@ export class Networks {
     const id = call.network === '' ? freshId(context, 'network') : call.network
     const { publicKey, sealed } = await this.#evidenceKey(id)
     return this.#committer.run({ ...call, network: id }, async () => {
-      await this.#mustBeFree(draft.name)
+      if (await context.repo.hasNetworkNamed(draft.name)) throw nameTaken('network')
       const record: NetworkRecord = {
         id,
         name: draft.name,
@@ -77,16 +77,6 @@ export class Networks {
         audit: [{ action: 'networks.remove', target: call.network, before: shown(value) }],
       }
     })
-  }
-
-  async #mustBeFree(name: string): Promise<void> {
-    let after: string | undefined
-    for (;;) {
-      const page = await this.#context.repo.networks({ limit: 1000, ...optional('after', after) })
-      if (page.some(({ value }) => value.name === name)) throw nameTaken('network')
-      if (page.length < 1000) return
-      after = page.at(-1)?.value.id
-    }
   }
 
   async #evidenceKey(network: string): Promise<{ publicKey: string; sealed: string }> {

@@ -36,7 +36,8 @@ export class Reports {
   async take(call: Call, report: ConnectorReport, events: readonly LinkEvent[] = []): Promise<Outcome<Taken>> {
     const { context, committer, intents, documents, rotating, runs } = this.#parts
     const id = call.actor.connector!
-    this.#note(call.network, id, report, events)
+    this.#sight(call.network, id, report)
+    this.note(call.network, id, events)
     if (report.version > MAX_VERSION) throw refusal('document-from-the-future', `version ${report.version}`)
     await this.#verifyKeys(call.network, id, report.tunnels)
     return committer.run(call, async () => {
@@ -56,16 +57,20 @@ export class Reports {
     })
   }
 
-  #note(network: string, connector: string, report: ConnectorReport, events: readonly LinkEvent[]): void {
+  /** Events go into our log. */
+  note(network: string, connector: string, events: readonly LinkEvent[]): void {
+    const { log } = this.#parts.context
+    for (const { code, message, tunnel, at } of events) {
+      log.info({ network, connector, code, message, at, ...optional('tunnel', tunnel) }, 'event')
+    }
+  }
+
+  #sight(network: string, connector: string, report: ConnectorReport): void {
     const { sightings, context } = this.#parts
     const earlier = sightings.note(network, connector, context.clock(), report.startedAt)
     if (earlier) {
       const message = 'two connectors seem to have one identity: a report comes from an earlier start than the last one'
       context.log.warn({ network, connector, startedAt: report.startedAt }, message)
-    }
-    for (const event of events) {
-      const { code, message, tunnel } = event
-      context.log.info({ network, connector, code, message, at: event.at, ...optional('tunnel', tunnel) }, 'event')
     }
   }
 

@@ -11,10 +11,13 @@ const MAX_PAGE = 1000
 /** Set while a restore is under way (`backup.ts`). */
 export const RESTORING = 'restoring'
 
+/** Waited for before a commit returns; by then the batch is in the store. */
+export type OnCommit = (network: string, batch: Batch) => Promise<void> | void
+
 /** Brings the store to the newest version and opens it. Throws StoreFailure. */
-export async function openRepo(sql: Sql): Promise<Repo> {
+export async function openRepo(sql: Sql, onCommit: OnCommit = () => undefined): Promise<Repo> {
   await migrate(sql)
-  const repo = new RepoSql(sql)
+  const repo = new RepoSql(sql, onCommit)
   if ((await repo.setting(RESTORING)) !== undefined) {
     throw new StoreFailure(
       'incomplete',
@@ -27,9 +30,11 @@ export async function openRepo(sql: Sql): Promise<Repo> {
 
 class RepoSql implements Repo {
   readonly #sql: Sql
+  readonly #onCommit: OnCommit
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, onCommit: OnCommit) {
     this.#sql = sql
+    this.#onCommit = onCommit
   }
 
   async get<K extends Kind>(network: string, kind: K, id: string): Promise<Entry<K> | undefined> {
@@ -71,6 +76,15 @@ class RepoSql implements Repo {
       JOIN records ON records.network = networks.id AND records.kind = 'network' AND records.id = networks.id
       WHERE networks.id > ? ORDER BY networks.id LIMIT ?`
     return entries<'network'>(await this.#rows(sql, [page.after ?? '', limitOf(page)]))
+  }
+
+  async hasNetworkNamed(name: string): Promise<boolean> {
+    for (let after = ''; ; ) {
+      const page = await this.networks({ after, limit: MAX_PAGE })
+      if (page.some(({ value }) => value.name === name)) return true
+      if (page.length < MAX_PAGE) return false
+      after = page.at(-1)!.value.id
+    }
   }
 
   async intentAt(network: string, version: number): Promise<Intent | undefined> {
@@ -121,6 +135,7 @@ class RepoSql implements Repo {
       if (!conflicting) throw error
       throw conflictOf(error, steps[error.index]!)
     }
+    await this.#onCommit(network, batch)
   }
 
   async sweep(now: number): Promise<void> {

@@ -149,6 +149,8 @@ export interface Repo {
   count(network: string, kind: Kind, ref?: string): Promise<number>
   /** All networks that this store holds, by id. */
   networks(page: Page): Promise<Entry<'network'>[]>
+  /** Whether any network that this store holds has the name. */
+  hasNetworkNamed(name: string): Promise<boolean>
   /** The intent as it was at `version`, or undefined when there never was one. */
   intentAt(network: string, version: number): Promise<Intent | undefined>
   audit(network: string, page: { readonly after: number; readonly limit: number }): Promise<AuditEvent[]>
