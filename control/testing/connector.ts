@@ -9,24 +9,29 @@ import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import { sha256, sign, utf8 } from '../service/signatures.ts'
 import {
   type Answer,
+  type Caller,
   type Identity,
   type Joined,
   makeIdentity,
   START,
   seededRandom,
   signed,
-  type World,
-} from './world.ts'
+} from './caller.ts'
 
 /** The body of a join request. */
-export async function joinRequest(world: World, token: string, identity: Identity, more: object = {}): Promise<object> {
+export async function joinRequest(
+  world: Caller,
+  token: string,
+  identity: Identity,
+  more: object = {},
+): Promise<object> {
   const claims = { use: 'isthmus-join', token: await sha256(utf8(token)), iat: world.clock.now }
   const proof = await sign(claims, identity.jwk)
   return { token, publicKey: identity.publicKey, addresses: ['192.0.2.1'], software: '1.0.0', proof, ...more }
 }
 
 export class TestConnector {
-  readonly world: World
+  readonly world: Caller
   readonly joined: Joined
   document: ConnectorDocument
   startedAt = START
@@ -39,14 +44,14 @@ export class TestConnector {
   /** Packets that come in besides what the peer sent. */
   lost = 0
 
-  private constructor(world: World, joined: Joined, document: ConnectorDocument, seed: number) {
+  private constructor(world: Caller, joined: Joined, document: ConnectorDocument, seed: number) {
     this.world = world
     this.joined = joined
     this.document = document
     this.#random = seededRandom(seed)
   }
 
-  static async join(world: World, token: string, seed: number): Promise<TestConnector> {
+  static async join(world: Caller, token: string, seed: number): Promise<TestConnector> {
     const identity = makeIdentity(seed)
     const answer = await world.request('POST', '/v1/join', { body: await joinRequest(world, token, identity) })
     if (answer.status !== 200) throw new Error(`join: ${answer.status} ${JSON.stringify(answer.body)}`)

@@ -1,6 +1,7 @@
 /** Networks for tests, made by the API as an operator would. */
+
+import type { Answer, Caller, RequestOptions } from './caller.ts'
 import { TestConnector } from './connector.ts'
-import type { Answer, RequestOptions, World } from './world.ts'
 
 export interface TestNetwork {
   readonly id: string
@@ -15,7 +16,7 @@ export function must(answer: Answer, status: number): Answer {
   throw new Error(`expected ${status}, got ${answer.status} ${JSON.stringify(answer.body)}`)
 }
 
-export async function makeNetwork(world: World, name = 'acme'): Promise<TestNetwork> {
+export async function makeNetwork(world: Caller, name = 'acme'): Promise<TestNetwork> {
   const { id } = must(await world.request('POST', '/v1/networks', { token: world.admin, body: { name } }), 201).body
   const path = `/v1/networks/${id}`
   const tokens: Record<string, string> = {}
@@ -41,7 +42,7 @@ export async function joinToken(network: TestNetwork, site: string): Promise<str
 
 /** Two sites, `hq` with a public address and `branch`, with a tunnel between them and their connectors joined. */
 export async function makePair(
-  world: World,
+  world: Caller,
   network: TestNetwork,
 ): Promise<{ left: TestConnector; right: TestConnector; tunnel: string }> {
   const hq = await makeSite(network, 'hq', '10.1.0.0/16', { endpoint: { address: '192.0.2.1' } })
