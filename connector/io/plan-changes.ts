@@ -12,6 +12,8 @@ export interface PlanChanges {
   readonly adjusted: readonly PlannedConnection[]
   /** Other keys, or another order of them. */
   readonly rekeyed: readonly { readonly connection: string; readonly keys: readonly IkeKey[] }[]
+  /** Names of those that are to be initiated from now on, whatever they were before. */
+  readonly woken: readonly string[]
   /** All that is to be in the end, in the order of the plan. A connection that stays keeps its packet worker. */
   readonly connections: readonly PlannedConnection[]
 }
@@ -37,6 +39,7 @@ export function changesBetween(
     rekeyed: kept
       .filter(({ old, after }) => !sameKeys(keysOf(old), keysOf(after)))
       .map(({ after }) => ({ connection: after.ike.name, keys: keysOf(after) })),
+    woken: kept.filter(({ old, after }) => after.ike.initiate && !old.ike.initiate).map(({ after }) => after.ike.name),
     connections,
   }
 }
@@ -74,11 +77,15 @@ function onSameWorker(wanted: PlannedConnection, old: PlannedConnection | undefi
   return { ...wanted, ike: resource === undefined ? ike : { ...ike, resource } }
 }
 
-/** All of it but the keys; a key of the same name but other bytes is a change that only a new connection takes up. */
+/**
+ * All of it but the keys, and that it is to be initiated at last. A key of the same name but other bytes is a change that
+ * only a new connection takes up.
+ */
 function sameIke({ ike: old }: PlannedConnection, { ike: after }: PlannedConnection): boolean {
   const { psk: _, keys: __, ...oldRest } = old
   const { psk: ___, keys: ____, ...afterRest } = after
-  if (stable(oldRest) !== stable(afterRest)) return false
+  const { initiate } = after
+  if (stable(initiate ? { ...oldRest, initiate } : oldRest) !== stable(afterRest)) return false
   const keys = keysOf({ ike: after })
   return keysOf({ ike: old }).every(({ id, psk }) => {
     const namesake = keys.find((key) => key.id === id)

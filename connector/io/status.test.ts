@@ -122,6 +122,12 @@ describe('the status document', () => {
     expect(JSON.parse(JSON.stringify(document))).toEqual(document)
   })
 
+  it('tells the key only where it has a name', () => {
+    expect(status({ ...ESTABLISHED, keyId: '', keyConfirmed: true }).tunnels[0]).not.toHaveProperty('keyConfirmed')
+    const named = status({ ...ESTABLISHED, keyId: 'epoch-3', keyConfirmed: false }).tunnels[0]
+    expect(named).toMatchObject({ keyId: 'epoch-3', keyConfirmed: false })
+  })
+
   it('is up only with every configured child', () => {
     expect(status(ESTABLISHED).tunnels[0]!.state).toBe('degraded')
     const both = { ...ESTABLISHED, children: [child('one', 1), child('two', 2)] }
