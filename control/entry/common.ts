@@ -63,6 +63,11 @@ export interface AdminToken {
 
 const ADMIN_SETTING = 'admin-token-hash'
 
+/** Whether this store has been started with before. */
+export async function isInUse(repo: Repo): Promise<boolean> {
+  return (await repo.setting(ADMIN_SETTING)) !== undefined
+}
+
 /** The admin token of this installation; made at the first call, also where several processes start at once. */
 export async function adminTokenOf(repo: Repo): Promise<AdminToken> {
   const stored = await repo.setting(ADMIN_SETTING)

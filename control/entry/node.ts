@@ -1,12 +1,22 @@
 /** The control plane as one Node process: HTTP and links on one port, the store in a file or in PostgreSQL. */
 import { randomBytes as nodeRandomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { Links } from '../link/links.ts'
-import { memoryNonces, storedNonces } from '../service/nonces.ts'
+import { storedNonces } from '../service/nonces.ts'
 import type { Services } from '../service/services.ts'
 import type { Log } from '../service/types.ts'
 import { StoreFailure } from '../store/failure.ts'
@@ -15,7 +25,7 @@ import type { Repo } from '../store/repo.ts'
 import { openRepo } from '../store/repo-sql.ts'
 import type { Sql } from '../store/sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
-import { adminTokenOf, assemble } from './common.ts'
+import { adminTokenOf, assemble, isInUse } from './common.ts'
 import { NodeLinks, type UpgradeEnv } from './node-link.ts'
 
 export interface NodeOptions {
@@ -68,6 +78,7 @@ export function storePath(directory: string): string {
 
 async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<ControlPlane> {
   const { log, version, host, port } = options
+  const keyring = options.keyring ?? keyringOf(options.directory, await isInUse(repo))
   const admin = await adminTokenOf(repo)
   const links = new Links()
   let services: Services
@@ -76,9 +87,10 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   const assembly = await assemble({
     repo,
     hub: links,
-    keyring: options.keyring ?? keyringOf(options.directory),
+    keyring,
     adminHash: admin.hash,
-    nonces: options.postgres === undefined ? memoryNonces() : storedNonces(repo),
+    // A proof must not be good again for having survived our own restart.
+    nonces: storedNonces(repo),
     log,
     version,
     clientAddress: (c) => seen((c.env as UpgradeEnv).incoming),
@@ -88,7 +100,10 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   const fetch = (request: Request, env: unknown) => assembly.app.fetch(request, env as object)
   const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false }))
   nodeLinks.listen(server, fetch)
-  await listen(server, host, port)
+  await listen(server, host, port).catch(async (error) => {
+    await nodeLinks.close()
+    throw error
+  })
   const job = scheduled(services, log)
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
@@ -135,18 +150,37 @@ function scheduled(services: Services, log: Log): { stop(): Promise<void> } {
 }
 
 /** The key-encryption key of a directory: made once, for its owner only. Whoever has a backup needs it too. */
-function keyringOf(directory: string): string {
+function keyringOf(directory: string, inUse: boolean): string {
   const path = join(directory, 'kek')
+  if (inUse && !existsSync(path)) {
+    const remedy = 'Put back the file that belongs to this store, or give its keys in ISTHMUS_CONTROL_KEYS.'
+    throw new StoreFailure('sealed', `The store is in use, and the key-encryption key ${path} is missing.`, remedy)
+  }
   try {
-    if (existsSync(path)) return readFileSync(path, 'utf8')
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const text = `kek-1:${nodeRandomBytes(32).toString('base64url')}\n`
-    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
-    return text
+    makeKey(directory, path)
+    return readFileSync(path, 'utf8')
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
     throw new StoreFailure('access', `${path} cannot be used (${reason})`, 'Make the directory writable for this user.')
   }
+}
+
+/** Whole and on the disk before anything is sealed with it; of two processes that start at once, one makes it. */
+function makeKey(directory: string, path: string): void {
+  if (existsSync(path)) return
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const draft = `${path}.${process.pid}`
+  writeFileSync(draft, `kek-1:${nodeRandomBytes(32).toString('base64url')}\n`, { mode: 0o600, flush: true })
+  try {
+    linkSync(draft, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(draft)
+  }
+  const folder = openSync(directory, 'r')
+  fsyncSync(folder)
+  closeSync(folder)
 }
 
 /** Where a request comes from; a header counts only from a proxy that is trusted. */
