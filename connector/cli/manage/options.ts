@@ -54,3 +54,13 @@ export function endpointOption(input: CommandInput): EndpointDraft | undefined {
   }
   return port === undefined ? { address } : { address, port: Number(port) }
 }
+
+/** Throws a CommandFailure unless --yes was given. `again`: the whole command with it. */
+export function confirm(input: CommandInput, what: string, again: string): void {
+  if (input.options.yes !== true) throw new CommandFailure(what, `if that is meant: ${again}`, EXIT.usage)
+}
+
+export function nothingToChange(verb: string): CommandFailure {
+  const remedy = `give one of the options that isthmus ${verb} set --help shows`
+  return new CommandFailure('there is nothing to change', remedy, EXIT.usage)
+}

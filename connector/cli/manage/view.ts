@@ -65,12 +65,18 @@ export function since(at: number, now: number): string {
 }
 
 export function ago(at: number | undefined, now: number): string {
-  return at === undefined ? 'never' : `${since(at, now)} ago`
+  if (at === undefined) return 'never'
+  return now - at < 1000 ? 'just now' : `${since(at, now)} ago`
 }
 
 /** `2026-01-05 12:00:00`, UTC. */
 export function moment(at: number): string {
   return new Date(at).toISOString().slice(0, 19).replace('T', ' ')
+}
+
+/** In the order in which people look for them. */
+export function byName<T extends { readonly name: string }>(items: readonly T[]): T[] {
+  return [...items].sort((left, right) => left.name.localeCompare(right.name, 'en', { numeric: true }))
 }
 
 export function grouped(count: number): string {

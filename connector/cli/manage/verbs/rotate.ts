@@ -1,10 +1,9 @@
 import type { Command, CommandGroup } from '../../command.ts'
-import { JSON_OPTION } from '../../options.ts'
-import { CONTROL_OPTIONS, MANAGE_EXITS } from '../options.ts'
+import { managed } from './managed.ts'
 
 const RUN_ARGUMENT = { name: '<run>', description: 'like run_0123456789abcdefghjk; isthmus run list shows them' }
 
-export const rotate: Command = {
+export const rotate: Command = managed({
   name: 'rotate',
   summary: 'rotate the keys of tunnels, without losing a packet',
   description:
@@ -17,77 +16,69 @@ export const rotate: Command = {
     { flags: '--no-canary', description: 'begin with as many at once as may be' },
     { flags: '--max-concurrent <n>', description: 'rotations at once, 1 to 1000', default: '10' },
     { flags: '--keep-going', description: 'begin the next ones also when one has failed' },
-    JSON_OPTION,
-    ...CONTROL_OPTIONS,
   ],
   examples: [
     { command: 'isthmus rotate hq-branch --wait', what: 'one key now, and see what came of it' },
     { command: 'isthmus rotate --all --dry-run', what: 'what would be rotated' },
     { command: 'isthmus rotate --all --wait --json', what: 'for a job' },
   ],
-  exits: [...MANAGE_EXITS, 'notRotated', 'notGenuine'],
+  exits: ['notRotated', 'notGenuine'],
   async action(input, io) {
     const actions = await import('../rotate.ts')
     return actions.rotate(input, io)
   },
-}
+})
 
-const list: Command = {
+const list: Command = managed({
   name: 'list',
   summary: 'runs, the newest first',
   description: 'Runs by people and by policies, what came of them, and who has begun them.',
-  options: [{ flags: '--all', description: 'all, not only the newest 50' }, JSON_OPTION, ...CONTROL_OPTIONS],
+  options: [{ flags: '--all', description: 'all, not only the newest 50' }],
   examples: [{ command: 'isthmus run list', what: 'what was rotated lately' }],
-  exits: MANAGE_EXITS,
   async action(input, io) {
     const { listRuns } = await import('../run.ts')
     return listRuns(input, io)
   },
-}
+})
 
-const show: Command = {
+const show: Command = managed({
   name: 'show',
   summary: 'a run with its rotations and their evidence',
   description:
     'Each rotation with the fingerprints of the old and the new key, the packets that were sent and lost meanwhile, and whether its signed evidence verifies.',
   arguments: [RUN_ARGUMENT],
-  options: [JSON_OPTION, ...CONTROL_OPTIONS],
   examples: [{ command: 'isthmus run show run_0123456789abcdefghjk', what: 'what came of it' }],
-  exits: MANAGE_EXITS,
   async action(input, io) {
     const { showRun } = await import('../run.ts')
     return showRun(input, io)
   },
-}
+})
 
-const watch: Command = {
+const watch: Command = managed({
   name: 'watch',
   summary: 'follow a run until it has ended',
   description: 'As isthmus rotate --wait does. Ctrl-C leaves the run running.',
   arguments: [RUN_ARGUMENT],
-  options: [JSON_OPTION, ...CONTROL_OPTIONS],
   examples: [{ command: 'isthmus run watch run_0123456789abcdefghjk', what: 'the exit code tells how it ended' }],
-  exits: [...MANAGE_EXITS, 'notRotated', 'notGenuine'],
+  exits: ['notRotated', 'notGenuine'],
   async action(input, io) {
     const { watchOne } = await import('../run.ts')
     return watchOne(input, io)
   },
-}
+})
 
-const abort: Command = {
+const abort: Command = managed({
   name: 'abort',
   summary: 'end a run: what waits is dropped, what is under way goes back',
   description:
     'Rotations that wait are not begun. Those under way go back to the old key where both ends have it yet; tunnels stay up either way.',
   arguments: [RUN_ARGUMENT],
-  options: [JSON_OPTION, ...CONTROL_OPTIONS],
   examples: [{ command: 'isthmus run abort run_0123456789abcdefghjk', what: 'stop it now' }],
-  exits: MANAGE_EXITS,
   async action(input, io) {
     const { abortRun } = await import('../run.ts')
     return abortRun(input, io)
   },
-}
+})
 
 export const run: CommandGroup = {
   name: 'run',
