@@ -21,6 +21,8 @@ export interface ConnectorHandle {
    * done, where the plan needs what only a new start can change, and when the connector is stopping.
    */
   apply(plan: ConnectorPlan): Promise<void>
+  /** Resolves when `status` has what the connection has carried by now; else that is up to a second old. */
+  refresh(connection: string): Promise<void>
   /** Only of a managed connector: a person accepts a peer's new identity key. */
   trust?(connector: string, identityKey: string): Promise<void>
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */

@@ -55,6 +55,7 @@ export function fakeConnector(status: ConnectorStatus = sampleStatus()): FakeCon
     apply: async (plan) => {
       calls.push(`apply ${plan.connections.map(({ ike }) => ike.name).join(' ')}`)
     },
+    refresh: async () => undefined,
     stop: async () => {
       calls.push('stop')
       end(undefined)

@@ -87,6 +87,8 @@ export type Command =
   /** Inbound and outbound; nothing is sent on it before a `tunnel` command names it. */
   | { readonly type: 'install-child'; readonly child: InstallChild }
   | { readonly type: 'remove-child'; readonly id: number }
+  /** Its counters at once, between two reports. */
+  | { readonly type: 'read-child'; readonly id: number }
   | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
   | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
@@ -137,7 +139,7 @@ export interface WorkerLoad {
   readonly busy?: number
 }
 
-/** What a command answers with: an installed child's largest inner packet, or a removed child's last counters. */
+/** What a command answers with: an installed child's largest inner packet, or the counters of one that is read or removed. */
 export interface Answer {
   readonly innerMtu?: number
   readonly counters?: ChildCounters

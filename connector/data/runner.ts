@@ -108,6 +108,10 @@ export class Runner {
         return this.#install(command.child)
       case 'remove-child':
         return this.#remove(command.id)
+      case 'read-child': {
+        const child = this.#children.get(command.id)
+        return child === undefined ? {} : { counters: countersOf(engine, child) }
+      }
       case 'move-child': {
         const child = this.#children.get(command.id)
         if (child === undefined) return {}

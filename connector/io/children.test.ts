@@ -261,4 +261,40 @@ describe('Child SAs in the engine', () => {
     expect(children.total('peer').inbound).toEqual({ packets: 4, bytes: 40, drops: { replayed: 1 } })
     expect(children.of('peer').map(({ id }) => id)).toEqual([2])
   })
+
+  it('tell at once what they have carried when they are asked, once', async () => {
+    let carried = 4
+    const answer = (command: Command): Answer =>
+      command.type === 'read-child' ? { counters: counters(command.id, carried) } : {}
+    const { children } = bench([planned('peer', []), planned('other', [])], answer)
+    await children.install(spec(1, 'one'))
+    await children.install(spec(2, 'one', 'other'))
+    expect((await children.refresh('peer')).map(({ id }) => id)).toEqual([1])
+    expect(await children.refresh('peer')).toEqual([])
+    expect(children.total('peer').inbound.packets).toBe(4)
+    expect(children.total('other').inbound.packets).toBe(0)
+    carried = 5
+    expect(await children.refresh('peer')).toHaveLength(1)
+    expect(await children.refresh('nobody')).toEqual([])
+  })
+
+  it('count for their peer also while they are being removed', async () => {
+    let goOn = (): void => {}
+    const gone = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const call = async (_: number, command: Command): Promise<Answer> => {
+      if (command.type !== 'remove-child') return {}
+      await gone
+      return { counters: counters(1, 6) }
+    }
+    const children = new Children([planned('peer', [])], [SOCKETS], call)
+    await children.install(spec(1, 'one'))
+    children.update({ children: [counters(1, 5)], drops: {}, segmentsRefused: 0 })
+    const removed = children.remove(1)
+    expect(children.total('peer').inbound.packets).toBe(5)
+    goOn()
+    await removed
+    expect(children.total('peer').inbound.packets).toBe(6)
+  })
 })

@@ -46,6 +46,8 @@ interface Connection {
   shares: TunnelShares | undefined
   /** Oldest first. */
   readonly installed: Set<MutableChild>
+  /** No longer sent on; what they carried is not final. */
+  readonly leaving: Set<MutableChild>
   /** Of children that are gone. */
   retired: Carried
 }
@@ -133,6 +135,7 @@ export class Children {
       promoted: [],
       shares: undefined,
       installed: new Set(),
+      leaving: new Set(),
       retired: NONE_CARRIED,
     }
     this.#connections.set(planned.ike.name, connection)
@@ -199,10 +202,12 @@ export class Children {
     connection.promoted = connection.promoted.filter((other) => other !== child)
     this.#installed.delete(id)
     connection.installed.delete(child)
+    connection.leaving.add(child)
     // First what takes its place, so that no packet falls between.
     await this.#setTunnel(connection)
     const answer = await this.#call(resource, { type: 'remove-child', id })
     const last = answer.counters ?? child.counters
+    connection.leaving.delete(child)
     connection.retired = plus(connection.retired, last)
     const worker = this.#retired[resource]
     if (worker !== undefined) this.#retired[resource] = plus(worker, last)
@@ -216,9 +221,13 @@ export class Children {
   }
 
   /** Takes a report of the worker; returns the children on which something came in since the one before. */
-  update(counters: Counters): InstalledChild[] {
+  update({ children }: Counters): InstalledChild[] {
+    return this.#take(children)
+  }
+
+  #take(reports: readonly ChildCounters[]): InstalledChild[] {
     const used: InstalledChild[] = []
-    for (const report of counters.children) {
+    for (const report of reports) {
       const child = this.#installed.get(report.id)
       if (child === undefined) continue
       if (report.inbound.packets > child.counters.inbound.packets) used.push(child)
@@ -242,7 +251,21 @@ export class Children {
    */
   total(connection: string): Carried {
     const retired = this.#connections.get(connection)?.retired ?? NONE_CARRIED
-    return this.of(connection).reduce((carried, { counters }) => plus(carried, counters), retired)
+    const leaving = this.#connections.get(connection)?.leaving ?? []
+    return [...this.of(connection), ...leaving].reduce((carried, { counters }) => plus(carried, counters), retired)
+  }
+
+  /**
+   * Has the workers tell what the Child SAs of a connection have carried by now, between two reports; returns the
+   * children on which something came in.
+   */
+  async refresh(connection: string): Promise<InstalledChild[]> {
+    const installed = this.#connections.get(connection)?.installed ?? []
+    const read = async ({ id, resource }: InstalledChild): Promise<InstalledChild[]> => {
+      const { counters } = await this.#call(resource, { type: 'read-child', id })
+      return counters === undefined ? [] : this.#take([counters])
+    }
+    return (await Promise.all([...installed].map(read))).flat()
   }
 
   /** What each worker has carried since the start. */

@@ -9,6 +9,7 @@ import type { EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../handle.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
+import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
 import { libc } from './ffi.ts'
@@ -166,6 +167,10 @@ class Connector implements ConnectorHandle {
     this.#plan = plan
   }
 
+  async refresh(connection: string): Promise<void> {
+    this.#postTraffic(await this.#path.children.refresh(connection))
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
@@ -262,9 +267,7 @@ class Connector implements ConnectorHandle {
         driver.post({ type: 'datagram', local: report.local, remote: report.remote, bytes: report.bytes })
         return
       case 'counters':
-        for (const { connection, inboundSpi } of children.update(report)) {
-          driver.post({ type: 'child-traffic', connection, inboundSpi })
-        }
+        this.#postTraffic(children.update(report))
         return
       default: {
         const child = children.get(report.id)
@@ -274,6 +277,12 @@ class Connector implements ConnectorHandle {
         else if (report.type === 'child-limit') driver.post({ type: 'child-limit', connection, spi, hard: report.hard })
         else driver.post({ type: 'peer-moved', connection, inboundSpi, remote: report.remote })
       }
+    }
+  }
+
+  #postTraffic(children: readonly InstalledChild[]): void {
+    for (const { connection, inboundSpi } of children) {
+      this.#driver?.post({ type: 'child-traffic', connection, inboundSpi })
     }
   }
 

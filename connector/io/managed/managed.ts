@@ -114,6 +114,10 @@ class Managed implements ConnectorHandle {
     return this.#handle.apply(plan)
   }
 
+  refresh(connection: string): Promise<void> {
+    return this.#handle.refresh(connection)
+  }
+
   trust(connector: string, identityKey: string): Promise<void> {
     return this.#queue(() => this.#give({ type: 'trust', connector, identityKey }))
   }
@@ -186,8 +190,16 @@ class Managed implements ConnectorHandle {
     const reported = document.tunnels.map(({ id, name }) => {
       return { id, name, epochs: this.#keeper.epochs(id), refusal: this.#keeper.refusal(id) }
     })
+    await this.#refresh(reported)
     this.#applied = { version: document.version, tunnels: reported }
     this.#look()
+  }
+
+  /** What is told of a change of keys counts up to that change: it becomes the evidence of a rotation. */
+  async #refresh(tunnels: readonly ReportedTunnel[]): Promise<void> {
+    const told = new Map(this.#applied.tunnels.map(({ id, epochs }) => [id, epochsText(epochs)]))
+    const changed = tunnels.filter(({ id, epochs }) => told.get(id) !== epochsText(epochs))
+    await Promise.all(changed.map(({ name }) => this.#handle.refresh(name)))
   }
 
   async #save(state: Settle['state']): Promise<void> {
@@ -248,4 +260,8 @@ class Managed implements ConnectorHandle {
   #warn(code: string, message: string, remedy?: string): void {
     this.#options.onEvent({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) })
   }
+}
+
+function epochsText(epochs: ReportedTunnel['epochs']): string {
+  return epochs.map(({ epoch }) => epoch).join()
 }
