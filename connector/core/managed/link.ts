@@ -15,6 +15,7 @@ import {
   type LinkEvent,
 } from '../../../protocol/control/link.ts'
 import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
+import { Outbox } from './outbox.ts'
 
 export type LinkInput =
   /** After the first `report`: a link begins with one. */
@@ -65,8 +66,6 @@ export const LINK_TIMING = {
 
 /** Refusals that tell that there is no WebSocket here, not that something is out of order. */
 const NO_WEBSOCKET = new Set([404, 405, 426, 501])
-/** Events that wait for the link; the oldest give way. */
-const MAX_EVENTS = 100
 
 export class LinkClient implements Machine<LinkInput, LinkEffect> {
   readonly #random: RandomBytes
@@ -79,8 +78,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #openedAt: Instant = 0
   #upgradeAt: Instant = 0
   #pause: number = LINK_TIMING.retryMs
-  #report: ConnectorReport | undefined
-  #events: LinkEvent[] = []
+  readonly #outbox = new Outbox()
   #welcomed = false
 
   /** `version`: of the document that is held, 0 for none. */
@@ -112,13 +110,12 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
         this.#closed(input.reason, input.status, now)
         break
       case 'report':
-        this.#report = input.report
-        if (this.#welcomed) this.#send({ type: 'report', report: input.report })
+        this.#outbox.addReport(input.report)
+        this.#flush(now)
         break
       case 'event':
-        this.#events.push(input.event)
-        if (this.#events.length > MAX_EVENTS) this.#events.shift()
-        if (this.#welcomed) this.#sendEvents()
+        this.#outbox.addEvent(input.event)
+        this.#flush(now)
         break
       case 'polled':
         this.#polled(input, now)
@@ -134,8 +131,9 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   }
 
   deadline(): Instant | undefined {
-    if (this.#wakeAt === undefined) return this.#pingAt
-    return this.#pingAt === undefined ? this.#wakeAt : Math.min(this.#wakeAt, this.#pingAt)
+    const sendAt = this.#welcomed ? this.#outbox.readyAt : undefined
+    const times = [this.#wakeAt, this.#pingAt, sendAt].filter((time) => time !== undefined)
+    return times.length === 0 ? undefined : Math.min(...times)
   }
 
   #connect(now: Instant): void {
@@ -150,8 +148,10 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     this.#heardAt = now
     this.#wakeAt = now + LINK_TIMING.connectMs
     this.#pingAt = now + LINK_TIMING.pingMs
-    if (this.#report === undefined) return
-    this.#send({ type: 'hello', protocol: LINK_PROTOCOL, report: this.#report })
+    const { report } = this.#outbox
+    if (report === undefined) return
+    this.#outbox.restart(now)
+    this.#send({ type: 'hello', protocol: LINK_PROTOCOL, report })
   }
 
   #take(text: string, now: Instant): void {
@@ -166,8 +166,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
         this.#welcomed = true
         this.#wakeAt = undefined
         this.#become('open', 'linked')
-        if (this.#report !== undefined) this.#send({ type: 'report', report: this.#report })
-        this.#sendEvents()
+        this.#flush(now)
         return
       case 'document':
         this.#effects.push({ type: 'document', document: message.document })
@@ -219,6 +218,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   }
 
   #time(now: Instant): void {
+    this.#flush(now)
     if (this.#pingAt !== undefined && now >= this.#pingAt) {
       this.#pingAt = now + LINK_TIMING.pingMs
       if (now - this.#heardAt >= LINK_TIMING.silentMs) {
@@ -235,8 +235,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   }
 
   #ask(): void {
-    const events = this.#events.splice(0)
-    this.#effects.push({ type: 'poll', report: this.#report, events, version: this.#version() })
+    const { report } = this.#outbox
+    this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version: this.#version() })
   }
 
   #drop(reason: string, now: Instant): void {
@@ -270,8 +270,9 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     this.#effects.push({ type: 'changed', state, detail })
   }
 
-  #sendEvents(): void {
-    for (const event of this.#events.splice(0)) this.#send({ type: 'event', event })
+  #flush(now: Instant): void {
+    if (!this.#welcomed) return
+    for (let next = this.#outbox.next(now); next !== undefined; next = this.#outbox.next(now)) this.#send(next)
   }
 
   #send(message: FromConnector): void {
