@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { canonicalJson, sameJson } from '../../protocol/control/canonical.ts'
 import { type AuditEvent, auditEventSchema } from '../../protocol/control/resources.ts'
 import { type AuditDraft, auditGenesis, chainEvents, hashEvent, verifyEvents } from './audit.ts'
-import { canonicalJson, sameJson } from './canonical.ts'
 
 const NETWORK = 'net_0123456789abcdefghjk'
 const NONE = { seq: 0, hash: '' }

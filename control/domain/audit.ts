@@ -1,31 +1,19 @@
-/**
- * The audit log is a chain: each event carries the hash of the one before it, so that a change, a removal or an
- * insertion anywhere breaks it from there on. Cutting off the end leaves a good chain; whoever keeps a later head
- * (an export, a backup) can tell.
- */
+/** The audit log as it is written: events chained by their hashes. `protocol/control/audit-chain.ts` says what that is. */
+import * as chain from '../../protocol/control/audit-chain.ts'
 import type { AuditEvent } from '../../protocol/control/resources.ts'
 import { hashText } from './bytes.ts'
-import { canonicalJson } from './canonical.ts'
 
-/** The newest event; `seq` 0 and any hash while there is none. */
-export interface AuditHead {
-  readonly seq: number
-  readonly hash: string
-}
+export type { AuditHead, AuditVerdict } from '../../protocol/control/audit-chain.ts'
 
 export type AuditDraft = Omit<AuditEvent, 'seq' | 'previous' | 'hash'>
 
-export type AuditVerdict =
-  | { readonly ok: true; readonly head: AuditHead }
-  | { readonly ok: false; readonly brokenAt: number; readonly why: string }
-
-/** What the first event of a network follows: no event can be moved to another network. */
+/** What the first event of a network follows. */
 export function auditGenesis(network: string): string {
-  return hashText(`isthmus audit ${network}`)
+  return chain.auditGenesis(network, hashText)
 }
 
 /** The events that follow `head`, numbered and chained. */
-export function chainEvents(network: string, head: AuditHead, drafts: readonly AuditDraft[]): AuditEvent[] {
+export function chainEvents(network: string, head: chain.AuditHead, drafts: readonly AuditDraft[]): AuditEvent[] {
   let { seq } = head
   let previous = seq === 0 ? auditGenesis(network) : head.hash
   return drafts.map((draft) => {
@@ -38,25 +26,14 @@ export function chainEvents(network: string, head: AuditHead, drafts: readonly A
 
 /** Over all fields but `hash` itself. */
 export function hashEvent(event: Omit<AuditEvent, 'hash'>): string {
-  const { hash: _, ...rest } = event as AuditEvent
-  return hashText(canonicalJson(rest))
+  return chain.hashEvent(event, hashText)
 }
 
-/**
- * Verifies `events` in their order, as the ones that follow `head` (by default, all from the first). Feed a long log
- * in pieces, each with the head of the piece before.
- */
-export function verifyEvents(network: string, events: Iterable<AuditEvent>, head?: AuditHead): AuditVerdict {
-  let seq = head?.seq ?? 0
-  let previous = head === undefined || head.seq === 0 ? auditGenesis(network) : head.hash
-  for (const event of events) {
-    const expected = seq + 1
-    const broken = (why: string): AuditVerdict => ({ ok: false, brokenAt: expected, why })
-    if (event.seq !== expected) return broken(`event ${event.seq} stands where ${expected} belongs`)
-    if (event.previous !== previous) return broken('it does not follow the event before it')
-    if (event.hash !== hashEvent(event)) return broken('its content is not what was hashed')
-    seq = expected
-    previous = event.hash
-  }
-  return { ok: true, head: { seq, hash: previous } }
+/** Verifies `events` in their order, as the ones that follow `head`; by default, all from the first. */
+export function verifyEvents(
+  network: string,
+  events: Iterable<AuditEvent>,
+  head?: chain.AuditHead,
+): chain.AuditVerdict {
+  return chain.verifyEvents(network, events, hashText, head)
 }

@@ -1,4 +1,6 @@
 /** What one connector is to do, made from the intent, the connectors that there are, and the keys of its tunnels. */
+
+import { canonicalJson } from '../../protocol/control/canonical.ts'
 import {
   type ConnectorDocument,
   DOCUMENT_FORMAT,
@@ -7,7 +9,6 @@ import {
 } from '../../protocol/control/document.ts'
 import type { Endpoint, Site, Tunnel } from '../../protocol/control/intent.ts'
 import { hashText } from './bytes.ts'
-import { canonicalJson } from './canonical.ts'
 import { endpointFor, type Place } from './endpoint.ts'
 import { halfName, shownEpochs, type TunnelKeys } from './keys.ts'
 

@@ -1,7 +1,8 @@
 /** Edits of the intent: what each comes to, or everything that is wrong with it. */
+
+import { sameJson } from '../../protocol/control/canonical.ts'
 import type { IntentDraft, Preferences, Site, SiteDraft, Tunnel, TunnelDraft } from '../../protocol/control/intent.ts'
 import { prefixFault } from '../../protocol/control/values.ts'
-import { sameJson } from './canonical.ts'
 import type { IntentPlan, IntentView } from './intent-index.ts'
 import { planReplacement, unclaimed } from './intent-replace.ts'
 import { joinMesh, mustFitMesh } from './mesh.ts'

@@ -1,6 +1,7 @@
 /** The two ends of a tunnel as rotations see them: what each said last, and what follows from it for the keys. */
+
+import { sameJson } from '../../protocol/control/canonical.ts'
 import type { EpochStatus } from '../../protocol/control/link.ts'
-import { sameJson } from './canonical.ts'
 import { halfName, newKeys, type TunnelKeys } from './keys.ts'
 
 /** One end. Reports must be taken in the order in which the connector made them. */
