@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { ConnectorDocument } from '../../../protocol/control/document.ts'
+import type { ConnectorDocument, Phase } from '../../../protocol/control/document.ts'
 import type { ConnectorReport, FromControl } from '../../../protocol/control/link.ts'
 import { LINK_TIMING, LinkClient, type LinkEffect, type LinkInput } from './link.ts'
 
@@ -14,6 +14,7 @@ const DOCUMENT: ConnectorDocument = {
 }
 
 let link: LinkClient
+let held: ConnectorDocument | undefined
 let now: number
 
 function give(input: LinkInput, at = now): LinkEffect[] {
@@ -36,6 +37,24 @@ function sent(effects: LinkEffect[]): unknown[] {
   return effects.flatMap((effect) => (effect.type === 'send' ? [JSON.parse(effect.text)] : []))
 }
 
+/** A document with one tunnel that has these phases. */
+function withPhases(...phases: Phase[]): ConnectorDocument {
+  const epochs = phases.map((phase, index) => ({ epoch: index + 1, phase }))
+  const peer = {
+    connector: 'con_00000000000000000001',
+    site: 'branch',
+    identityKey: 'A'.repeat(43),
+    prefixes: ['10.2.0.0/16'],
+  }
+  return { ...DOCUMENT, tunnels: [{ id: 'tun_00000000000000000000', name: 'hq-branch', initiate: true, peer, epochs }] }
+}
+
+/** Where there is no WebSocket; the first request is under way. */
+function startPolling(): LinkEffect[] {
+  give({ type: 'start' })
+  return give({ type: 'closed', reason: 'no', status: 426 })
+}
+
 /** As far as the answer to our hello. */
 function open(): LinkEffect[] {
   give({ type: 'start' })
@@ -45,9 +64,10 @@ function open(): LinkEffect[] {
 
 beforeEach(() => {
   now = 1000
+  held = { ...DOCUMENT, version: 7 }
   link = new LinkClient(
     () => Uint8Array.of(255),
-    () => 7,
+    () => held,
   )
   give({ type: 'report', report: REPORT })
 })
@@ -122,6 +142,54 @@ describe('LinkClient', () => {
     expect(types(give({ type: 'time' }, link.deadline()!))).toEqual(['poll'])
     give({ type: 'polled' })
     expect(types(give({ type: 'time' }, now + LINK_TIMING.upgradeMs))).toEqual(['connecting', 'connect'])
+  })
+
+  it.each<[string, Phase[]]>([
+    ['a first key', ['offer']],
+    ['one that is offered', ['use', 'offer']],
+    ['one that is accepted', ['use', 'accept']],
+    ['one that is switched to', ['accept', 'use']],
+    ['none yet', []],
+  ])('asks every second while a tunnel has %s', (_, phases) => {
+    startPolling()
+    give({ type: 'polled', document: withPhases(...phases) })
+    expect(link.deadline()! - now).toBe(1000)
+    held = withPhases(...phases)
+    give({ type: 'time' }, link.deadline()!)
+    give({ type: 'polled' })
+    expect(link.deadline()! - now).toBe(1000)
+    give({ type: 'time' }, link.deadline()!)
+    give({ type: 'polled', document: withPhases('use') })
+    expect(link.deadline()! - now).toBe(LINK_TIMING.pollMs)
+  })
+
+  it('asks every second at once where it starts within a change', () => {
+    held = withPhases('use', 'accept')
+    startPolling()
+    give({ type: 'polled' })
+    expect(link.deadline()! - now).toBe(1000)
+  })
+
+  it('asks less often when a change does not go on, and again every second when it does', () => {
+    held = withPhases('offer')
+    startPolling()
+    const begun = now
+    give({ type: 'polled' })
+    while (link.deadline()! - now < LINK_TIMING.pollMs) {
+      give({ type: 'time' }, link.deadline()!)
+      give({ type: 'polled' })
+    }
+    expect(now - begun).toBe(LINK_TIMING.changingQuietMs)
+    give({ type: 'time' }, link.deadline()!)
+    give({ type: 'polled', document: withPhases('accept') })
+    expect(link.deadline()! - now).toBe(1000)
+  })
+
+  it('holds nothing at first', () => {
+    held = undefined
+    expect(startPolling()).toContainEqual({ type: 'poll', report: REPORT, events: [], version: 0 })
+    give({ type: 'polled' })
+    expect(link.deadline()! - now).toBe(LINK_TIMING.pollMs)
   })
 
   it('does not hammer a control plane that refuses its identity', () => {

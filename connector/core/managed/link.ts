@@ -58,6 +58,10 @@ export const LINK_TIMING = {
   pingMs: 25_000,
   silentMs: 60_000,
   pollMs: 10_000,
+  /** While the key of a tunnel is being changed: each of its steps waits for both ends to ask. */
+  changingMs: 1000,
+  /** A change of which nothing new was heard for so long waits for somebody who is away, perhaps for days. */
+  changingQuietMs: 120_000,
   /** Between tries of the WebSocket while plain HTTP works. */
   upgradeMs: 600_000,
   /** Revoked, or pushed out by another with the same identity: asking again is for the case of a mistake. */
@@ -69,7 +73,7 @@ const NO_WEBSOCKET = new Set([404, 405, 426, 501])
 
 export class LinkClient implements Machine<LinkInput, LinkEffect> {
   readonly #random: RandomBytes
-  readonly #version: () => number
+  readonly #held: () => ConnectorDocument | undefined
   #state: LinkState = 'waiting'
   #effects: LinkEffect[] = []
   #wakeAt: Instant | undefined
@@ -77,14 +81,16 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #heardAt: Instant = 0
   #openedAt: Instant = 0
   #upgradeAt: Instant = 0
+  /** When the last new document came by plain HTTP, or asking by it began. */
+  #newsAt: Instant = 0
   #pause: number = LINK_TIMING.retryMs
   readonly #outbox = new Outbox()
   #welcomed = false
 
-  /** `version`: of the document that is held, 0 for none. */
-  constructor(random: RandomBytes, version: () => number) {
+  /** `held`: the document that is held. */
+  constructor(random: RandomBytes, held: () => ConnectorDocument | undefined) {
     this.#random = random
-    this.#version = version
+    this.#held = held
   }
 
   get state(): LinkState {
@@ -198,6 +204,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     } else if (connecting && status !== undefined && NO_WEBSOCKET.has(status)) {
       this.#become('polling', 'no WebSocket here: asking by plain HTTP')
       this.#upgradeAt = now + LINK_TIMING.upgradeMs
+      this.#newsAt = now
       this.#ask()
     } else {
       this.#become('waiting', reason)
@@ -213,8 +220,13 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
       return
     }
     this.#pause = LINK_TIMING.retryMs
-    if (document !== undefined) this.#effects.push({ type: 'document', document })
-    this.#wakeAt = now + this.#jittered(LINK_TIMING.pollMs)
+    if (document !== undefined) {
+      this.#newsAt = now
+      this.#effects.push({ type: 'document', document })
+    }
+    const quiet = now - this.#newsAt >= LINK_TIMING.changingQuietMs
+    const changing = !quiet && isChanging(document ?? this.#held())
+    this.#wakeAt = now + this.#jittered(changing ? LINK_TIMING.changingMs : LINK_TIMING.pollMs)
   }
 
   #time(now: Instant): void {
@@ -236,7 +248,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
 
   #ask(): void {
     const { report } = this.#outbox
-    this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version: this.#version() })
+    const version = this.#held()?.version ?? 0
+    this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version })
   }
 
   #drop(reason: string, now: Instant): void {
@@ -278,6 +291,11 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #send(message: FromConnector): void {
     this.#effects.push({ type: 'send', text: JSON.stringify(message) })
   }
+}
+
+/** Whether a tunnel has anything but the one key that it uses. */
+function isChanging(document: ConnectorDocument | undefined): boolean {
+  return document?.tunnels.some(({ epochs }) => epochs.length !== 1 || epochs[0]!.phase !== 'use') === true
 }
 
 function parse(text: string) {

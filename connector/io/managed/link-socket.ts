@@ -8,8 +8,8 @@ import { type Driver, drive } from '../driver.ts'
 import { type ControlClient, ControlFailure } from './control-client.ts'
 
 export interface LinkHandlers {
-  /** Of the document that is held. */
-  version(): number
+  /** The document that is held. */
+  document(): ConnectorDocument | undefined
   onDocument(document: ConnectorDocument): void
   onChange(state: LinkState, detail: string): void
 }
@@ -28,7 +28,7 @@ export class Link {
     this.#handlers = handlers
     const machine = new LinkClient(
       (length) => new Uint8Array(randomBytes(length)),
-      () => handlers.version(),
+      () => handlers.document(),
     )
     this.#driver = drive<LinkInput, LinkEffect>(machine, {
       perform: (effect) => this.#perform(effect),

@@ -73,7 +73,7 @@ class Managed implements ConnectorHandle {
     this.#identity = openIdentity(this.#directory)
     this.#keeper = new Keeper(enrollment, readManagedState(this.#directory), epochCrypto)
     this.#link = new Link(enrollment.url, new ControlClient(enrollment, this.#identity), {
-      version: () => this.#keeper.version,
+      document: () => this.#keeper.document,
       onDocument: (document) => this.#queue(() => this.#takeDocument(document)),
       onChange: (state, detail) => this.#linkChanged(state, detail),
     })
