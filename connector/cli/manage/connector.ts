@@ -17,6 +17,13 @@ export function presenceOf({ linked, lastSeenAt, revokedAt }: Connector, now: nu
   return lastSeenAt !== undefined && now - lastSeenAt < POLLING_MS ? 'polling' : 'away'
 }
 
+/** Who is there, of all connectors of a network. */
+export function heardOf(connectors: readonly Connector[], now: number): (connector: string) => boolean {
+  const here = connectors.filter((connector) => ['linked', 'polling'].includes(presenceOf(connector, now)))
+  const ids = new Set(here.map(({ id }) => id))
+  return (connector) => ids.has(connector)
+}
+
 /** State with its age, for one cell of a table. */
 export function presenceCell(connector: Connector, now: number): Cell {
   switch (presenceOf(connector, now)) {

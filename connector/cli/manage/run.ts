@@ -60,7 +60,7 @@ export async function showRun(input: CommandInput, io: CliIo): Promise<number> {
   const { api, params } = place
   const run = await api.value('runs.get', { params: { ...params, run: id } })
   const rotations = await api.all('rotations.list', { params, query: { run: id } })
-  const outcomes = await outcomesOf(place, { run, rotations })
+  const outcomes = await outcomesOf(place, { rotations })
   if (input.options.json === true) {
     printJson(io, documentOf(run, outcomes))
     return EXIT.ok
@@ -92,7 +92,7 @@ export interface Outcome {
   readonly verified: Verified | undefined
 }
 
-export async function outcomesOf({ network }: Place, { rotations }: Finished): Promise<Outcome[]> {
+export async function outcomesOf({ network }: Place, { rotations }: Pick<Finished, 'rotations'>): Promise<Outcome[]> {
   const order = [...rotations].sort((left, right) => (left.begunAt ?? Infinity) - (right.begunAt ?? Infinity))
   return Promise.all(
     order.map(async (rotation) => ({
@@ -144,7 +144,8 @@ export function renderOutcomes(
     const cells = [
       name(rotation),
       rotationCell(rotation),
-      short(rotation.oldFingerprint),
+      // Where there is an id, there is no room for both; the one before has it as its new key.
+      ...(withIds ? [] : [short(rotation.oldFingerprint)]),
       short(rotation.newFingerprint),
       evidence === undefined ? '' : grouped(evidence.packetsSent),
       evidence === undefined ? '' : lossCell(evidence),
@@ -155,13 +156,13 @@ export function renderOutcomes(
   const columns = [
     { title: 'TUNNEL', shrinks: true },
     { title: 'STATE' },
-    { title: 'OLD KEY' },
+    ...(withIds ? [] : [{ title: 'OLD KEY' }]),
     { title: 'NEW KEY' },
     { title: 'SENT', align: 'right' },
     { title: 'LOST', align: 'right' },
     { title: 'EVIDENCE' },
   ] as const
-  return renderTable(withIds ? [{ title: 'ID', shrinks: true }, ...columns] : columns, rows, io)
+  return renderTable(withIds ? [{ title: 'ROTATION' }, ...columns] : columns, rows, io)
 }
 
 function verdict(run: Run, outcomes: readonly Outcome[], io: CliIo): string {

@@ -25,18 +25,21 @@ export async function statusesOf(
   return found
 }
 
-/** Up is what both ends call up; unknown where no end has reported yet. */
-export function healthOf({ ends }: TunnelStatus): TunnelHealth {
-  const up = ends.filter(({ report }) => report.state === 'up').length
-  if (ends.length === 0) return 'unknown'
-  if (up === 2) return 'up'
-  return up === 1 ? 'partly' : 'down'
+/** Whether a connector is there: what one that is away said last is not news. */
+export type Heard = (connector: string) => boolean
+
+/** Up is what every end calls up that is there. Unknown where none of them has told. */
+export function healthOf({ ends }: TunnelStatus, heard: Heard): TunnelHealth {
+  const told = ends.filter(({ connector }) => heard(connector))
+  const up = told.filter(({ report }) => report.state === 'up').length
+  if (told.length === 0) return 'unknown'
+  if (up === told.length) return ends.length === 2 ? 'up' : 'partly'
+  return up === 0 ? 'down' : 'partly'
 }
 
-export function healthCell(status: TunnelStatus): Cell {
-  const health = healthOf(status)
+export function healthCell(status: TunnelStatus, heard: Heard): Cell {
   const [worst] = status.ends.map(({ report }) => report.state).filter((state) => state !== 'up')
-  switch (health) {
+  switch (healthOf(status, heard)) {
     case 'up':
       return { text: 'up', style: 'green' }
     case 'partly':
@@ -44,6 +47,6 @@ export function healthCell(status: TunnelStatus): Cell {
     case 'down':
       return { text: worst ?? 'down', style: 'red' }
     case 'unknown':
-      return { text: 'no report', style: 'yellow' }
+      return { text: status.ends.length === 0 ? 'no report' : 'no news', style: 'yellow' }
   }
 }

@@ -3,9 +3,10 @@ import { EXIT } from '../../handle.ts'
 import { type CliIo, type CommandInput, textOption } from '../command.ts'
 import { numberOption } from '../options.ts'
 import { nowOf, openNetwork, type Place } from './access.ts'
+import { heardOf } from './connector.ts'
 import { confirm, nothingToChange, printJson } from './options.ts'
 import { pick, tunnelBy } from './resolve.ts'
-import { healthCell, MOST_LOOKED_AT, statusesOf } from './tunnel-states.ts'
+import { type Heard, healthCell, MOST_LOOKED_AT, statusesOf } from './tunnel-states.ts'
 import { ago, byName, type Cell, grouped, renderFields, renderTable, since } from './view.ts'
 
 export async function listTunnels(input: CommandInput, io: CliIo): Promise<number> {
@@ -23,9 +24,10 @@ export async function listTunnels(input: CommandInput, io: CliIo): Promise<numbe
   const looked = input.options.all === true ? tunnels : tunnels.slice(0, MOST_LOOKED_AT)
   const statuses = await statusesOf(place, looked)
   const now = nowOf(io)
+  const heard = await heardIn(place, now)
   const rows = tunnels.map((tunnel): Cell[] => {
     const status = statuses.get(tunnel.id)
-    const told = status === undefined ? ['', ''] : [healthCell(status), keyText(status, now)]
+    const told = status === undefined ? ['', ''] : [healthCell(status, heard), keyText(status, now)]
     return [tunnel.name, endsText(tunnel, sites), ...told]
   })
   const columns = [
@@ -54,7 +56,7 @@ export async function showTunnel(input: CommandInput, io: CliIo): Promise<number
   const fields = [
     ['id', tunnel.id],
     ['sites', endsText(tunnel, await siteNames(place))],
-    ['state', healthCell(status)],
+    ['state', healthCell(status, await heardIn(place, now))],
     ['key', keyText(status, now)],
     ['rotation', status.rotation],
     ['waits for', status.waitingFor === undefined ? undefined : named(status.waitingFor)],
@@ -165,6 +167,12 @@ async function siteNames({ api, params }: Place): Promise<ReadonlyMap<string, st
   // The token of a rotation job may not see sites.
   const sites = await api.all('sites.list', { params }).catch(() => [])
   return new Map(sites.map(({ id, name }) => [id, name]))
+}
+
+/** Who is there; everybody, where the token may not see that. */
+async function heardIn({ api, params }: Place, now: number): Promise<Heard> {
+  const connectors = await api.all('connectors.list', { params }).catch(() => undefined)
+  return connectors === undefined ? () => true : heardOf(connectors, now)
 }
 
 async function connectorNames({ api, params }: Place): Promise<ReadonlyMap<string, string>> {
