@@ -22,6 +22,11 @@ export class Lite {
   /** The database, emptied. */
   async fresh(): Promise<Sql> {
     await this.#db.exec('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+    return this.open()
+  }
+
+  /** The database as it is. */
+  open(): Sql {
     return createPostgres(this.#source())
   }
 
