@@ -43,9 +43,9 @@ export class Api {
 
   /** Rejects with an ApiFailure. */
   async call<K extends OperationName>(name: K, given: Given<K>): Promise<Answered<AnswerOf<K>>> {
-    const response = await send(requestOf(name, given), this.#around)
-    const revision = response.headers.get('etag')
-    const value = response.status === 204 ? undefined : await jsonOf(response, this.url)
+    const answer = await send(requestOf(name, given), this.#around)
+    const revision = answer.headers.get('etag')
+    const value = answer.status === 204 ? undefined : jsonOf(answer, this.url)
     return { value: value as AnswerOf<K>, ...(revision === null ? {} : { revision }) }
   }
 
@@ -73,8 +73,9 @@ export class Api {
   /** The body of an answer that may be longer than memory. */
   async text<K extends OperationName>(name: K, given: Given<K>, accept: string): Promise<ReadableStream<Uint8Array>> {
     const request = requestOf(name, given)
-    const response = await send({ ...request, headers: { ...request.headers, Accept: accept } }, this.#around)
-    return response.body ?? new ReadableStream({ start: (controller) => controller.close() })
+    const headers = { ...request.headers, Accept: accept }
+    const { stream } = await send({ ...request, headers, streamed: true }, this.#around)
+    return stream ?? new ReadableStream({ start: (controller) => controller.close() })
   }
 }
 

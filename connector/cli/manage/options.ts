@@ -15,7 +15,10 @@ import {
 
 export const CONTROL_OPTIONS: readonly CommandOption[] = [
   { flags: '--url <url>', description: 'the control plane; else $ISTHMUS_URL, or where isthmus login went' },
-  { flags: '--token <token>', description: 'API token; else $ISTHMUS_TOKEN, or the one of isthmus login' },
+  {
+    flags: '--token <token>',
+    description: 'API token; better $ISTHMUS_TOKEN, which ps does not show; else the one of isthmus login',
+  },
   { flags: '--network <network>', description: 'name or id; else $ISTHMUS_NETWORK, or the only one' },
 ]
 

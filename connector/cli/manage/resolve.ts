@@ -19,10 +19,12 @@ export async function policyBy(place: Place, text: string): Promise<Policy> {
   return pick('policy', text, await place.api.all('policies.list', { params: place.params }))
 }
 
-/** Of several with one name, only the one that is not revoked. */
+/** Of several with one name, the one that is not revoked. */
 export async function connectorBy(place: Place, text: string): Promise<Connector> {
-  const all = await place.api.all('connectors.list', { params: place.params })
-  const live = all.filter(({ revokedAt, id }) => revokedAt === undefined || id === text)
+  const { api, params } = place
+  if (isIdOf('connector', text)) return api.value('connectors.get', { params: { ...params, connector: text } })
+  const all = await api.all('connectors.list', { params })
+  const live = all.filter(({ revokedAt }) => revokedAt === undefined)
   return pick('connector', text, live.length === 0 ? all : live)
 }
 

@@ -3,6 +3,7 @@
 import { type Problem, problemSchema } from '../../../protocol/control/problem.ts'
 import { EXIT } from '../../handle.ts'
 import { CommandFailure } from '../command.ts'
+import { printable } from './view.ts'
 
 /** What a request needs of its surroundings. */
 export interface Surroundings {
@@ -21,6 +22,16 @@ export interface ApiRequest {
   readonly path: string
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
+  /** The body is longer than one wants to hold, or to wait for. */
+  readonly streamed?: true
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  /** Empty where it is streamed. */
+  readonly text: string
+  readonly stream?: ReadableStream<Uint8Array>
 }
 
 /** The control plane refused, or could not be asked. */
@@ -31,7 +42,8 @@ export class ApiFailure extends CommandFailure {
   readonly status: number | undefined
 
   constructor(cause: string, remedy: string, exitCode: number, code: string, status?: number) {
-    super(cause, remedy, exitCode)
+    // Its words come from elsewhere: they must not steer the terminal.
+    super(printable(cause), printable(remedy), exitCode)
     this.code = code
     this.status = status
   }
@@ -43,30 +55,28 @@ const MAX_ATTEMPTS = 4
 const MAX_WAIT_MS = 30_000
 const FIRST_WAIT_MS = 250
 
-/** An answer of 2xx, its body not yet read. Rejects with an ApiFailure. */
-export async function send(request: ApiRequest, around: Surroundings): Promise<Response> {
+/** An answer of 2xx. Rejects with an ApiFailure. */
+export async function send(request: ApiRequest, around: Surroundings): Promise<Answer> {
   // One key for all attempts: what was done already is not done again.
   const key = request.method === 'POST' ? around.freshKey() : undefined
   for (let attempt = 1; ; attempt++) {
     const outcome = await attemptOnce(request, key, around)
-    if (!('failure' in outcome)) return outcome.response
+    if (!('failure' in outcome)) return outcome.answer
     const wait = attempt < MAX_ATTEMPTS ? waitBefore(outcome, request, attempt) : undefined
     if (wait === undefined) throw outcome.failure
     await around.pause(wait)
   }
 }
 
-/** The JSON value of an answer. Rejects with an ApiFailure for anything else. */
-export async function jsonOf(response: Response, url: string): Promise<unknown> {
-  try {
-    return JSON.parse(await response.text())
-  } catch {
-    throw notControl(url, 'its answer is not JSON')
-  }
+/** The JSON value of an answer. Throws an ApiFailure for anything else. */
+export function jsonOf({ text }: Answer, url: string): unknown {
+  const value = parsedOrUndefined(text)
+  if (value === undefined) throw notControl(url, 'its answer is not JSON')
+  return value
 }
 
 type Outcome =
-  | { readonly response: Response }
+  | { readonly answer: Answer }
   | {
       readonly failure: ApiFailure
       /** Whether it is certain that nothing was done. */
@@ -79,7 +89,7 @@ type Outcome =
 
 /** Milliseconds until the next attempt; undefined where one could do harm or would not help. */
 function waitBefore(
-  { nothingDone, passing, after }: Exclude<Outcome, { response: Response }>,
+  { nothingDone, passing, after }: Exclude<Outcome, { answer: Answer }>,
   { method }: ApiRequest,
   attempt: number,
 ): number | undefined {
@@ -110,12 +120,18 @@ async function attemptOnce(request: ApiRequest, key: string | undefined, around:
       signal: patience.signal,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    return response.ok ? { response } : await refused(response, around.url)
+    return response.ok ? { answer: await answerOf(response, request) } : await refused(response, around.url)
   } catch (error) {
     return { ...unreachable(around.url, error, patience.signal.aborted), nothingDone: false }
   } finally {
     clearTimeout(timer)
   }
+}
+
+async function answerOf(response: Response, { streamed }: ApiRequest): Promise<Answer> {
+  const { status, headers, body } = response
+  if (streamed && body !== null) return { status, headers, text: '', stream: body }
+  return { status, headers, text: await response.text() }
 }
 
 async function refused(response: Response, url: string): Promise<Outcome> {
