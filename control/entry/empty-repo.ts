@@ -6,6 +6,7 @@ export const EMPTY_REPO: Repo = {
   byName: async () => undefined,
   list: async () => [],
   count: async () => 0,
+  revisions: async () => new Map(),
   networks: async () => [],
   hasNetworkNamed: async () => false,
   intentAt: async () => undefined,

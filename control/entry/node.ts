@@ -27,6 +27,7 @@ import type { Sql } from '../store/sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
 import { adminTokenOf, assemble, isInUse } from './common.ts'
 import { NodeLinks, type UpgradeEnv } from './node-link.ts'
+import { ReplicaWatch } from './replica-watch.ts'
 
 export interface NodeOptions {
   /** Where the store and the key-encryption key lie. */
@@ -57,6 +58,8 @@ export interface ControlPlane {
 
 /** Between two runs of the scheduled job. */
 const TICK_MS = 1000
+/** Between two looks at what other processes have changed. */
+const LOOK_MS = 1000
 /** How long requests that are under way may take at the end. */
 const DRAIN_MS = 5000
 
@@ -104,10 +107,13 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     await nodeLinks.close()
     throw error
   })
-  const job = scheduled(services, log)
+  const job = repeated(TICK_MS, () => services.scheduler.tick(), log)
+  const watch = new ReplicaWatch(repo, links)
+  const look = options.postgres === undefined ? undefined : repeated(LOOK_MS, () => watch.look(), log)
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await job.stop()
+    await look?.stop()
     await nodeLinks.close()
     await closeServer(server)
     await sql.close()
@@ -121,23 +127,23 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   }
 }
 
-/** The scheduled job, one run after the other. What fails is tried again with the next. */
-function scheduled(services: Services, log: Log): { stop(): Promise<void> } {
+/** A job, one run after the other, `ms` between them. What fails is tried again with the next. */
+function repeated(ms: number, job: () => Promise<unknown>, log: Log): { stop(): Promise<void> } {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
   const run = async (): Promise<void> => {
     try {
-      await services.scheduler.tick()
+      await job()
     } catch (error) {
-      log.error({ error: String(error) }, 'the scheduled job failed')
+      log.error({ error: String(error) }, 'a repeated job failed')
     }
     if (!stopped) arm()
   }
   const arm = (): void => {
     timer = setTimeout(() => {
       running = run()
-    }, TICK_MS)
+    }, ms)
   }
   arm()
   return {

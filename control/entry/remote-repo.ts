@@ -6,7 +6,10 @@ import { type Batch, Conflict, type Entry, type Page, type Repo } from '../store
 import type { Sql } from '../store/sql.ts'
 
 /** What may be asked of a network's store from afar. */
-type Remote = Pick<Repo, 'get' | 'byName' | 'list' | 'count' | 'intentAt' | 'audit' | 'auditHead' | 'replay' | 'commit'>
+type Remote = Pick<
+  Repo,
+  'get' | 'byName' | 'list' | 'count' | 'revisions' | 'intentAt' | 'audit' | 'auditHead' | 'replay' | 'commit'
+>
 export interface StoreCall {
   readonly method: keyof Remote
   readonly args: readonly unknown[]
@@ -53,6 +56,7 @@ export class RemoteRepo implements Repo {
   readonly byName: Repo['byName'] = (network, ...args) => this.#call(network, 'byName', args)
   readonly list: Repo['list'] = (network, ...args) => this.#call(network, 'list', args)
   readonly count: Repo['count'] = (network, ...args) => this.#call(network, 'count', args)
+  readonly revisions: Repo['revisions'] = (network, ...args) => this.#call(network, 'revisions', args)
   readonly intentAt: Repo['intentAt'] = (network, ...args) => this.#call(network, 'intentAt', args)
   readonly audit: Repo['audit'] = (network, ...args) => this.#call(network, 'audit', args)
   readonly auditHead: Repo['auditHead'] = (network) => this.#call(network, 'auditHead', [])

@@ -83,10 +83,7 @@ export class HeldLink {
       const { value } = await this.#services.reports.take(call, report)
       await this.handle({ type: 'taken', version: value.version })
     } catch (error) {
-      if (error instanceof Refusal && error.code === 'connector-revoked') {
-        await this.handle({ type: 'end', code: 'revoked', detail: error.message })
-        return
-      }
+      if (isRevoked(error)) return this.#revoked(error)
       const detail = error instanceof Refusal ? (error.detail ?? error.title).slice(0, 256) : 'it could not be stored'
       this.#services.context.log.warn({ network, connector, error: String(error) }, 'a report was not taken')
       await this.handle({ type: 'refused', detail, lasting: error instanceof Refusal && error.status < 500 })
@@ -99,8 +96,17 @@ export class HeldLink {
       const document = await this.#services.documents.current(network, connector)
       await this.handle({ type: 'document', document })
     } catch (error) {
+      if (isRevoked(error)) return this.#revoked(error)
       this.#services.context.log.warn({ network, connector, error: String(error) }, 'a document could not be read')
       await this.handle({ type: 'no-document' })
     }
   }
+
+  #revoked({ message }: Refusal): Promise<void> {
+    return this.handle({ type: 'end', code: 'revoked', detail: message.slice(0, 256) })
+  }
+}
+
+function isRevoked(error: unknown): error is Refusal {
+  return error instanceof Refusal && error.code === 'connector-revoked'
 }

@@ -38,6 +38,11 @@ export class Links implements Hub {
     this.#changed.delete(link)
   }
 
+  /** Networks of which there are links here. */
+  networks(): string[] {
+    return [...this.#links.keys()]
+  }
+
   changed(network: string, connectors: readonly string[] | 'all'): void {
     const links = this.#links.get(network)
     if (links === undefined) return

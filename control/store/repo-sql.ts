@@ -71,6 +71,12 @@ class RepoSql implements Repo {
     return Number(rows[0]?.n ?? 0)
   }
 
+  async revisions(network: string, kind: Kind): Promise<ReadonlyMap<string, number>> {
+    const sql = 'SELECT id, revision FROM records WHERE network = ? AND kind = ?'
+    const rows = await this.#rows(sql, [network, kind])
+    return new Map(rows.map(({ id, revision }) => [String(id), Number(revision)]))
+  }
+
   async networks(page: Page): Promise<Entry<'network'>[]> {
     const sql = `SELECT records.revision, records.body FROM networks
       JOIN records ON records.network = networks.id AND records.kind = 'network' AND records.id = networks.id

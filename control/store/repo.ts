@@ -147,6 +147,8 @@ export interface Repo {
   byName<K extends Kind>(network: string, kind: K, name: string): Promise<Entry<K> | undefined>
   list<K extends Kind>(network: string, kind: K, page: Page): Promise<Entry<K>[]>
   count(network: string, kind: Kind, ref?: string): Promise<number>
+  /** Of all records of a kind, by id: tells what has changed without reading it. */
+  revisions(network: string, kind: Kind): Promise<ReadonlyMap<string, number>>
   /** All networks that this store holds, by id. */
   networks(page: Page): Promise<Entry<'network'>[]>
   /** Whether any network that this store holds has the name. */
