@@ -85,6 +85,7 @@ class Managed implements ConnectorHandle {
 
   async start(): Promise<void> {
     await this.#drain()
+    this.#callPeers()
     this.#link.start(this.#report())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
@@ -132,6 +133,14 @@ class Managed implements ConnectorHandle {
     this.#link.stop()
     await this.#work
     await this.#handle.stop()
+  }
+
+  /**
+   * Also those that are to call us: where we have crashed, they would find out only when they need us, or when their
+   * requests have gone unanswered for long. Our call tells them at once (INITIAL_CONTACT, RFC 7296 section 2.4).
+   */
+  #callPeers(): void {
+    for (const { name, state } of this.#handle.status().tunnels) if (state === 'idle') this.#handle.initiate(name)
   }
 
   /** One after the other: a document is carried out whole before the next is looked at. */
