@@ -3,7 +3,7 @@ import type { ConnectorDocument, Phase } from '../../../protocol/control/documen
 import type { ConnectorReport, FromControl } from '../../../protocol/control/link.ts'
 import { LINK_TIMING, LinkClient, type LinkEffect, type LinkInput } from './link.ts'
 
-const REPORT: ConnectorReport = { version: 0, startedAt: 1, at: 2, software: '1.0.0', addresses: [], tunnels: [] }
+const REPORT: ConnectorReport = { version: 7, startedAt: 1, at: 2, software: '1.0.0', addresses: [], tunnels: [] }
 const DOCUMENT: ConnectorDocument = {
   format: 1,
   network: 'net_00000000000000000000',
@@ -46,7 +46,8 @@ function withPhases(...phases: Phase[]): ConnectorDocument {
     identityKey: 'A'.repeat(43),
     prefixes: ['10.2.0.0/16'],
   }
-  return { ...DOCUMENT, tunnels: [{ id: 'tun_00000000000000000000', name: 'hq-branch', initiate: true, peer, epochs }] }
+  const tunnel = { id: 'tun_00000000000000000000', name: 'hq-branch', initiate: true, peer, epochs }
+  return { ...DOCUMENT, version: 8, tunnels: [tunnel] }
 }
 
 /** Where there is no WebSocket; the first request is under way. */
@@ -159,8 +160,23 @@ describe('LinkClient', () => {
     give({ type: 'polled' })
     expect(link.deadline()! - now).toBe(1000)
     give({ type: 'time' }, link.deadline()!)
-    give({ type: 'polled', document: withPhases('use') })
+    held = withPhases('use')
+    give({ type: 'polled', document: held })
+    expect(link.deadline()! - now).toBe(1000)
+    give({ type: 'report', report: { ...REPORT, version: held.version } })
+    give({ type: 'time' }, link.deadline()!)
+    give({ type: 'polled' })
     expect(link.deadline()! - now).toBe(LINK_TIMING.pollMs)
+  })
+
+  it('tells within a second that a document is carried out', () => {
+    startPolling()
+    held = withPhases('use')
+    give({ type: 'polled', document: held })
+    expect(link.deadline()! - now).toBe(1000)
+    const report = { ...REPORT, version: held.version }
+    give({ type: 'report', report })
+    expect(give({ type: 'time' }, link.deadline()!)).toEqual([{ type: 'poll', report, events: [], version: 8 }])
   })
 
   it('asks every second at once where it starts within a change', () => {

@@ -83,6 +83,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #upgradeAt: Instant = 0
   /** When the last new document came by plain HTTP, or asking by it began. */
   #newsAt: Instant = 0
+  /** Of the report that was last given to plain HTTP: what is carried out, as far as the control plane knows. */
+  #toldVersion = 0
   #pause: number = LINK_TIMING.retryMs
   readonly #outbox = new Outbox()
   #welcomed = false
@@ -225,7 +227,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
       this.#effects.push({ type: 'document', document })
     }
     const quiet = now - this.#newsAt >= LINK_TIMING.changingQuietMs
-    const changing = !quiet && isChanging(document ?? this.#held())
+    const changing = !quiet && this.#isChanging(document ?? this.#held())
     this.#wakeAt = now + this.#jittered(changing ? LINK_TIMING.changingMs : LINK_TIMING.pollMs)
   }
 
@@ -249,7 +251,15 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #ask(): void {
     const { report } = this.#outbox
     const version = this.#held()?.version ?? 0
+    this.#toldVersion = report?.version ?? 0
     this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version })
+  }
+
+  /** A tunnel has something else than the one key that it uses, or nobody was told yet that it has only that. */
+  #isChanging(document: ConnectorDocument | undefined): boolean {
+    if (document === undefined) return false
+    const settled = document.tunnels.every(({ epochs }) => epochs.length === 1 && epochs[0]!.phase === 'use')
+    return !settled || this.#toldVersion < document.version
   }
 
   #drop(reason: string, now: Instant): void {
@@ -291,11 +301,6 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #send(message: FromConnector): void {
     this.#effects.push({ type: 'send', text: JSON.stringify(message) })
   }
-}
-
-/** Whether a tunnel has anything but the one key that it uses. */
-function isChanging(document: ConnectorDocument | undefined): boolean {
-  return document?.tunnels.some(({ epochs }) => epochs.length !== 1 || epochs[0]!.phase !== 'use') === true
 }
 
 function parse(text: string) {
