@@ -360,3 +360,57 @@ test('a group without a verb lists its verbs', async () => {
     err: expect.stringContaining('Did you mean list?'),
   })
 })
+
+test('the help of a group and of a verb, in a terminal of 80 columns', async () => {
+  const io = { isTty: true, columns: 80 }
+  expect((await managed.runWith({ io }, 'audit', '--help')).out).toMatchInlineSnapshot(`
+    "Usage: isthmus audit [options] [command]
+
+    The audit log of a network is a chain: a change anywhere in it breaks it from
+    there on.
+
+    Options:
+      -h, --help               display help for command
+
+    Commands:
+      list [options]           who did what, the newest last
+      export [options] [file]  the whole audit log, one event on each line (NDJSON)
+      verify [options] [file]  whether the audit log is whole, as it was written
+      help [command]           display help for command
+
+    isthmus audit <verb> --help shows options, examples and exit codes.
+    "
+  `)
+  expect((await managed.runWith({ io }, 'run', 'watch', '--help')).out).toMatchInlineSnapshot(`
+    "Usage: isthmus run watch [options] <run>
+
+    As isthmus rotate --wait does. Ctrl-C leaves the run running.
+
+    Arguments:
+      run                  like run_0123456789abcdefghjk; isthmus run list shows
+                           them
+
+    Options:
+      --json               print one JSON document for programs
+      --url <url>          the control plane; else $ISTHMUS_URL, or where isthmus
+                           login went
+      --token <token>      API token; better $ISTHMUS_TOKEN, which ps does not show;
+                           else the one of isthmus login
+      --network <network>  name or id; else $ISTHMUS_NETWORK, or the only one
+      -h, --help           display help for command
+
+    Examples:
+      isthmus run watch run_0123456789abcdefghjk  the exit code tells how it ended
+
+    Exit codes:
+       0  done
+       1  failed for a reason that has no code of its own
+       2  the command line does not fit
+       4  a right is missing, mostly root
+       7  a file is missing or may not be read
+      10  the control plane cannot be reached, or cannot serve now
+      11  a key was not rotated
+      12  what should prove itself does not: evidence or audit log
+    "
+  `)
+})
