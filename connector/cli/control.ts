@@ -45,6 +45,20 @@ const restore: Command = {
   },
 }
 
+const adminToken: Command = {
+  name: 'admin-token',
+  summary: 'make a new admin token, where the first was lost or has leaked',
+  description:
+    'Prints it once on standard output; only its hash is kept. A control plane that runs goes by the old one until it starts anew. Other tokens stay as they are.',
+  options: PLACE_OPTIONS,
+  examples: [{ command: 'isthmus control admin-token', what: 'then start the control plane anew, and isthmus login' }],
+  exits: ['permission', 'unreadableFile'],
+  async action(input, io) {
+    const { printAdminToken } = await import('./control/admin-token.ts')
+    return printAdminToken(input, io)
+  },
+}
+
 export const control: Command = {
   name: 'control',
   summary: 'run the control plane: the API and its store on one port',
@@ -68,7 +82,7 @@ export const control: Command = {
     { command: 'isthmus control --url https://control.example.net --host 127.0.0.1', what: 'behind a proxy with TLS' },
   ],
   exits: ['permission', 'portBusy', 'unreadableFile'],
-  commands: [backup, restore],
+  commands: [backup, restore, adminToken],
   async action(input, io) {
     const { serve } = await import('./control/serve.ts')
     return serve(input, io)

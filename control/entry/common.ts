@@ -77,6 +77,13 @@ export async function adminTokenOf(repo: Repo): Promise<AdminToken> {
   return won ? { hash, fresh: text } : { hash: (await repo.setting(ADMIN_SETTING))! }
 }
 
+/** Another admin token in place of the present one. */
+export async function renewAdminToken(repo: Repo): Promise<string> {
+  const { text, hash } = makeAdminToken(randomBytes(32))
+  await repo.putSetting(ADMIN_SETTING, hash)
+  return text
+}
+
 /** Hash of an admin token that the platform's secret store holds, or undefined for a text that is none. */
 export function hashOfAdminToken(token: string): string | undefined {
   const parsed = parseApiToken(token.trim())

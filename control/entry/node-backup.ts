@@ -14,11 +14,7 @@ export type StorePlace = Pick<NodeOptions, 'directory' | 'postgres'>
 
 /** Lines without their ends, all as of one moment, also while the control plane runs. Throws StoreFailure. */
 export async function* backupStore(place: StorePlace): AsyncGenerator<string> {
-  if (place.postgres === undefined && !existsSync(storePath(place.directory))) {
-    const remedy = 'Name the directory in which the control plane keeps its store.'
-    throw new StoreFailure('access', `There is no store in ${place.directory}.`, remedy)
-  }
-  const sql = openStore(place)
+  const sql = openExisting(place)
   try {
     await openRepo(sql)
     yield* backup(sql)
@@ -37,6 +33,15 @@ export async function restoreStore(place: StorePlace, chunks: AsyncIterable<stri
   }
 }
 
-export function openStore({ directory, postgres }: StorePlace): Sql {
+/** Throws StoreFailure where there is none. */
+export function openExisting(place: StorePlace): Sql {
+  if (place.postgres === undefined && !existsSync(storePath(place.directory))) {
+    const remedy = 'Name the directory in which the control plane keeps its store.'
+    throw new StoreFailure('access', `There is no store in ${place.directory}.`, remedy)
+  }
+  return openStore(place)
+}
+
+function openStore({ directory, postgres }: StorePlace): Sql {
   return postgres === undefined ? openSqlite(storePath(directory)) : openPostgres(postgres)
 }

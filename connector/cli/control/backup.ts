@@ -1,6 +1,6 @@
 /** `isthmus control backup` and `restore`. */
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { backupStore, restoreStore } from '../../../control/entry/node-backup.ts'
 import { EXIT } from '../../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput } from '../command.ts'
@@ -23,20 +23,22 @@ export async function writeBackup(input: CommandInput, io: CliIo): Promise<numbe
 
 export async function readBackup(input: CommandInput, io: CliIo): Promise<number> {
   const path = input.args[0]!
-  const source = path === '-' ? process.stdin.setEncoding('utf8') : await openOld(path)
+  const file = path === '-' ? undefined : await openOld(path)
   try {
-    const { networks, rows, events } = await restoreStore(storePlace(input, io), source)
+    const chunks = file?.createReadStream({ encoding: 'utf8' }) ?? process.stdin.setEncoding('utf8')
+    const { networks, rows, events } = await restoreStore(storePlace(input, io), chunks)
     io.stderr(`Restored: ${networks} networks, ${rows} rows, ${events} audit events, all of them verified.\n`)
     return EXIT.ok
   } catch (error) {
     throw (error as NodeJS.ErrnoException).syscall === 'read' ? unusable(path, error) : asFailure(error)
+  } finally {
+    await file?.close()
   }
 }
 
-async function openOld(path: string): Promise<AsyncIterable<string>> {
+async function openOld(path: string): Promise<FileHandle> {
   try {
-    const file = await open(path)
-    return file.createReadStream({ encoding: 'utf8' })
+    return await open(path)
   } catch (error) {
     throw unusable(path, error)
   }
