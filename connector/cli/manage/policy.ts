@@ -107,7 +107,7 @@ function changesOf(input: CommandInput): Changes {
   const changes: Changes = {}
   if (maxAge === false) changes.maxAgeHours = undefined
   else if (maxAge !== undefined) {
-    changes.maxAgeHours = durationOption(input, 'maxAge', { min: '1m', max: '366d', fallback: '30d' }) / HOUR_MS
+    changes.maxAgeHours = durationOption(input, 'maxAge', { min: '4s', max: '366d', fallback: '30d' }) / HOUR_MS
   }
   if (cron === false) changes.cron = undefined
   else if (typeof cron === 'string') changes.cron = cron

@@ -3,7 +3,7 @@ import { managed, POLICY_ARGUMENT } from './managed.ts'
 
 const SETTINGS: readonly CommandOption[] = [
   { flags: '--tunnel <tunnel>', description: 'only this tunnel, by name or id; all when left out', repeatable: true },
-  { flags: '--max-age <duration>', description: 'rotate keys that are older, 1m to 366d' },
+  { flags: '--max-age <duration>', description: 'rotate keys that are older, 4s to 366d' },
   { flags: '--cron <expression>', description: 'rotate at these times, UTC: "0 3 1 * *" is at 3 on each first' },
   {
     flags: '--window <window>',
