@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { CliIo } from '../../connector/cli/command.ts'
 import { runCli } from '../../connector/cli/run.ts'
 import { recordedIo } from '../../connector/cli/testing.ts'
+import { EXIT } from '../../connector/handle.ts'
 import type { TestConnector } from '../../control/testing/connector.ts'
 import { makeNetwork, makePair, type TestNetwork } from '../../control/testing/network.ts'
 import { createWorld, type World } from '../../control/testing/world.ts'
@@ -63,6 +64,26 @@ export class ManagedWorld {
     }
     const code = await runCli(words, io)
     return { code, out: recorded.out(), err: recorded.err() }
+  }
+
+  /** What a verb prints that must succeed, and without a word on standard error. */
+  async text(...words: string[]): Promise<string> {
+    const { code, out, err } = await this.run(...words)
+    if (code !== EXIT.ok || err !== '') throw new Error(`isthmus ${words.join(' ')}: exit code ${code}: ${err}`)
+    return out
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into documents of all shapes
+  async json(...words: string[]): Promise<any> {
+    return JSON.parse(await this.text(...words, '--json'))
+  }
+
+  /** Runs a verb that must fail with `code`, print nothing, and say `message` and what to do. */
+  async refused(code: number, message: string, ...words: string[]): Promise<void> {
+    const ran = await this.run(...words)
+    const says = ran.err.includes(message) && /\n {2}What to do: .+\.\n$/.test(ran.err)
+    if (ran.code === code && ran.out === '' && says) return
+    throw new Error(`isthmus ${words.join(' ')}: exit code ${ran.code} for ${code}: ${ran.out}${ran.err}`)
   }
 
   async fetch(url: string, init: RequestInit): Promise<Response> {

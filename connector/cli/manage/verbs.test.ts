@@ -1,10 +1,8 @@
 /** Each management verb against the real API over a store in memory. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { converge, type TestConnector } from '../../../control/testing/connector.ts'
 import type { TestNetwork } from '../../../control/testing/network.ts'
-import { ManagedWorld, type Ran, URL_OF_CONTROL } from '../../../test/cli/managed-world.ts'
+import { ManagedWorld, URL_OF_CONTROL } from '../../../test/cli/managed-world.ts'
 import { EXIT } from '../../handle.ts'
 
 let managed: ManagedWorld
@@ -26,21 +24,10 @@ afterEach(async () => {
 })
 
 const run = (...words: string[]) => managed.run(...words)
-const text = async (...words: string[]) => succeeded(await run(...words)).out
-const json = async (...words: string[]) => JSON.parse(await text(...words, '--json'))
+const text = (...words: string[]) => managed.text(...words)
+const json = (...words: string[]) => managed.json(...words)
+const refused = (code: number, message: string, ...words: string[]) => managed.refused(code, message, ...words)
 const lines = (out: string) => out.trimEnd().split('\n')
-
-function succeeded(ran: Ran): Ran {
-  if (ran.code !== EXIT.ok || ran.err !== '') throw new Error(`exit ${ran.code}: ${ran.err}`)
-  return ran
-}
-
-async function refused(code: number, message: string, ...words: string[]): Promise<void> {
-  const ran = await run(...words)
-  expect({ code: ran.code, out: ran.out }).toEqual({ code, out: '' })
-  expect(ran.err).toContain(message)
-  expect(ran.err).toMatch(/\n {2}What to do: .+\.\n$/)
-}
 
 describe('site', () => {
   test('add prints the one command for the gateway, and its token joins', async () => {
@@ -239,109 +226,6 @@ describe('policy', () => {
     await refused(EXIT.usage, '/cron: not a cron expression', 'policy', 'add', 'p', '--cron', 'x')
     await refused(EXIT.usage, '--window "0 3 * * 0"', 'policy', 'add', 'p', '--max-age', '1d', '--window', '0 3 * * 0')
     expect((await json('policy', 'list')).items).toEqual([])
-  })
-})
-
-describe('network', () => {
-  test('the first site makes the first network; with several, one is to be named', async () => {
-    const fresh = await ManagedWorld.create()
-    expect((await fresh.run('network', 'show')).err).toContain('isthmus network add')
-    const out = succeeded(await fresh.run('site', 'add', 'hq', '--prefix', '10.1.0.0/16')).out
-    expect(out).toContain('in a new network, main,')
-    succeeded(await fresh.run('network', 'add', 'lab', '--topology', 'none'))
-    expect((await fresh.run('site', 'list')).err).toContain('name one with --network: ')
-    expect((await fresh.run('site', 'list', '--network', 'x')).err).toContain('there is no network x')
-    expect(succeeded(await fresh.run('network', 'show', '--network', 'lab')).out).toMatch(/topology +none/)
-    expect(succeeded(await fresh.run('network', 'list')).out).toMatch(/\nlab .*\nmain /)
-    fresh.close()
-  })
-
-  test('a token of one network means that one, and no other', async () => {
-    managed.token = network.tokens.viewer
-    expect(await json('network', 'list')).toMatchObject({ items: [{ name: 'acme' }] })
-    await refused(EXIT.permission, 'of the network acme, not of other', 'site', 'list', '--network', 'other')
-    await refused(EXIT.permission, 'do not allow it', 'site', 'add', 'x', '--prefix', '10.7.0.0/16')
-  })
-
-  test('export, apply, and back to an old version', async () => {
-    const file = join(managed.home, 'acme.yaml')
-    writeFileSync(file, await text('network', 'export'))
-    expect(await text('network', 'apply', file)).toBe(`Network acme is as ${file} says already.\n`)
-    const { version } = await json('network', 'export')
-    writeFileSync(
-      file,
-      'preferences: { topology: none }\nsites: [{ name: hq, prefixes: [10.1.0.0/16] }, { name: branch, prefixes: [10.2.0.0/16] }]\n',
-    )
-    await refused(EXIT.usage, 'this would remove tunnel hq-branch', 'network', 'apply', file)
-    expect(await text('network', 'apply', file, '--yes')).toContain(`at version ${version + 1} now: 2 sites, 0 tunnels`)
-    writeFileSync(file, await text('network', 'export', '--version', String(version)))
-    expect(await text('network', 'apply', file)).toContain('2 sites, 1 tunnel.')
-    expect((await json('tunnel', 'list')).items).toMatchObject([{ name: 'hq-branch' }])
-  })
-
-  test('apply tells every fault, and changes nothing then', async () => {
-    const before = await json('network', 'export')
-    const file = join(managed.home, 'bad.yaml')
-    writeFileSync(
-      file,
-      `${JSON.stringify({ ...before, sites: [...before.sites, { name: 'X', prefixes: ['10.1.0.1/8'] }] })}`,
-    )
-    await refused(EXIT.usage, '/sites/2/prefixes/0: host bits are set', 'network', 'apply', file)
-    writeFileSync(file, 'sites: [')
-    await refused(EXIT.badConfig, 'does not make sense', 'network', 'apply', file)
-    await refused(EXIT.unreadableFile, 'cannot be read (ENOENT)', 'network', 'apply', `${file}x`)
-    expect(await json('network', 'export')).toEqual(before)
-  })
-
-  test('remove takes an empty one, by its own name, when it is meant', async () => {
-    await text('network', 'add', 'b')
-    await refused(EXIT.usage, 'would remove the network b', 'network', 'remove', 'b')
-    await refused(EXIT.failed, 'The network is in use', 'network', 'remove', 'acme', '--yes')
-    await text('network', 'remove', 'b', '--yes')
-    expect((await json('network', 'list')).items).toMatchObject([{ name: 'acme' }])
-  })
-})
-
-describe('audit', () => {
-  test('list shows the last events, export all of them, and verify finds any change', async () => {
-    await text('site', 'set', 'hq', '--rename', 'main')
-    expect(lines(await text('audit', 'list', '--last', '1'))[1]).toMatch(
-      / 2026-01-05 12:00:0\d +token:admin +sites\.replace +site_/,
-    )
-    const file = join(managed.home, 'audit.ndjson')
-    const exported = await text('audit', 'export', file)
-    expect(statSync(file).mode & 0o777).toBe(0o600)
-    const events = lines(readFileSync(file, 'utf8'))
-    const [, head] = /The last is (\d+:[\w-]{43})\n$/.exec(exported)!
-    expect(head).toMatch(new RegExp(`^${events.length}:`))
-    expect(await text('audit', 'export')).toBe(readFileSync(file, 'utf8'))
-    expect(await text('audit', 'verify')).toBe(
-      `The audit log of acme is whole: ${events.length} events. The last is ${head}\n`,
-    )
-    const offline = ['audit', 'verify', file, '--network', network.id, '--head', head!]
-    managed.requests.length = 0
-    expect(await text(...offline)).toContain(`${file} is whole`)
-    expect(managed.requests).toEqual([])
-    await refused(EXIT.failed, 'exists already', 'audit', 'export', file)
-
-    writeFileSync(file, `${events.with(3, events[3]!.replace('token:admin', 'token:other')).join('\n')}\n`)
-    const changed = await run(...offline)
-    expect(changed).toMatchObject({ code: EXIT.notGenuine, err: expect.stringContaining('broken at event 4') })
-    writeFileSync(file, `${events.toSpliced(2, 1).join('\n')}\n`)
-    expect(await run(...offline)).toMatchObject({
-      code: EXIT.notGenuine,
-      err: expect.stringContaining('broken at event 3'),
-    })
-    writeFileSync(file, `${events.slice(0, -1).join('\n')}\n`)
-    expect(await run(...offline)).toMatchObject({ code: EXIT.notGenuine, err: expect.stringContaining('cut off') })
-    expect((await run('audit', 'verify', file, '--network', network.id)).code).toBe(EXIT.ok)
-    writeFileSync(file, `${events[0]}\nx\n`)
-    expect(JSON.parse((await run(...offline, '--json')).out)).toEqual({
-      intact: false,
-      brokenAt: 2,
-      why: 'it is not an event',
-    })
-    await refused(EXIT.unreadableFile, 'ENOENT', 'audit', 'verify', `${file}x`, '--network', network.id)
   })
 })
 
