@@ -14,7 +14,7 @@ export async function askHidden(question: string, io: CliIo): Promise<string> {
     for await (const chunk of stdin.setEncoding('utf8')) {
       for (const key of String(chunk)) {
         if (key === '\r' || key === '\n' || key === '\u0004') return text.trim()
-        if (key === '\u0003') throw new CommandFailure('interrupted', 'nothing was kept', EXIT.failed)
+        if (key === '\u0003') throw new CommandFailure('interrupted', 'begin again; nothing was kept', EXIT.failed)
         if (key === '\u007f' || key === '\b') text = text.slice(0, -1)
         else if (text.length < MAX_BYTES) text += key
       }
