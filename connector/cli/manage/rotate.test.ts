@@ -156,7 +156,9 @@ test('evidence that was changed, or is of another rotation, is not believed', as
   await run('rotate', 'hq-branch', '--wait')
   await run('rotate', 'hq-branch', '--wait')
   const { items } = JSON.parse((await run('rotation', 'list', '--tunnel', 'hq-branch', '--json')).out)
-  const [second, first] = items.map(({ rotation }: { rotation: object }) => rotation)
+  const rotations = items.map(({ rotation }: { rotation: object }) => rotation)
+  expect(rotations.map(({ to }: { to: number }) => to)).toEqual([3, 2, 1])
+  const [second, first] = rotations
   expect((await run('rotation', 'show', second.id)).out).toMatch(
     /evidence +verifies\n\nThe evidence says\n.*packets lost +0\n/s,
   )

@@ -22,9 +22,7 @@ export async function listRotations(input: CommandInput, io: CliIo): Promise<num
         : {}
   const found = await api.all('rotations.list', { params, query })
   const rotations = found.sort((left, right) => right.createdAt - left.createdAt)
-  const outcomes = await outcomesOf(place, {
-    rotations: input.options.all === true ? rotations : rotations.slice(0, MOST_ROWS),
-  })
+  const outcomes = await outcomesOf(place, input.options.all === true ? rotations : rotations.slice(0, MOST_ROWS))
   if (input.options.json === true) {
     printJson(io, { items: outcomes.map(rotationDocument) })
     return EXIT.ok

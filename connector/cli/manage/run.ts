@@ -5,7 +5,7 @@ import type { CliIo, CommandInput } from '../command.ts'
 import { nowOf, openNetwork, type Place } from './access.ts'
 import { type Verified, verifyEvidence } from './evidence.ts'
 import { printJson } from './options.ts'
-import { type Finished, hasEnded, watchRun } from './run-progress.ts'
+import { hasEnded, watchRun } from './run-progress.ts'
 import { ago, type Cell, counted, grouped, paint, renderFields, renderTable, type Style, since } from './view.ts'
 
 /** Rows of one table. */
@@ -29,7 +29,7 @@ export async function followRun(place: Place, id: string, following: Following, 
       io.stderr(`The run goes on. What next: isthmus run watch ${id}, or isthmus run abort ${id}\n`)
       return EXIT.failed
     }
-    const outcomes = await outcomesOf(place, finished)
+    const outcomes = await outcomesOf(place, inOrder(finished.rotations))
     if (json) printJson(io, { ...documentOf(finished.run, outcomes), ...(skipped === undefined ? {} : { skipped }) })
     else io.stdout(renderEnd(finished.run, outcomes, tunnels, io))
     return exitOf(finished.run, outcomes)
@@ -60,7 +60,7 @@ export async function showRun(input: CommandInput, io: CliIo): Promise<number> {
   const { api, params } = place
   const run = await api.value('runs.get', { params: { ...params, run: id } })
   const rotations = await api.all('rotations.list', { params, query: { run: id } })
-  const outcomes = await outcomesOf(place, { rotations })
+  const outcomes = await outcomesOf(place, inOrder(rotations))
   if (input.options.json === true) {
     printJson(io, documentOf(run, outcomes))
     return EXIT.ok
@@ -92,14 +92,17 @@ export interface Outcome {
   readonly verified: Verified | undefined
 }
 
-export async function outcomesOf({ network }: Place, { rotations }: Pick<Finished, 'rotations'>): Promise<Outcome[]> {
-  const order = [...rotations].sort((left, right) => (left.begunAt ?? Infinity) - (right.begunAt ?? Infinity))
-  return Promise.all(
-    order.map(async (rotation) => ({
-      rotation,
-      verified: await verifyEvidence(rotation, network.id, network.evidenceKey),
-    })),
-  )
+/** In the order of `rotations`. */
+export async function outcomesOf({ network }: Place, rotations: readonly Rotation[]): Promise<Outcome[]> {
+  const outcome = async (rotation: Rotation): Promise<Outcome> => {
+    return { rotation, verified: await verifyEvidence(rotation, network.id, network.evidenceKey) }
+  }
+  return Promise.all(rotations.map(outcome))
+}
+
+/** As they began; those that wait come last. */
+function inOrder(rotations: readonly Rotation[]): Rotation[] {
+  return [...rotations].sort((left, right) => (left.begunAt ?? Infinity) - (right.begunAt ?? Infinity))
 }
 
 /** A rotation as programs get it: with what its evidence says, where that is genuine. */
@@ -219,7 +222,8 @@ export function rotationCell({ state }: Rotation): Cell {
 }
 
 function lossCell({ packetsLost, complete }: Evidence): Cell {
-  return { text: `${grouped(packetsLost)}${complete ? '' : '?'}`, style: packetsLost === 0 ? 'green' : 'red' }
+  if (packetsLost > 0) return { text: `${grouped(packetsLost)}${complete ? '' : '?'}`, style: 'red' }
+  return complete ? { text: '0', style: 'green' } : { text: '0?', style: 'yellow' }
 }
 
 function genuineCell({ genuine }: Verified): Cell {
