@@ -109,7 +109,7 @@ export const policyDraftSchema = z
     tunnels: z.array(idSchema('tunnel')).max(1000).default([]),
     maxAgeHours: z
       .number()
-      .min(0.01)
+      .min(0.001)
       .max(24 * 366)
       .optional()
       .meta({ description: 'Rotate keys that are older.' }),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { intentDraftSchema, intentSchema, siteDraftSchema } from './intent.ts'
+import { policyDraftSchema } from './rotation.ts'
 import { addressSchema, prefixFault, prefixSchema } from './values.ts'
 
 describe('prefixes', () => {
@@ -46,4 +47,10 @@ describe('the draft of an intent', () => {
       false,
     )
   })
+})
+
+test('a policy may take keys for too old from a few seconds on', () => {
+  const parsed = (maxAgeHours: number) => policyDraftSchema.safeParse({ name: 'often', maxAgeHours }).success
+  expect([0.001, 1, 366 * 24].map(parsed)).toEqual([true, true, true])
+  expect([0.0009, 0, -1, 366 * 24 + 1].map(parsed)).toEqual([false, false, false, false])
 })
