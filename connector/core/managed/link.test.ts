@@ -179,6 +179,29 @@ describe('LinkClient', () => {
     expect(give({ type: 'time' }, link.deadline()!)).toEqual([{ type: 'poll', report, events: [], version: 8 }])
   })
 
+  it('tells at once what is new of a change, but asks no more than four times a second', () => {
+    held = withPhases('use', 'offer')
+    startPolling()
+    give({ type: 'report', report: REPORT })
+    expect(link.deadline()).toBeUndefined()
+    const asked = now
+    give({ type: 'polled' }, now + 10)
+    give({ type: 'report', report: { ...REPORT, at: 3 } }, now + 10)
+    expect(link.deadline()! - asked).toBe(LINK_TIMING.hurryMs)
+    expect(types(give({ type: 'time' }, link.deadline()!))).toEqual(['poll'])
+    give({ type: 'polled', failure: 'unreachable' })
+    give({ type: 'report', report: { ...REPORT, at: 4 } })
+    expect(link.deadline()! - now).toBe(LINK_TIMING.retryMs)
+  })
+
+  it('does not hurry where nothing changes', () => {
+    held = { ...withPhases('use'), version: REPORT.version }
+    startPolling()
+    give({ type: 'polled' })
+    give({ type: 'report', report: { ...REPORT, at: 3 } })
+    expect(link.deadline()! - now).toBe(LINK_TIMING.pollMs)
+  })
+
   it('asks every second at once where it starts within a change', () => {
     held = withPhases('use', 'accept')
     startPolling()

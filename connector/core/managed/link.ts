@@ -62,6 +62,8 @@ export const LINK_TIMING = {
   changingMs: 1000,
   /** A change of which nothing new was heard for so long waits for somebody who is away, perhaps for days. */
   changingQuietMs: 120_000,
+  /** Between two questions at the least, where there is something to tell before the next is due. */
+  hurryMs: 250,
   /** Between tries of the WebSocket while plain HTTP works. */
   upgradeMs: 600_000,
   /** Revoked, or pushed out by another with the same identity: asking again is for the case of a mistake. */
@@ -85,6 +87,9 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   #newsAt: Instant = 0
   /** Of the report that was last given to plain HTTP: what is carried out, as far as the control plane knows. */
   #toldVersion = 0
+  #askedAt: Instant = 0
+  /** As of the last answer; never after a failure. */
+  #changing = false
   #pause: number = LINK_TIMING.retryMs
   readonly #outbox = new Outbox()
   #welcomed = false
@@ -120,6 +125,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
       case 'report':
         this.#outbox.addReport(input.report)
         this.#flush(now)
+        this.#hurry()
         break
       case 'event':
         this.#outbox.addEvent(input.event)
@@ -207,7 +213,7 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
       this.#become('polling', 'no WebSocket here: asking by plain HTTP')
       this.#upgradeAt = now + LINK_TIMING.upgradeMs
       this.#newsAt = now
-      this.#ask()
+      this.#ask(now)
     } else {
       this.#become('waiting', reason)
       this.#retry(now)
@@ -227,8 +233,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
       this.#effects.push({ type: 'document', document })
     }
     const quiet = now - this.#newsAt >= LINK_TIMING.changingQuietMs
-    const changing = !quiet && this.#isChanging(document ?? this.#held())
-    this.#wakeAt = now + this.#jittered(changing ? LINK_TIMING.changingMs : LINK_TIMING.pollMs)
+    this.#changing = !quiet && this.#isChanging(document ?? this.#held())
+    this.#wakeAt = now + this.#jittered(this.#changing ? LINK_TIMING.changingMs : LINK_TIMING.pollMs)
   }
 
   #time(now: Instant): void {
@@ -244,15 +250,23 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     if (this.#wakeAt === undefined || now < this.#wakeAt) return
     this.#wakeAt = undefined
     if (this.#state === 'connecting') this.#drop('no answer from the control plane', now)
-    else if (this.#state === 'polling' && now < this.#upgradeAt) this.#ask()
+    else if (this.#state === 'polling' && now < this.#upgradeAt) this.#ask(now)
     else this.#connect(now)
   }
 
-  #ask(): void {
+  #ask(now: Instant): void {
     const { report } = this.#outbox
     const version = this.#held()?.version ?? 0
     this.#toldVersion = report?.version ?? 0
+    this.#askedAt = now
+    this.#changing = false
     this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version })
+  }
+
+  /** What is told of a change of keys is what the other end waits for. */
+  #hurry(): void {
+    if (this.#state !== 'polling' || !this.#changing || this.#wakeAt === undefined) return
+    this.#wakeAt = Math.min(this.#wakeAt, this.#askedAt + LINK_TIMING.hurryMs)
   }
 
   /** A tunnel has something else than the one key that it uses, or nobody was told yet that it has only that. */
