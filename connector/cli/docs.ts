@@ -6,6 +6,7 @@ import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
 import { type Command, everyCommand, isGroup, type Verb } from './command.ts'
 import { COMMANDS } from './commands.ts'
+import { CONTROL_OPTIONS } from './manage/options.ts'
 import { EXIT_MEANINGS, exitsOf } from './run.ts'
 
 const CLI_HEAD = `# The command line
@@ -31,6 +32,7 @@ export function cliPage(): string {
     `| verb | what it is for |\n| --- | --- |\n${verbs.join('\n')}\n`,
     `## Exit codes\n\n| code | meaning |\n| --- | --- |\n${codes.join('\n')}\n`,
     ...COMMANDS.flatMap((verb) => verbSections(verb)),
+    networksText(),
     API_TEXT,
   ]
   return parts.join('\n')
@@ -48,15 +50,35 @@ function verbSection(command: Command, words: string): string {
   const usage = ['isthmus', words, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
   const rows = [
     ...(command.arguments ?? []).map(({ name, description }) => `| \`${name}\` | ${description} |`),
-    ...(command.options ?? []).map(({ flags, description, default: preset, repeatable }) => {
-      const notes = `${preset === undefined ? '' : ` (default ${preset})`}${repeatable ? ' (may be repeated)' : ''}`
-      return `| \`${flags}\` | ${description}${notes} |`
-    }),
+    ...(command.options ?? [])
+      .filter((option) => !CONTROL_OPTIONS.includes(option))
+      .map(({ flags, description, default: preset, repeatable }) => {
+        const notes = `${preset === undefined ? '' : ` (default ${preset})`}${repeatable ? ' (may be repeated)' : ''}`
+        return `| \`${flags}\` | ${description}${notes} |`
+      }),
   ]
   const table = rows.length === 0 ? '' : `| argument or option | meaning |\n| --- | --- |\n${rows.join('\n')}\n\n`
+  const asks = command.options?.some((option) => CONTROL_OPTIONS.includes(option))
+  const more = asks ? 'Also takes [the options for networks](#verbs-for-networks).\n\n' : ''
   const examples = command.examples.map((example) => `${example.command}   # ${example.what}`)
   const exits = exitsOf(command).map(([code]) => code)
-  return `${words.includes(' ') ? '###' : '##'} ${words}\n\n\`${usage}\`: ${command.description}\n\n${table}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+  return `${words.includes(' ') ? '###' : '##'} ${words}\n\n\`${usage}\`: ${command.description}\n\n${table}${more}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+}
+
+function networksText(): string {
+  const rows = CONTROL_OPTIONS.map(({ flags, description }) => `| \`${flags}\` | ${description} |`)
+  return `## Verbs for networks
+
+Those that ask the control plane, like \`isthmus site add\`, run anywhere, need no right on the machine, and all take:
+
+| option | meaning |
+| --- | --- |
+${rows.join('\n')}
+
+A token that was kept for one address is not sent to another. What is added is added once, also when the answer is lost
+and the request repeated; a control plane that is busy is asked again when it says, four times in all. Tables fit the
+terminal, and are whole in a file or for another program; \`--json\` prints one document for programs.
+`
 }
 
 const API_TEXT = `## The local API
