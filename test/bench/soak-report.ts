@@ -19,7 +19,7 @@ export const QUANTITIES: readonly Quantity[] = ['rss', 'heap', 'external']
 
 /** In megabytes of 10^6 bytes. */
 export interface Trend {
-  /** Median while 10 to 20 % of the bytes were carried, and of the last 10 %. */
+  /** Median while 10 to 20 % of the bytes were carried, or the first look after that, and of the last 10 %. */
   readonly atTenth: number
   readonly atEnd: number
   /** Per 100 GB: the median of the slopes between samples that lie at least half of the measured part apart. */
@@ -37,14 +37,16 @@ export function trendOf(samples: readonly Sample[], quantity: Quantity): Trend {
   const between = (from: number, to: number): Sample[] =>
     samples.filter(({ carried }) => carried >= from * last && carried <= to * last)
   const measured = between(0.1, 1)
-  const first = between(0.1, 0.2)
+  // A fast run may pass that part between two looks.
+  const tenth = between(0.1, 0.2)
+  const first = tenth.length > 0 ? tenth : measured.slice(0, 1)
   const span = last - (measured[0]?.carried ?? last)
   const slopes = measured.flatMap((early) =>
     measured
       .filter((late) => late.carried - early.carried >= span / 2)
       .map((late) => (late[quantity] - early[quantity]) / (late.carried - early.carried)),
   )
-  if (first.length === 0 || span <= 0) throw new Error(`${samples.length} samples tell no trend`)
+  if (span <= 0) throw new Error(`${samples.length} samples tell no trend`)
   const slope = median(slopes)
   return {
     atTenth: median(first.map((sample) => sample[quantity])) / MB,

@@ -52,6 +52,11 @@ describe('what is called flat', () => {
     ).toMatchObject({ slope: -100 })
   })
 
+  it('is told also of a run that was fast between two looks', () => {
+    const few = samples((gigabytes) => (200 + gigabytes) * MB).filter((_, i) => i % 120 === 119)
+    expect(trendOf(few, 'rss')).toMatchObject({ atTenth: 230, atEnd: 290, slope: 100 })
+  })
+
   it('is not said of what was hardly looked at', () => {
     expect(() => trendOf([], 'rss')).toThrow('0 samples')
     expect(() => trendOf(samples(() => 1).slice(0, 1), 'rss')).toThrow('1 samples')
