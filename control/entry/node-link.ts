@@ -16,7 +16,10 @@ export interface UpgradeEnv {
 
 /** A connector that says nothing for so long, not even a pong, is gone. */
 const SILENT_MS = 75_000
-const SWEEP_MS = 25_000
+/** One that says nothing for so long is pinged. */
+const PING_MS = 25_000
+/** Often, so that those that came at different times are pinged at different times too. */
+const SWEEP_MS = 250
 /** Bytes that wait for a connector that does not read. */
 const MAX_BACKLOG = 16 << 20
 /** Closing is asked for; after so long it is done. */
@@ -29,7 +32,7 @@ export class NodeLinks {
   readonly #services: () => Services
   readonly #seenAddress: (incoming: IncomingMessage) => string | undefined
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_LINK_MESSAGE })
-  readonly #heard = new Map<WebSocket, number>()
+  readonly #heard = new Map<WebSocket, { at: number; pinged: boolean }>()
   readonly #sweep: NodeJS.Timeout
 
   constructor(links: Links, services: () => Services, seenAddress: (incoming: IncomingMessage) => string | undefined) {
@@ -90,13 +93,18 @@ export class NodeLinks {
         setTimeout(() => socket.terminate(), CLOSE_MS).unref()
       },
     })
-    this.#heard.set(socket, Date.now())
+    const heard = { at: Date.now(), pinged: false }
+    const alive = () => {
+      heard.at = Date.now()
+      heard.pinged = false
+    }
+    this.#heard.set(socket, heard)
     socket.on('message', (data, binary) => {
-      this.#heard.set(socket, Date.now())
+      alive()
       void link.handle({ type: 'message', text: binary ? '' : String(data) })
     })
-    socket.on('ping', () => this.#heard.set(socket, Date.now()))
-    socket.on('pong', () => this.#heard.set(socket, Date.now()))
+    socket.on('ping', alive)
+    socket.on('pong', alive)
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
       this.#heard.delete(socket)
@@ -108,8 +116,11 @@ export class NodeLinks {
   #endSilent(): void {
     const now = Date.now()
     for (const [socket, heard] of this.#heard) {
-      if (now - heard > SILENT_MS) socket.terminate()
-      else if (now - heard > SWEEP_MS) socket.ping()
+      if (now - heard.at > SILENT_MS) socket.terminate()
+      else if (now - heard.at > PING_MS && !heard.pinged) {
+        heard.pinged = true
+        socket.ping()
+      }
     }
   }
 }

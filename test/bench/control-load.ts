@@ -1,6 +1,7 @@
 /** The load of the benchmark of the control plane: many links, and requests at a steady rate. */
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { NodeLink } from '../../control/entry/testing/node-world.ts'
 import { type Caller, emptyReport, type Joined } from '../../control/testing/caller.ts'
 
@@ -12,7 +13,7 @@ export async function openLinks(url: string, caller: Caller, connectors: readonl
   let next = 0
   const opener = async () => {
     for (let at = next++; at < connectors.length; at = next++) {
-      const link = await NodeLink.open(url, caller, connectors[at]!)
+      const link = await NodeLink.open(url, caller, connectors[at]!, JSON.parse)
       link.send({ type: 'hello', protocol: 1, report: emptyReport(caller, 1) })
       await link.next('welcome')
       links.push(link)
@@ -27,12 +28,17 @@ export interface Ask {
   readonly token: string
 }
 
-/** Requests begin when it is their time, whether or not earlier ones are answered. Milliseconds of each, sorted. */
+/**
+ * Requests begin when it is their time, whether or not earlier ones are answered. Milliseconds of each, sorted; and
+ * the longest time for which this process itself stood still, which is in them too.
+ */
 export async function steadyRequests(url: string, asks: readonly Ask[], perSecond: number, seconds: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   const times: number[] = []
   const statuses = new Map<number, number>()
   const total = perSecond * seconds
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
   const begun = performance.now()
   const running: Promise<void>[] = []
   for (let index = 0; index < total; index++) {
@@ -48,8 +54,9 @@ export async function steadyRequests(url: string, asks: readonly Ask[], perSecon
   }
   await Promise.all(running)
   agent.destroy()
+  delay.disable()
   times.sort((a, b) => a - b)
-  return { times, statuses: Object.fromEntries(statuses) }
+  return { times, statuses: Object.fromEntries(statuses), clientStall: delay.max / 1e6 }
 }
 
 function get(agent: Agent, url: string, { path, token }: Ask): Promise<number> {

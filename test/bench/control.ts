@@ -99,14 +99,14 @@ async function measure(running: Running, admin: string, network: BenchNetwork) {
     path: path + paths[index % paths.length]!,
     token: network.tokens[index % network.tokens.length]!,
   }))
-  const { times, statuses } = await steadyRequests(url, asks, READS_PER_SECOND, READ_SECONDS)
+  const { times, statuses, clientStall } = await steadyRequests(url, asks, READS_PER_SECOND, READ_SECONDS)
   say('rotating')
   const [rotateMs, run] = await timed(() => ask('POST', '/runs', { canary: false, maxConcurrent: 10 }))
   for (const link of links) link.socket.terminate()
   return {
     link: { seconds: linkMs / 1000, bytesEach: Math.round(memory / links.length) },
     change: { seconds: changeMs / 1000 },
-    reads: { p50: quantile(times, 0.5), p99: quantile(times, 0.99), max: times.at(-1), statuses },
+    reads: { p50: quantile(times, 0.5), p99: quantile(times, 0.99), max: times.at(-1), clientStall, statuses },
     rotate: { seconds: rotateMs / 1000, rotations: run.body.run.counts },
   }
 }

@@ -53,18 +53,22 @@ export class NodeLink {
   /** With the code of the close frame. */
   readonly closed: Promise<number>
 
-  static async open(url: string, caller: Caller, joined: Joined): Promise<NodeLink> {
+  /** `read`: of a message; checks that it is one, unless the other end shares its processor with many. */
+  static async open(url: string, caller: Caller, joined: Joined, read = checked): Promise<NodeLink> {
     const path = `/v1/networks/${joined.network}/link`
     const headers = { authorization: await proofOf(caller, joined, 'GET', path) }
-    const link = new NodeLink(new WebSocket(url.replace('http', 'ws') + path, { headers, perMessageDeflate: false }))
+    const link = new NodeLink(
+      new WebSocket(url.replace('http', 'ws') + path, { headers, perMessageDeflate: false }),
+      read,
+    )
     await once(link.socket, 'open')
     return link
   }
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, read: (text: string) => FromControl) {
     this.socket = socket
     socket.on('message', (data) => {
-      this.heard.push(fromControlSchema.parse(JSON.parse(String(data))))
+      this.heard.push(read(String(data)))
       for (const wake of this.#waiting.splice(0)) wake()
     })
     this.closed = new Promise((resolve) => socket.on('close', resolve))
@@ -82,4 +86,8 @@ export class NodeLink {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
   }
+}
+
+function checked(text: string): FromControl {
+  return fromControlSchema.parse(JSON.parse(text))
 }
