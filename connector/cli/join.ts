@@ -1,6 +1,6 @@
 import { EXIT } from '../handle.ts'
 import { type CliIo, type Command, CommandFailure, type CommandInput, textOption } from './command.ts'
-import { controlUrl } from './login.ts'
+import { controlUrl, warnOfPlainHttp } from './login.ts'
 import { CONTROL_SOCKET_OPTION, STATE_OPTION, stateDirectory } from './options.ts'
 
 export const join: Command = {
@@ -54,7 +54,7 @@ async function enroll(url: string, input: CommandInput, directory: string, io: C
   const { joinNetwork } = await import('../io/managed/join.ts')
   const { ownAddresses } = await import('./managed.ts')
   const { VERSION } = await import('./version.ts')
-  warnOfPlainHttp(url, io)
+  warnOfPlainHttp(url, 'can take the join token and use it first', io)
   const name = textOption(input, 'name')
   const address = textOption(input, 'address')
   const enrollment = await joinNetwork({
@@ -68,9 +68,4 @@ async function enroll(url: string, input: CommandInput, directory: string, io: C
   })
   io.stderr(`Joined: ${enrollment.connector} at ${enrollment.site}.\n`)
   return enrollment
-}
-
-function warnOfPlainHttp(url: string, io: CliIo): void {
-  if (!url.startsWith('http:') || /^http:\/\/(localhost|127\.|\[::1\])/.test(url)) return
-  io.stderr('Warning: over plain http whoever listens can take the join token and use it first. Prefer https.\n')
 }

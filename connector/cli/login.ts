@@ -23,6 +23,7 @@ export const login: Command = {
     const { credentialsPath, writeCredentials } = await import('./manage/credentials.ts')
     const { tryToken } = await import('./login/try-token.ts')
     const url = controlUrl(input.args[0]!)
+    warnOfPlainHttp(url, 'can take the token and use it', io)
     const token = await tokenOf(input, io)
     const { network, what } = await tryToken(url, token, textOption(input, 'network'), io)
     writeCredentials(io, { url, token, ...(network === undefined ? {} : { network }) })
@@ -51,6 +52,12 @@ export function controlUrl(text: string): string {
     return url.origin
   const remedy = 'write it like https://control.example.net'
   throw new CommandFailure(`${JSON.stringify(text)} is no address of a control plane`, remedy, EXIT.usage)
+}
+
+/** Not for what stays on this machine. */
+export function warnOfPlainHttp(url: string, danger: string, io: CliIo): void {
+  if (!url.startsWith('http:') || /^http:\/\/(localhost|127\.|\[::1\])/.test(url)) return
+  io.stderr(`Warning: over plain http whoever listens ${danger}. Prefer https.\n`)
 }
 
 async function tokenOf(input: CommandInput, io: CliIo): Promise<string> {
