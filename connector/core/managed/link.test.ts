@@ -194,6 +194,26 @@ describe('LinkClient', () => {
     expect(link.deadline()! - now).toBe(LINK_TIMING.retryMs)
   })
 
+  it('tells events again that a failure may have lost', () => {
+    const [first, second] = [5, 6].map((at) => ({ at, code: 'epoch-accepted', message: 'x' }))
+    give({ type: 'event', event: first! })
+    expect(startPolling()).toContainEqual({ type: 'poll', report: REPORT, events: [first], version: 7 })
+    give({ type: 'event', event: second! })
+    give({ type: 'polled', failure: 'unreachable' })
+    const poll = { type: 'poll', report: REPORT, version: 7 }
+    expect(give({ type: 'time' }, link.deadline()!)).toEqual([{ ...poll, events: [first, second] }])
+    give({ type: 'polled' })
+    expect(give({ type: 'time' }, link.deadline()!)).toEqual([{ ...poll, events: [] }])
+  })
+
+  it('does not tell events again that the control plane does not take', () => {
+    give({ type: 'event', event: { at: 5, code: 'x', message: 'x' } })
+    startPolling()
+    give({ type: 'polled', failure: 'not taken', refused: true })
+    const poll = { type: 'poll', report: REPORT, events: [], version: 7 }
+    expect(give({ type: 'time' }, link.deadline()!)).toEqual([poll])
+  })
+
   it('does not hurry where nothing changes', () => {
     held = { ...withPhases('use'), version: REPORT.version }
     startPolling()

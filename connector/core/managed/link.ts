@@ -28,8 +28,16 @@ export type LinkInput =
   | { readonly type: 'closed'; readonly reason: string; readonly status?: number }
   | { readonly type: 'report'; readonly report: ConnectorReport }
   | { readonly type: 'event'; readonly event: LinkEvent }
-  /** Answer to `poll`: the document, or that nothing changed, or why not. */
-  | { readonly type: 'polled'; readonly document?: ConnectorDocument; readonly failure?: string }
+  /**
+   * Answer to `poll`: the document, or that nothing changed, or why not. `refused`: the control plane does not take
+   * what it was given, and would not the next time.
+   */
+  | {
+      readonly type: 'polled'
+      readonly document?: ConnectorDocument
+      readonly failure?: string
+      readonly refused?: boolean
+    }
   | { readonly type: 'time' }
 
 export type LinkEffect =
@@ -88,6 +96,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
   /** Of the report that was last given to plain HTTP: what is carried out, as far as the control plane knows. */
   #toldVersion = 0
   #askedAt: Instant = 0
+  /** Given to plain HTTP, which has not answered yet. */
+  #asking: readonly LinkEvent[] = []
   /** As of the last answer; never after a failure. */
   #changing = false
   #pause: number = LINK_TIMING.retryMs
@@ -220,9 +230,10 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     }
   }
 
-  #polled({ document, failure }: Extract<LinkInput, { type: 'polled' }>, now: Instant): void {
+  #polled({ document, failure, refused }: Extract<LinkInput, { type: 'polled' }>, now: Instant): void {
     if (this.#state !== 'polling') return
     if (failure !== undefined) {
+      if (refused !== true) this.#outbox.giveBack(this.#asking)
       this.#effects.push({ type: 'changed', state: 'polling', detail: failure })
       this.#retry(now)
       return
@@ -260,7 +271,8 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
     this.#toldVersion = report?.version ?? 0
     this.#askedAt = now
     this.#changing = false
-    this.#effects.push({ type: 'poll', report, events: this.#outbox.takeEvents(), version })
+    this.#asking = this.#outbox.takeEvents()
+    this.#effects.push({ type: 'poll', report, events: this.#asking, version })
   }
 
   /** What is told of a change of keys is what the other end waits for. */

@@ -59,6 +59,11 @@ export class Outbox {
     return this.#events.splice(0)
   }
 
+  /** They did not arrive, as far as is known; told twice is better than never. */
+  giveBack(events: readonly LinkEvent[]): void {
+    this.#events = [...events, ...this.#events].slice(-MAX_EVENTS)
+  }
+
   get #waits(): boolean {
     return this.#reportWaits || this.#events.length > 0
   }

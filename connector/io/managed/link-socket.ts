@@ -7,6 +7,9 @@ import { LinkClient, type LinkEffect, type LinkInput, type LinkState } from '../
 import { type Driver, drive } from '../driver.ts'
 import { type ControlClient, ControlFailure } from './control-client.ts'
 
+/** HTTP statuses of a request that is no better the next time. */
+const NOT_TAKEN = new Set([400, 413, 422])
+
 export interface LinkHandlers {
   /** The document that is held. */
   document(): ConnectorDocument | undefined
@@ -127,7 +130,8 @@ export class Link {
       this.#driver.post({ type: 'polled', ...(document === undefined ? {} : { document }) })
     } catch (error) {
       const failure = error instanceof ControlFailure ? error.message : String(error)
-      this.#driver.post({ type: 'polled', failure })
+      const refused = error instanceof ControlFailure && NOT_TAKEN.has(error.status ?? 0)
+      this.#driver.post({ type: 'polled', failure, refused })
     }
   }
 
