@@ -25,7 +25,8 @@ describe.skipIf(skipWithoutNamespaces('changes of a running connector'))('a runn
     const ends = await startTwo(sites)
     const flows = await bothWays(sites)
     for (let epoch = 1; epoch <= rotations; epoch++) await rotate(ends, epoch, epoch + 1)
-    await expectWhole(flows)
+    // A flow that another worker takes over may overtake itself once (docs/decisions/0012-packet-workers.md).
+    await expectWhole(flows, workers > 1 ? { late: expect.any(Number) } : {})
     for (const end of ends) {
       const { drops, tunnels } = await statusWhen(end.process, () => true)
       expect(drops).toEqual({})
@@ -129,11 +130,12 @@ function bothWays({ world }: Sites): Promise<[RunningFlow, RunningFlow]> {
   return Promise.all([startFlow(world, FORTH), startFlow(world, BACK)])
 }
 
-async function expectWhole(flows: readonly RunningFlow[]): Promise<void> {
+/** Nothing lost and nothing doubled; in order too, unless `but` says otherwise. */
+async function expectWhole(flows: readonly RunningFlow[], but: object = {}): Promise<void> {
   for (const flow of flows) {
     const { sent, arrivals } = await flow.stop()
     expect(sent).toBeGreaterThan(RATE / 10)
-    expect(arrivals).toEqual(inOrder(sent))
+    expect(arrivals).toEqual({ ...inOrder(sent), ...but })
   }
 }
 
