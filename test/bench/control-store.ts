@@ -6,7 +6,7 @@ import { assemble, randomBytes } from '../../control/entry/common.ts'
 import { storePath } from '../../control/entry/node.ts'
 import { NO_HUB } from '../../control/link/hub.ts'
 import { memoryNonces } from '../../control/service/nonces.ts'
-import type { Change, ConnectorRecord, Repo } from '../../control/store/repo.ts'
+import type { Batch, Change, ConnectorRecord } from '../../control/store/repo.ts'
 import { openRepo } from '../../control/store/repo-sql.ts'
 import { openSqlite } from '../../control/store/sqlite-node.ts'
 import { type Joined, makeIdentity } from '../../control/testing/caller.ts'
@@ -47,6 +47,14 @@ export async function fillStore(directory: string, connectors: number): Promise<
     const { value } = await services.tokens.create(call, { name: `reader-${index}`, role: 'owner' })
     tokens.push(value.token)
   }
+  const { joined, tunnels, hub, batches } = planStore(network.id, connectors)
+  for (const batch of batches) await repo.commit(network.id, batch)
+  await repo.close()
+  return { id: network.id, hub, connectors: joined, tokens, tunnels }
+}
+
+/** What a network that has just been made is filled with. */
+export function planStore(network: string, connectors: number) {
   const id = (kind: 'site' | 'tunnel' | 'connector') => makeId(kind, randomBytes(20))
   const sites = Array.from({ length: connectors }, (_, index) => siteAt(index, id('site')))
   const [hub] = sites as [Site]
@@ -54,25 +62,22 @@ export async function fillStore(directory: string, connectors: number): Promise<
     .slice(1)
     .map((site): Tunnel => ({ id: id('tunnel'), name: site.name, sites: [site.id, hub.id] }))
   const identities = sites.map((_, index) => makeIdentity(index))
-  const joined = sites.map(
-    (_, index): Joined => ({ ...identities[index]!, network: network.id, connector: id('connector') }),
-  )
+  const joined = sites.map((_, index): Joined => ({ ...identities[index]!, network, connector: id('connector') }))
   const records = sites.map((site, index) => connectorOf(site, joined[index]!))
   const connectorAt = new Map(records.map((record) => [record.site, record.id]))
-  await commitIntent(repo, network.id, sites, tunnels)
-  await commitAll(repo, network.id, [
-    ...records.map((value): Change => ({ type: 'put', kind: 'connector', value })),
-    ...tunnels.map(({ id: tunnel, sites: [a, b] }): Change => {
-      const ends = [connectorAt.get(a)!, connectorAt.get(b)!] as const
-      return {
-        type: 'put',
-        kind: 'keys',
-        value: { id: tunnel, ends, current: 1, currentSince: 1, highest: 1, halves: {} },
-      }
-    }),
-  ])
-  await repo.close()
-  return { id: network.id, hub: hub.id, connectors: joined, tokens, tunnels: tunnels.length }
+  const keys = tunnels.map(({ id: tunnel, sites: [a, b] }): Change => {
+    const ends = [connectorAt.get(a)!, connectorAt.get(b)!] as const
+    return {
+      type: 'put',
+      kind: 'keys',
+      value: { id: tunnel, ends, current: 1, currentSince: 1, highest: 1, halves: {} },
+    }
+  })
+  const batches = [
+    ...intentBatches(sites, tunnels),
+    ...batchesOf([...records.map((value): Change => ({ type: 'put', kind: 'connector', value })), ...keys]),
+  ]
+  return { joined, hub: hub.id, tunnels: tunnels.length, batches }
 }
 
 /** Adds audit events until the store has so many bytes. */
@@ -121,22 +126,16 @@ function connectorOf(site: Site, { connector, publicKey }: Joined): ConnectorRec
 }
 
 /** One version of the intent for each batch. */
-async function commitIntent(
-  repo: Repo,
-  network: string,
-  sites: readonly Site[],
-  tunnels: readonly Tunnel[],
-): Promise<void> {
-  const changes: Change[] = [
+function intentBatches(sites: readonly Site[], tunnels: readonly Tunnel[]): Batch[] {
+  const batches = batchesOf([
     ...sites.map((value): Change => ({ type: 'put', kind: 'site', value, revision: 0 })),
     ...tunnels.map((value): Change => ({ type: 'put', kind: 'tunnel', value, revision: 0 })),
-  ]
-  for (let at = 0, version = 1; at < changes.length; at += BATCH, version++) {
-    await repo.commit(network, { changes: changes.slice(at, at + BATCH), intent: { version, at: 1, actor: 'system' } })
-  }
+  ])
+  return batches.map((batch, index) => ({ ...batch, intent: { version: index + 1, at: 1, actor: 'system' } }))
 }
 
-async function commitAll(repo: Repo, network: string, changes: readonly Change[]): Promise<void> {
-  for (let at = 0; at < changes.length; at += BATCH)
-    await repo.commit(network, { changes: changes.slice(at, at + BATCH) })
+function batchesOf(changes: readonly Change[]): Batch[] {
+  const batches: Batch[] = []
+  for (let at = 0; at < changes.length; at += BATCH) batches.push({ changes: changes.slice(at, at + BATCH) })
+  return batches
 }
