@@ -1,6 +1,10 @@
-import { defineConfig } from 'vitest/config'
+import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { configDefaults, defineConfig } from 'vitest/config'
 
-/** Two projects: `unit` needs nothing but this folder; `system` needs Linux, root or user namespaces, and real peers. */
+/**
+ * `unit` needs nothing but this folder; `workers` runs within workerd, the runtime of Cloudflare Workers; `system`
+ * needs Linux, root or user namespaces, and real peers.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -11,12 +15,28 @@ export default defineConfig({
             'protocol/**/*.test.ts',
             'wasm/**/*.test.ts',
             'connector/**/*.test.ts',
+            'control/**/*.test.ts',
             'test/{arch,sim,fuzz,walk,vectors}/**/*.test.ts',
           ],
+          exclude: [...configDefaults.exclude, '**/*.workers.test.ts'],
           testTimeout: 60_000,
           // A hook that compiles the engine shares its core with other files.
           hookTimeout: 120_000,
         },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: 'infra/workers/wrangler.jsonc' },
+            miniflare: {
+              bindings: {
+                ADMIN_TOKEN: `ist_admin_${'A'.repeat(43)}`,
+                KEYRING: `kek-test:${'A'.repeat(43)}`,
+              },
+            },
+          }),
+        ],
+        test: { name: 'workers', include: ['control/**/*.workers.test.ts'], testTimeout: 60_000 },
       },
       {
         test: {

@@ -8,7 +8,7 @@ export DEBIAN_FRONTEND=noninteractive
 packages=(
   strongswan-charon charon-systemd strongswan-swanctl libcharon-extra-plugins
   libstrongswan-standard-plugins libstrongswan-extra-plugins
-  tshark iperf3 nftables iproute2 iputils-ping wireguard-tools openssl ethtool
+  tshark iperf3 nftables iproute2 iputils-ping wireguard-tools openssl ethtool postgresql
 )
 # What libreswan links against; the package itself conflicts with strongSwan.
 libreswan_libraries=(libldns3 libevent-pthreads-2.1-7 libnss3-tools libunbound8 libcurl3-nss libcap-ng0)

@@ -4,6 +4,7 @@
  */
 import type { ConnectorStatus } from '../protocol/status.ts'
 import type { IkeEvent } from './core/ike/types.ts'
+import type { ConnectorPlan } from './plan.ts'
 
 export interface ConnectorHandle {
   status(): ConnectorStatus
@@ -12,6 +13,18 @@ export interface ConnectorHandle {
   terminate(connection: string): boolean
   /** `what` is `ike` or the name of a child. */
   rekey(connection: string, what: string): boolean
+  /**
+   * Makes the connections those of `plan`, while it runs: new ones come up, those that are gone go, the others do not
+   * notice. A connection whose IKE configuration has changed, its keys apart, is taken down and made anew.
+   * One call after the other; the same plan again does nothing. Resolves when all is in place but the new IKE SAs;
+   * what could not be done is told as a warning, and tried again by the next call. Rejects with a PlanRefused, nothing
+   * done, where the plan needs what only a new start can change, and when the connector is stopping.
+   */
+  apply(plan: ConnectorPlan): Promise<void>
+  /** Resolves when `status` has what the connection has carried by now; else that is up to a second old. */
+  refresh(connection: string): Promise<void>
+  /** Only of a managed connector: a person accepts a peer's new identity key. */
+  trust?(connector: string, identityKey: string): Promise<void>
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */
   stop(): Promise<void>
   /** Resolves when the connector has ended, by `stop` or by a failure that it cannot live with. */
@@ -23,7 +36,9 @@ export type ConnectorEvent =
   | { readonly type: 'ike'; readonly connection: string; readonly event: IkeEvent }
   | { readonly type: 'started'; readonly site: string }
   | { readonly type: 'routes-cleaned'; readonly count: number }
-  | { readonly type: 'warning'; readonly code: string; readonly message: string }
+  | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly remedy?: string }
+  /** The control plane: what it asked for, and how the link to it is. */
+  | { readonly type: 'control'; readonly code: string; readonly message: string }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */
@@ -41,6 +56,20 @@ export class StartFailure extends Error {
   }
 }
 
+/** A plan that cannot be carried out while the connector runs. */
+export class PlanRefused extends Error {
+  override readonly name = 'PlanRefused'
+  /** Each thing that only a new start can change, in words. */
+  readonly faults: readonly string[]
+  readonly remedy: string
+
+  constructor(faults: readonly string[]) {
+    super(`This cannot change while the connector runs: ${faults.join('; ')}.`)
+    this.faults = faults
+    this.remedy = 'Start the connector again, which takes all of it up.'
+  }
+}
+
 /** Exit codes of `isthmus`, by kind of trouble; documented in docs/cli.md. */
 export const EXIT = {
   ok: 0,
@@ -53,4 +82,7 @@ export const EXIT = {
   unreadableFile: 7,
   notRunning: 8,
   tunnelDown: 9,
+  noControl: 10,
+  notRotated: 11,
+  notGenuine: 12,
 } as const

@@ -18,6 +18,8 @@ export interface ConnectorPlan {
   readonly workers: number
   readonly ports: LocalPorts
   readonly connections: readonly PlannedConnection[]
+  /** Addresses whose sockets are opened also while no connection needs them: of these, `apply` may use any later. */
+  readonly listen?: readonly Address[]
   readonly limits: EndpointLimits
   /** Where what must survive a crash is noted (routes to clean up); a directory. */
   readonly stateDirectory: string

@@ -27,6 +27,19 @@ export interface ConnectorStatus {
     readonly state: 'up' | 'failed'
     readonly error?: Problem
   }
+  /** Of a connector that a control plane steers. */
+  readonly control?: {
+    readonly url: string
+    readonly network: string
+    readonly connector: string
+    /** Ours, Ed25519, base64url: what peers pin. */
+    readonly identityKey: string
+    readonly state: 'waiting' | 'connecting' | 'open' | 'polling' | 'revoked'
+    readonly detail: string
+    readonly since: string
+    /** Of the document that is carried out. */
+    readonly version: number
+  }
   readonly tunnels: readonly TunnelStatus[]
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
@@ -65,6 +78,10 @@ export interface TunnelStatus {
   readonly responderSpi?: string
   readonly ageMs?: number
   readonly rekeyInMs?: number
+  /** Which of the connection's keys the IKE SA was authenticated with; absent without an SA, or for the only one. */
+  readonly keyId?: string
+  /** Traffic, or an answer to an IKE request, has shown that the peer is under that key too. */
+  readonly keyConfirmed?: boolean
   readonly ikeRekeys: number
   readonly children: readonly ChildSaStatus[]
   readonly traffic: Traffic
@@ -95,6 +112,11 @@ export interface ChildSaStatus {
 export interface Traffic {
   readonly inPackets: number
   readonly inBytes: number
+  /**
+   * Sequence numbers of ESP that newer ones have passed and that have not come (RFC 4303 section 3.4.3): packets lost on
+   * the way here. Falls when late ones come. Absent where it is not known, which it is not without a replay window.
+   */
+  readonly inMissing?: number
   readonly outPackets: number
   readonly outBytes: number
   readonly drops: Readonly<Record<string, number>>

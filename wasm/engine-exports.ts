@@ -106,6 +106,8 @@ export interface RawExports {
   saPackets(handle: number): number
   saBytes(handle: number): number
   saLastAt(handle: number): number
+  /** -1 where it is not known. */
+  saMissing(handle: number): number
   saDrops(handle: number, reason: number): number
   /** A bit for each reason that has been counted. */
   saDropMask(handle: number): number

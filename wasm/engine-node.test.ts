@@ -118,7 +118,7 @@ describe('there and back', () => {
     expect(lanOf(engine)).toEqual(packets)
     const bytes = packets.reduce((sum, packet) => sum + packet.length, 0)
     expect(engine.counters(out)).toEqual({ packets: 3, bytes, lastAt: 40, drops: {} })
-    expect(engine.counters(back)).toEqual({ packets: 3, bytes, lastAt: 50, drops: {} })
+    expect(engine.counters(back)).toEqual({ packets: 3, bytes, lastAt: 50, drops: {}, missing: 0 })
     expect([dropsOf(engine), eventsOf(engine)]).toEqual([{}, [{ type: 'first-packet', sa: back }]])
   })
 

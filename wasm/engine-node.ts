@@ -24,6 +24,7 @@ import {
   type GroupHandle,
   type LanFormat,
   type PacketEngine,
+  type SaCounters,
   type SaHandle,
   type SaKeys,
   type TunnelHandle,
@@ -36,7 +37,7 @@ import { openDatagram, workerOf } from './reference/open-path.ts'
 import { sealLarge } from './reference/seal-large.ts'
 import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
-import { checkGroup } from './reference/tables.ts'
+import { checkGroup, type Tables } from './reference/tables.ts'
 import { PLAIN_VNET } from './reference/vnet.ts'
 
 /** Linux socket address families, in the host's byte order at the start of a name. */
@@ -75,7 +76,7 @@ export function createNodeEngine(): PacketEngine {
     sealLarge: (first, count, now, fromInbox = false) => sealLargeBatch(engine, first, count, now, fromInbox),
     openRuns: (first, count, now) => openRuns(engine, first, count, now),
     pollEvent: () => tally.poll(),
-    counters: (sa) => tables.sa(sa).tally.report(),
+    counters: (sa) => countersOf(tables.sa(sa)),
     drops: () => tally.report(),
     installAead: (suite: AeadSuite, key) => tables.installAead(suite, key),
     aeadSeal: (key, nonce, aad, plaintext) => aeadSeal(engine, key, nonce, aad, plaintext),
@@ -86,6 +87,11 @@ export function createNodeEngine(): PacketEngine {
 function removeTunnel(engine: EngineState, handle: TunnelHandle): void {
   engine.tables.removeTunnel(handle)
   engine.noSaAt.delete(handle)
+}
+
+function countersOf(state: ReturnType<Tables['sa']>): SaCounters {
+  const missing = state.kind === 'inbound' ? state.window.missing : undefined
+  return { ...state.tally.report(), ...(missing !== undefined && { missing }) }
 }
 
 function setShare(engine: EngineState, worker: number, workers: number): void {

@@ -11,6 +11,8 @@ class Window {
   readonly #size: bigint
   readonly #seen = new Set<bigint>()
   highest = 0n
+  /** Numbers up to `highest` that have not come. */
+  missing = 0
 
   constructor(size: number, highest = 0n) {
     this.#size = BigInt(size)
@@ -24,6 +26,7 @@ class Window {
       if (this.#seen.has(sequence)) return 'replayed'
     }
     this.#seen.add(sequence)
+    this.missing += Number(sequence > this.highest ? sequence - this.highest : 0n) - 1
     if (sequence > this.highest) this.highest = sequence
     return 'passed'
   }
@@ -63,7 +66,10 @@ describe('the replay window', () => {
     )
     expect(verdicts).toEqual(expected.map((outcome) => (outcome === 'passed' ? VERDICT_DELIVERED : VERDICT_DROPPED)))
     const count = (wanted: string) => expected.filter((outcome) => outcome === wanted).length
-    expect(engine.counters(inbound).drops).toEqual({ replayed: count('replayed'), too_old: count('too_old') })
+    expect(engine.counters(inbound)).toMatchObject({
+      drops: { replayed: count('replayed'), too_old: count('too_old') },
+      missing: model.missing,
+    })
     expect(Math.min(count('passed'), count('replayed'), count('too_old'))).toBeGreaterThan(10)
   })
 
@@ -92,6 +98,58 @@ describe('the replay window', () => {
     const bad = espPacket(PACKET, { nextHeader: 17 })
     open(engine, [bad, bad])
     expect(dropped(engine)).toEqual({ bad_next_header: 1, replayed: 1 })
+  })
+})
+
+describe('packets that never came', () => {
+  const missingAfter = (
+    sequences: readonly bigint[],
+    inbound: { replayWindow?: number; initialHighest?: bigint } = {},
+  ) => {
+    const engine = createEngine()
+    const site = setUp(engine, { esn: true, inbound })
+    return sequences.map((sequence) => {
+      open(engine, [espPacket(PACKET, { sequence, esn: true })])
+      return engine.counters(site.inbound).missing
+    })
+  }
+
+  it('are the gaps below the highest number, and fewer once a late one is in', () => {
+    expect(missingAfter([3n, 3n, 1n, 7n, 5n, 2n])).toEqual([2, 2, 1, 4, 3, 2])
+  })
+
+  it.each([64, 128, 1024, 4096])('stay so when a window of %i has passed them', (replayWindow) => {
+    const size = BigInt(replayWindow)
+    // Number 1 when it is in the window for the last time, 2 when it is left of it.
+    const sequences = [size, 1n, size + 100n, 2n, 3n * size + 200n, 1n << 31n]
+    const missing = [size - 1n, size - 2n, size + 97n, size + 97n, 3n * size + 196n, (1n << 31n) - 5n]
+    expect(missingAfter(sequences, { replayWindow })).toEqual(missing.map(Number))
+  })
+
+  it.each([0n, 1n, 62n, 63n, 64n, LAST_32 - 1n, 0x5_0000_003fn])('begin with the number after %i', (initialHighest) => {
+    const after = (...steps: bigint[]) => steps.map((step) => initialHighest + step)
+    expect(missingAfter(after(1n, 3n, 64n, 200n, 9000n, 1_000_000n), { initialHighest })).toEqual([
+      0, 1, 61, 196, 8995, 999_994,
+    ])
+  })
+
+  it('are not among what came and was dropped, or was a dummy', () => {
+    const engine = createEngine()
+    const { inbound } = setUp(engine)
+    const odd = [
+      espPacket(PACKET, { sequence: 1n, nextHeader: 17 }),
+      espPacket(PACKET, { sequence: 2n, nextHeader: 59 }),
+    ]
+    const forged = espPacket(PACKET, { sequence: 90n })
+    forged[forged.length - 1]! ^= 1
+    open(engine, [...odd, forged, espPacket(PACKET, { sequence: 4n })])
+    expect(engine.counters(inbound)).toMatchObject({ packets: 2, missing: 1 })
+  })
+
+  it('are not known without a window, nor of an outbound SA', () => {
+    expect(missingAfter([5n, 9n], { replayWindow: 0 })).toEqual([undefined, undefined])
+    const engine = createEngine()
+    expect(engine.counters(setUp(engine).outbound)).not.toHaveProperty('missing')
   })
 })
 
@@ -282,6 +340,6 @@ describe('the peer on the move', () => {
     const { inbound } = setUp(engine)
     const dummy = espPacket(new Uint8Array(50), { nextHeader: 59 })
     expect(open(engine, [dummy], { now: 5 }).verdicts).toEqual([VERDICT_CONSUMED])
-    expect(engine.counters(inbound)).toEqual({ packets: 1, bytes: 0, lastAt: 5, drops: {} })
+    expect(engine.counters(inbound)).toEqual({ packets: 1, bytes: 0, lastAt: 5, drops: {}, missing: 0 })
   })
 })

@@ -276,11 +276,13 @@ export class WasmEngine implements PacketEngine {
       const reason = 31 - Math.clz32(left & -left)
       drops[DROP_NAMES[reason]!] = this.#raw.saDrops(sa, reason)
     }
+    const missing = this.#raw.saMissing(sa)
     return {
       packets: this.#raw.saPackets(sa),
       bytes: this.#raw.saBytes(sa),
       lastAt: this.#raw.saLastAt(sa),
       drops,
+      ...(missing >= 0 && { missing }),
     }
   }
 

@@ -121,6 +121,12 @@ export interface SaCounters {
   /** `now` of the last packet that passed, 0 if none. */
   lastAt: number
   drops: Partial<Record<DropName, number>>
+  /**
+   * Inbound: sequence numbers below the highest authentic one that no authentic packet has had (RFC 4303 section 3.4.3):
+   * packets lost on the way here. Shrinks when a late one comes. What nothing newer has followed is not in it. Absent for
+   * outbound SAs, and where there is no replay window: numbers are not remembered then.
+   */
+  missing?: number
 }
 
 export type EngineEvent =

@@ -1,14 +1,38 @@
 /** All verbs, in the order in which the help lists them. */
 import { check } from './check.ts'
-import type { Command } from './command.ts'
+import type { Verb } from './command.ts'
+import { control } from './control.ts'
 import { decode } from './decode.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { down } from './down.ts'
+import { join } from './join.ts'
 import { keygen } from './keygen.ts'
+import { leave } from './leave.ts'
+import { login, logout } from './login.ts'
+import { MANAGE_VERBS } from './manage/verbs/all.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { status } from './status.ts'
+import { trust } from './trust.ts'
 import { up } from './up.ts'
 
-export const COMMANDS: readonly Command[] = [demo, check, keygen, up, status, ping, rekey, down, doctor, decode]
+export const COMMANDS: readonly Verb[] = [
+  demo,
+  check,
+  keygen,
+  up,
+  status,
+  ping,
+  rekey,
+  down,
+  doctor,
+  decode,
+  control,
+  login,
+  logout,
+  ...MANAGE_VERBS,
+  join,
+  trust,
+  leave,
+]

@@ -4,8 +4,9 @@ import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import { HOST_DROPS } from '../data/commands.ts'
 import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
-import type { Command } from './command.ts'
+import { type Command, everyCommand, isGroup, type Verb } from './command.ts'
 import { COMMANDS } from './commands.ts'
+import { CONTROL_OPTIONS } from './manage/options.ts'
 import { EXIT_MEANINGS, exitsOf } from './run.ts'
 
 const CLI_HEAD = `# The command line
@@ -15,37 +16,69 @@ error what went wrong and what to do, and its exit code tells a script the kind 
 only; \`NO_COLOR=1\` switches them off. \`ISTHMUS_CONFIG\` names the configuration, \`ISTHMUS_NODE\` another Node.js (22.18 or
 later) to run with, and \`ISTHMUS_TRACE=1\` adds a stack trace to an error that should not happen.
 \`ISTHMUS_OFFLOADS\` is \`all\`, \`none\`, or some of \`tso\`, \`uso\`, \`gso\` and \`gro\`: the offloads of the kernel that a
-connector may use; \`isthmus status\` says which it does.
+connector may use; \`isthmus status\` says which it does. \`ISTHMUS_WORKERS\` is the number of packet workers of a connector
+that has joined a network; for others it stands in the configuration.
 
 This page is made from the verbs in \`connector/cli/\`; \`node connector/cli/generate.ts\` renews it.
 `
 
 export function cliPage(): string {
-  const verbs = COMMANDS.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${summary} |`)
+  const verbs = everyCommand(COMMANDS).map(({ words, command: { summary } }) => {
+    return `| [\`${words}\`](#${words.replaceAll(' ', '-')}) | ${summary} |`
+  })
   const codes = Object.entries(EXIT).map(([name, code]) => `| ${code} | ${EXIT_MEANINGS[name as keyof typeof EXIT]} |`)
   const parts = [
     CLI_HEAD,
     `| verb | what it is for |\n| --- | --- |\n${verbs.join('\n')}\n`,
     `## Exit codes\n\n| code | meaning |\n| --- | --- |\n${codes.join('\n')}\n`,
-    ...COMMANDS.map(verbSection),
+    ...COMMANDS.flatMap((verb) => verbSections(verb)),
+    networksText(),
     API_TEXT,
   ]
   return parts.join('\n')
 }
 
-function verbSection(command: Command): string {
+/** Of a group, what it is about comes before its verbs. */
+function verbSections(verb: Verb, before = ''): string[] {
+  const words = `${before}${verb.name}`
+  const own = isGroup(verb) ? `## ${words}\n\n${verb.description}\n` : verbSection(verb, words)
+  return [own, ...(verb.commands ?? []).flatMap((below) => verbSections(below, `${words} `))]
+}
+
+function verbSection(command: Command, words: string): string {
   const args = (command.arguments ?? []).map(({ name }) => name)
-  const usage = ['isthmus', command.name, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
+  const usage = ['isthmus', words, ...(command.options === undefined ? [] : ['[options]']), ...args].join(' ')
   const rows = [
     ...(command.arguments ?? []).map(({ name, description }) => `| \`${name}\` | ${description} |`),
-    ...(command.options ?? []).map(({ flags, description, default: preset }) => {
-      return `| \`${flags}\` | ${description}${preset === undefined ? '' : ` (default ${preset})`} |`
-    }),
+    ...(command.options ?? [])
+      .filter((option) => !CONTROL_OPTIONS.includes(option))
+      .map(({ flags, description, default: preset, repeatable }) => {
+        const notes = `${preset === undefined ? '' : ` (default ${preset})`}${repeatable ? ' (may be repeated)' : ''}`
+        return `| \`${flags}\` | ${description}${notes} |`
+      }),
   ]
   const table = rows.length === 0 ? '' : `| argument or option | meaning |\n| --- | --- |\n${rows.join('\n')}\n\n`
+  const asks = command.options?.some((option) => CONTROL_OPTIONS.includes(option))
+  const more = asks ? 'Also takes [the options for networks](#verbs-for-networks).\n\n' : ''
   const examples = command.examples.map((example) => `${example.command}   # ${example.what}`)
   const exits = exitsOf(command).map(([code]) => code)
-  return `## ${command.name}\n\n\`${usage}\`: ${command.description}\n\n${table}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+  return `${words.includes(' ') ? '###' : '##'} ${words}\n\n\`${usage}\`: ${command.description}\n\n${table}${more}\`\`\`sh\n${examples.join('\n')}\n\`\`\`\n\nExit codes: ${exits.join(', ')}.\n`
+}
+
+function networksText(): string {
+  const rows = CONTROL_OPTIONS.map(({ flags, description }) => `| \`${flags}\` | ${description} |`)
+  return `## Verbs for networks
+
+Those that ask the control plane, like \`isthmus site add\`, run anywhere, need no right on the machine, and all take:
+
+| option | meaning |
+| --- | --- |
+${rows.join('\n')}
+
+A token that was kept for one address is not sent to another. What is added is added once, also when the answer is lost
+and the request repeated; a control plane that is busy is asked again when it says, four times in all. Tables fit the
+terminal, and are whole in a file or for another program; \`--json\` prints one document for programs.
+`
 }
 
 const API_TEXT = `## The local API

@@ -1,5 +1,6 @@
 /** Options that several verbs share, and what they mean. */
 import { existsSync } from 'node:fs'
+import { isAbsolute, resolve } from 'node:path'
 import { EXIT } from '../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput, type CommandOption, textOption } from './command.ts'
 
@@ -42,4 +43,22 @@ export function numberOption(
   if (value >= range.min && value <= range.max) return value
   const remedy = `give a number from ${range.min} to ${range.max}`
   throw new CommandFailure(`--${name} ${JSON.stringify(text)} does not fit`, remedy, EXIT.usage)
+}
+
+export const DEFAULT_STATE_DIRECTORY = '/var/lib/isthmus'
+export const DEFAULT_CONTROL_SOCKET = '/run/isthmus/control.sock'
+
+export const STATE_OPTION: CommandOption = {
+  flags: '-d, --state-directory <path>',
+  description: `where identity and keys are kept; else $ISTHMUS_STATE, ${DEFAULT_STATE_DIRECTORY}`,
+}
+
+export const CONTROL_SOCKET_OPTION: CommandOption = {
+  flags: '-s, --socket <path>',
+  description: `control socket of this connector; else ${DEFAULT_CONTROL_SOCKET}`,
+}
+
+export function stateDirectory(input: CommandInput, io: CliIo): string {
+  const named = textOption(input, 'stateDirectory') ?? (io.env.ISTHMUS_STATE || undefined) ?? DEFAULT_STATE_DIRECTORY
+  return isAbsolute(named) ? named : resolve(named)
 }

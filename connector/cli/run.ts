@@ -1,23 +1,21 @@
 /** From the words on the command line to a verb, and from its outcome to an exit code. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { CommanderError, Command as Parser } from 'commander'
 import { EXIT } from '../handle.ts'
-import type { CliIo, Command } from './command.ts'
+import { type CliIo, type Command, type CommandOptions, isGroup, type Verb } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { reportFailure } from './failure.ts'
+import { VERSION } from './version.ts'
 
 export const DESCRIPTION =
   'Site-to-site VPN: joins networks with IKEv2 and ESP. Start with isthmus demo, then docs/config.md.'
 
-const PACKAGE = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
-export const VERSION = PACKAGE.version
-
 /** `words` without the program's name. Never rejects. */
-export async function runCli(words: readonly string[], io: CliIo, commands = COMMANDS): Promise<number> {
+export async function runCli(words: readonly string[], io: CliIo, verbs: readonly Verb[] = COMMANDS): Promise<number> {
   let code: number = EXIT.ok
-  const parser = buildParser(io, commands, (result) => {
-    code = result
+  let running = words[0] ?? ''
+  const parser = buildParser(io, verbs, async (verb, action) => {
+    running = verb
+    code = await action()
   })
   if (words.length === 0) {
     io.stderr(parser.helpInformation())
@@ -28,30 +26,50 @@ export async function runCli(words: readonly string[], io: CliIo, commands = COM
     return code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    return reportFailure(words[0]!, error, io)
+    return reportFailure(running, error, io)
   }
 }
 
-function buildParser(io: CliIo, commands: readonly Command[], setCode: (code: number) => void): Parser {
+type Run = (verb: string, action: () => Promise<number>) => Promise<void>
+
+function buildParser(io: CliIo, verbs: readonly Verb[], run: Run): Parser {
   const parser = new Parser('isthmus').description(DESCRIPTION)
   dress(parser, io)
   parser.version(VERSION, '-V, --version', 'print the version')
   parser.showHelpAfterError('What to do: isthmus --help lists the verbs, isthmus <verb> --help explains one.')
   parser.addHelpText('after', '\nisthmus <verb> --help shows options, examples and exit codes.')
-  for (const command of commands) {
-    const verb = parser.command(command.name).summary(command.summary).description(command.description)
-    dress(verb, io)
-    verb.showHelpAfterError(`What to do: isthmus ${command.name} --help shows what fits.`)
-    for (const { name, description } of command.arguments ?? []) verb.argument(name, description)
-    for (const option of command.options ?? []) verb.option(option.flags, option.description, option.default)
-    verb.addHelpText('after', afterHelp(command))
-    verb.action(async (...received: unknown[]) => {
-      const count = command.arguments?.length ?? 0
-      const args = received.slice(0, count).map((arg) => (typeof arg === 'string' ? arg : undefined))
-      setCode(await command.action({ args, options: verb.opts<Record<string, string | boolean | undefined>>() }, io))
-    })
-  }
+  addVerbs(parser, verbs, '', io, run)
   return parser
+}
+
+function addVerbs(parent: Parser, verbs: readonly Verb[], before: string, io: CliIo, run: Run): void {
+  // Options of a verb with others below it end where the name of one of those stands.
+  parent.enablePositionalOptions()
+  for (const verb of verbs) {
+    const words = `${before}${verb.name}`
+    const parser = parent.command(verb.name).summary(verb.summary).description(verb.description)
+    dress(parser, io)
+    parser.showHelpAfterError(`What to do: isthmus ${words} --help shows what fits.`)
+    if (isGroup(verb))
+      parser.addHelpText('after', `\nisthmus ${words} <verb> --help shows options, examples and exit codes.`)
+    else addCommand(parser, verb, words, io, run)
+    if (verb.commands !== undefined) addVerbs(parser, verb.commands, `${words} `, io, run)
+  }
+}
+
+function addCommand(parser: Parser, command: Command, words: string, io: CliIo, run: Run): void {
+  for (const { name, description } of command.arguments ?? []) parser.argument(name, description)
+  for (const { flags, description, default: preset, repeatable } of command.options ?? []) {
+    if (repeatable) parser.option(flags, description, (value: string, all: string[] = []) => [...all, value])
+    else parser.option(flags, description, preset)
+  }
+  parser.addHelpText('after', afterHelp(command))
+  parser.action(async (...received: unknown[]) => {
+    const given = received.slice(0, command.arguments?.length ?? 0)
+    const args = given.map((arg) => (typeof arg === 'string' ? arg : undefined))
+    const rest = given.flatMap((arg) => (Array.isArray(arg) ? (arg as string[]) : []))
+    await run(words, () => command.action({ args, rest, options: parser.opts<CommandOptions>() }, io))
+  })
 }
 
 /** Errors are thrown, words go through `io`. */
@@ -70,7 +88,9 @@ function dress(parser: Parser, io: CliIo): void {
 function afterHelp(command: Command): string {
   const width = Math.max(...command.examples.map((example) => example.command.length))
   const examples = command.examples.map(({ command: line, what }) => `  ${line.padEnd(width)}  ${what}`)
-  const exits = exitsOf(command).map(([code, meaning]) => `  ${code}  ${meaning}`)
+  const codes = exitsOf(command)
+  const digits = Math.max(...codes.map(([code]) => String(code).length))
+  const exits = codes.map(([code, meaning]) => `  ${String(code).padStart(digits)}  ${meaning}`)
   return `\nExamples:\n${examples.join('\n')}\n\nExit codes:\n${exits.join('\n')}`
 }
 
@@ -85,6 +105,9 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   unreadableFile: 'a file is missing or may not be read',
   notRunning: 'no connector is running',
   tunnelDown: 'a tunnel is not up, or nothing answers through it',
+  noControl: 'the control plane cannot be reached, or cannot serve now',
+  notRotated: 'a key was not rotated',
+  notGenuine: 'what should prove itself does not: evidence or audit log',
 }
 
 export function exitsOf(command: Command): [number, string][] {

@@ -41,6 +41,48 @@ test('several packet workers: what each does, and which Child SA is whose', () =
 `)
 })
 
+test('packets that never came stand behind those that did', () => {
+  const traffic = { ...sampleTunnel().traffic, inMissing: 1234 }
+  const text = (changes: object) =>
+    renderStatus(sampleStatus(sampleTunnel({ traffic: { ...traffic, ...changes } })), 120, false)
+  expect(text({})).toContain('received 1.2 GB in 1,234,567 packets (1,234 never came), sent 812 B in 7 packets')
+  expect(text({ inMissing: 0 })).toContain('received 1.2 GB in 1,234,567 packets, sent 812 B in 7 packets')
+})
+
+const CONTROL = {
+  url: 'https://control.example.net',
+  network: 'net_0123456789abcdefghjk',
+  connector: 'con_0123456789abcdefghjk',
+  identityKey: 'x'.repeat(43),
+  state: 'open',
+  detail: 'linked',
+  since: '2026-03-01T10:28:00.000Z',
+  version: 12,
+} as const
+
+test('a connector that has joined: the link, the identity key to compare, and which key a tunnel is under', () => {
+  const status = { ...sampleStatus(sampleTunnel({ keyId: 'epoch-3' })), control: CONTROL }
+  const text = renderStatus(status, 120, false)
+  expect(text).toContain(`
+  control    https://control.example.net, linked for 2m; con_0123456789abcdefghjk, document 12
+  identity   key ${CONTROL.identityKey}
+`)
+  expect(text).toContain('aes256gcm16-prfsha256-x25519; under key epoch-3, age 2h 3m')
+  expect(text.split('\n')[1]).toBe('')
+})
+
+test.each([
+  ['waiting', 'it cannot be reached', '  control plane: it cannot be reached\n    Next: the tunnels go on;'],
+  [
+    'revoked',
+    'by anna',
+    '  control plane: this connector was revoked: by anna\n    Next: if it is to come back: isthmus leave',
+  ],
+] as const)('a link that is %s is told first', (state, detail, expected) => {
+  const text = renderStatus({ ...sampleStatus(), control: { ...CONTROL, state, detail } }, 120, false)
+  expect(text).toContain(`hq: UP, 1 of 1 tunnel for 2h 3m\n${expected}`)
+})
+
 test('a single packet worker: no word at the Child SAs', () => {
   const children = [{ ...sampleTunnel().children[0]!, worker: 0 }]
   const status = { ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers().slice(0, 1) }

@@ -3,6 +3,7 @@ import { styleText } from 'node:util'
 import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { formatDuration, formatSize } from '../config/units.ts'
 
+type ControlStatus = NonNullable<ConnectorStatus['control']>
 type Paint = (style: 'red' | 'yellow' | 'green' | 'bold' | 'dim', text: string) => string
 
 const LABEL_WIDTH = 11
@@ -48,8 +49,20 @@ function headline(status: ConnectorStatus, width: number, paint: Paint): string[
       const { cause, remedy } = diagnosis(tunnel, status.now)
       return advice(tunnel.name, cause, remedy, width, paint)
     }),
+    ...(status.control === undefined ? [] : controlAdvice(status.control, width, paint)),
     ...idle.flatMap((tunnel) => wrap(`${printable(tunnel.name)}: waits for the peer to call`, '  ', width)),
   ]
+}
+
+/** A link that is away for a moment is no trouble, and one that is away for long none for the tunnels. */
+function controlAdvice({ state, detail, url }: ControlStatus, width: number, paint: Paint): string[] {
+  if (state === 'revoked') {
+    const remedy = 'if it is to come back: isthmus leave --yes, then isthmus join with a new token'
+    return advice('control plane', `this connector was revoked: ${detail}`, remedy, width, paint)
+  }
+  if (state !== 'waiting') return []
+  const remedy = `the tunnels go on; see whether this machine reaches it: curl ${url}/healthz`
+  return advice('control plane', detail, remedy, width, paint)
 }
 
 function diagnosis(tunnel: TunnelStatus, now: string): { cause: string; remedy: string } {
@@ -120,6 +133,7 @@ function peerText(tunnel: TunnelStatus): string {
 
 function ikeText(tunnel: TunnelStatus): string {
   const ages = [
+    ...(tunnel.keyId === undefined ? [] : [`under key ${tunnel.keyId}`]),
     ...(tunnel.ageMs === undefined ? [] : [`age ${formatDuration(tunnel.ageMs)}`]),
     ...(tunnel.rekeyInMs === undefined ? [] : [rekeyText(tunnel.rekeyInMs)]),
     times(tunnel.ikeRekeys),
@@ -146,7 +160,8 @@ function times(count: number): string {
 function trafficText(traffic: Traffic): string {
   const way = (bytes: number, packets: number) =>
     `${formatSize(bytes)} in ${grouped(packets)} ${packets === 1 ? 'packet' : 'packets'}`
-  return `received ${way(traffic.inBytes, traffic.inPackets)}, sent ${way(traffic.outBytes, traffic.outPackets)}`
+  const missing = traffic.inMissing ? ` (${grouped(traffic.inMissing)} never came)` : ''
+  return `received ${way(traffic.inBytes, traffic.inPackets)}${missing}, sent ${way(traffic.outBytes, traffic.outPackets)}`
 }
 
 function workerText({ engine, busy, handedOver, ...worker }: WorkerStatus): string {
@@ -174,6 +189,11 @@ function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): s
     width,
     paint,
   )
+  if (status.control !== undefined) {
+    const { identityKey } = status.control
+    lines.push(...labelled('control', controlText(status.control, status.now), width, paint))
+    lines.push(...labelled('identity', `key ${identityKey}`, width, paint))
+  }
   lines.push(...labelled('engine', `${engine.kind} ${engine.build} (${engine.why})`, width, paint))
   for (const worker of workers) lines.push(...labelled(`worker ${worker.index}`, workerText(worker), width, paint))
   if (offloads !== undefined) {
@@ -185,6 +205,20 @@ function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): s
   const ike = Object.fromEntries(Object.entries(status.ike).map(([name, count]) => [words(name), count]))
   if (hasDrops(ike)) lines.push(...labelled('IKE', dropsText(ike), width, paint))
   return lines
+}
+
+const LINK_WORDS: Readonly<Record<ControlStatus['state'], string>> = {
+  open: 'linked',
+  polling: 'asked by plain HTTP',
+  connecting: 'being called',
+  waiting: 'away',
+  revoked: 'has revoked this connector',
+}
+
+function controlText(control: ControlStatus, now: string): string {
+  const { url, state, since, connector, version } = control
+  const document = version === 0 ? 'no document yet' : `document ${version}`
+  return `${url}, ${LINK_WORDS[state]} for ${elapsed(since, now)}; ${connector}, ${document}`
 }
 
 function labelled(label: string, text: string, width: number, paint: Paint): string[] {

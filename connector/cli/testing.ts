@@ -52,6 +52,10 @@ export function fakeConnector(status: ConnectorStatus = sampleStatus()): FakeCon
     initiate: (peer) => known(`initiate ${peer}`, peer),
     terminate: (peer) => known(`terminate ${peer}`, peer),
     rekey: (peer, what) => known(`rekey ${peer} ${what}`, peer) && (what === 'ike' || what === 'net'),
+    apply: async (plan) => {
+      calls.push(`apply ${plan.connections.map(({ ike }) => ike.name).join(' ')}`)
+    },
+    refresh: async () => undefined,
     stop: async () => {
       calls.push('stop')
       end(undefined)

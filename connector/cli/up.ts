@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { ConnectorEvent, ConnectorHandle } from '../handle.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import type { ControlApi } from '../ops/control-api.ts'
@@ -5,8 +6,8 @@ import type { Logger } from '../ops/log.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import type { MetricsServer } from '../ops/metrics-server.ts'
 import type { ConnectorPlan } from '../plan.ts'
-import type { CliIo, Command, CommandInput } from './command.ts'
-import { CONFIG_OPTION, configPath } from './options.ts'
+import { type CliIo, type Command, type CommandInput, textOption } from './command.ts'
+import { CONFIG_OPTION, CONTROL_SOCKET_OPTION, configPath, STATE_OPTION, stateDirectory } from './options.ts'
 
 /** A peer that does not answer our goodbye must not hold up the end for long. */
 const STOP_LIMIT_MS = 10_000
@@ -23,16 +24,28 @@ export const up: Command = {
   summary: 'run the connector in the foreground',
   description:
     'Reads the configuration, makes the TUN device, connects to the peers and runs until SIGINT, SIGTERM or isthmus down; then it deletes the SAs at the peers and removes its routes and device. The log goes to standard output. Needs CAP_NET_ADMIN, mostly root.',
-  options: [CONFIG_OPTION],
+  options: [CONFIG_OPTION, STATE_OPTION, CONTROL_SOCKET_OPTION],
   examples: [
     { command: 'sudo isthmus up', what: 'run with ./isthmus.yaml or /etc/isthmus/isthmus.yaml' },
     { command: 'sudo isthmus up --config hq.yaml', what: 'run with another configuration' },
   ],
   exits: ['badConfig', 'permission', 'portBusy', 'noTun', 'unreadableFile'],
   async action(input, io) {
+    const managed = await enrolledHere(input, io)
+    if (managed !== undefined) return managed()
     const { startConnector } = await import('../io/connector.ts')
     return runUp(input, io, startConnector)
   },
+}
+
+/** How to run the connector that has joined a network, where no configuration is named or lies about. */
+async function enrolledHere(input: CommandInput, io: CliIo): Promise<(() => Promise<number>) | undefined> {
+  if (textOption(input, 'config') !== undefined || existsSync(configPath(input, io))) return undefined
+  const { runManaged } = await import('./managed.ts')
+  const { readEnrollment } = await import('../store/enrollment.ts')
+  const directory = stateDirectory(input, io)
+  const enrollment = readEnrollment(directory)
+  return enrollment === undefined ? undefined : () => runManaged(enrollment, directory, input, io)
 }
 
 /** Resolves to the exit code when the connector has ended. Rejects with StartFailure when it could not start. */
@@ -49,7 +62,12 @@ export async function runUp(input: CommandInput, io: CliIo, start: StartConnecto
   const log = createLogger({ level: loaded.log.level, format, color: io.color, write: (line) => io.stdout(line) })
   for (const warning of loaded.warnings) log.warn({ code: 'config' }, formatFault(warning))
   try {
-    const failure = await runPlan(loaded.plan, log, start)
+    const { controlSocket, metrics } = loaded.plan
+    const failure = await runConnector(
+      { controlSocket, ...(metrics === undefined ? {} : { metrics }) },
+      log,
+      (onEvent) => start(loaded.plan, { onEvent }),
+    )
     if (failure === undefined) return EXIT.ok
     throw failure
   } catch (error) {
@@ -59,12 +77,19 @@ export async function runUp(input: CommandInput, io: CliIo, start: StartConnecto
   }
 }
 
+/** Where a running connector can be talked to. */
+export type Services = Pick<ConnectorPlan, 'controlSocket' | 'metrics'>
+
 /** Resolves when the connector has ended: undefined after an orderly stop. */
-async function runPlan(plan: ConnectorPlan, log: Logger, start: StartConnector): Promise<StartFailure | undefined> {
+export async function runConnector(
+  services: Services,
+  log: Logger,
+  start: (onEvent: (event: ConnectorEvent) => void) => Promise<ConnectorHandle>,
+): Promise<StartFailure | undefined> {
   const { ensureAlone, startControlApi } = await import('../ops/control-api.ts')
   const { createMetrics } = await import('../ops/metrics.ts')
   const { logEvent } = await import('../ops/log.ts')
-  await ensureAlone(plan.controlSocket)
+  await ensureAlone(services.controlSocket)
   const stop = stopSignal(log)
   let handle: ConnectorHandle | undefined
   let api: ControlApi | undefined
@@ -79,16 +104,16 @@ async function runPlan(plan: ConnectorPlan, log: Logger, start: StartConnector):
       metrics.observe(event)
       logEvent(log, event)
     }
-    handle = await start(plan, { onEvent })
+    handle = await start(onEvent)
     const onError = (error: unknown) =>
       log.error({ code: 'api' }, error instanceof Error ? error.message : String(error))
-    api = await startControlApi(plan.controlSocket, {
+    api = await startControlApi(services.controlSocket, {
       handle,
       metrics,
       onStop: () => stop.request('isthmus down'),
       onError,
     })
-    server = await openMetrics(plan, handle, metrics, log, onError)
+    server = await openMetrics(services, handle, metrics, log, onError)
     const failure = await Promise.race([handle.ended, stop.requested])
     if (failure instanceof StartFailure) return failure
     return undefined
@@ -101,15 +126,15 @@ async function runPlan(plan: ConnectorPlan, log: Logger, start: StartConnector):
 }
 
 async function openMetrics(
-  plan: ConnectorPlan,
+  services: Services,
   handle: ConnectorHandle,
   metrics: Metrics,
   log: Logger,
   onError: (error: unknown) => void,
 ): Promise<MetricsServer | undefined> {
-  if (plan.metrics === undefined) return undefined
+  if (services.metrics === undefined) return undefined
   const { startMetricsServer } = await import('../ops/metrics-server.ts')
-  const server = await startMetricsServer({ ...plan.metrics, metrics, status: () => handle.status(), onError })
+  const server = await startMetricsServer({ ...services.metrics, metrics, status: () => handle.status(), onError })
   if ('close' in server) return server
   log.warn({ event: 'warning', code: 'metrics', remedy: server.remedy }, server.cause)
   return undefined

@@ -145,7 +145,7 @@ export const esp = leaf.section(
       .integer(
         {
           description:
-            'Packets that may arrive out of order before one counts as replayed: a multiple of 64, or 0 for no replay protection.',
+            'Packets that may arrive out of order before one counts as replayed: a multiple of 64, or 0 for no replay protection, and no count of packets that never came.',
           unit: 'packets',
           why: 'Bursts and several paths reorder more than the customary 64.',
         },

@@ -65,6 +65,24 @@ describe('changes of counters', () => {
     ])
   })
 
+  it('tells that more or fewer packets are missing, though nothing else changed', () => {
+    const bench = new Bench()
+    for (const id of [1, 2]) bench.add(id)
+    const told = () => {
+      bench.changes.begin()
+      return bench.changes.step()
+    }
+    const inbound = bench.sas.get(2)!
+    inbound.missing = 0
+    expect(told()).toEqual([])
+    for (const missing of [3, 2, 0]) {
+      inbound.missing = missing
+      const counters = { packets: 0, bytes: 0, drops: {} }
+      expect(told()).toEqual([{ id: 1, inbound: { ...counters, missing }, outbound: counters }])
+      expect(told()).toEqual([])
+    }
+  })
+
   it('looks at no more than so many in a step, and at each once in a round', () => {
     const bench = new Bench()
     const count = 3 * CHILDREN_PER_STEP + 1

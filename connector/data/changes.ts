@@ -1,5 +1,5 @@
 /**
- * Which Child SAs have carried or dropped something since they were last told of. Goes round all of them, a bounded
+ * Which Child SAs have carried, dropped or missed something since they were last told of. Goes round all of them, a bounded
  * number at a time: with ten thousand, reading all counters at once would hold the packet path up for milliseconds.
  */
 import type { PacketEngine, SaCounters, SaHandle } from '../../wasm/packet-engine.ts'
@@ -21,6 +21,7 @@ interface Entry {
   /** Of both directions, as last told. */
   packets: number
   drops: number
+  missing: number
 }
 
 export class Changes {
@@ -40,7 +41,7 @@ export class Changes {
   }
 
   add(child: CountedChild): void {
-    const entry = { child, at: this.#entries.length, packets: 0, drops: 0 }
+    const entry = { child, at: this.#entries.length, packets: 0, drops: 0, missing: 0 }
     this.#entries.push(entry)
     this.#byId.set(child.id, entry)
   }
@@ -79,9 +80,11 @@ export class Changes {
     const { inbound, outbound } = counters
     const packets = inbound.packets + outbound.packets
     const drops = total(inbound.drops) + total(outbound.drops)
-    if (packets === entry.packets && drops === entry.drops) return undefined
+    const missing = inbound.missing ?? 0
+    if (packets === entry.packets && drops === entry.drops && missing === entry.missing) return undefined
     entry.packets = packets
     entry.drops = drops
+    entry.missing = missing
     return counters
   }
 }
@@ -94,8 +97,8 @@ export function countersOf(engine: Pick<PacketEngine, 'counters'>, child: Counte
   }
 }
 
-function direction({ packets, bytes, drops }: SaCounters): DirectionCounters {
-  return { packets, bytes, drops }
+function direction({ packets, bytes, drops, missing }: SaCounters): DirectionCounters {
+  return { packets, bytes, drops, ...(missing !== undefined && { missing }) }
 }
 
 function total(counts: DirectionCounters['drops']): number {

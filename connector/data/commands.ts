@@ -87,11 +87,17 @@ export type Command =
   /** Inbound and outbound; nothing is sent on it before a `tunnel` command names it. */
   | { readonly type: 'install-child'; readonly child: InstallChild }
   | { readonly type: 'remove-child'; readonly id: number }
+  /** Its counters at once, between two reports. */
+  | { readonly type: 'read-child'; readonly id: number }
   | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
   | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
   | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
   /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
   | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
+  /** At most ROUTES_PER_COMMAND prefixes, which lead nowhere from here on. */
+  | { readonly type: 'remove-routes'; readonly prefixes: readonly Prefix[] }
+  /** Its Child SAs are gone, and no route leads to it any more. */
+  | { readonly type: 'remove-tunnel'; readonly handle: number }
 
 export interface Sequenced {
   readonly seq: number
@@ -102,6 +108,8 @@ export interface DirectionCounters {
   readonly packets: number
   readonly bytes: number
   readonly drops: Partial<Record<DropName, number>>
+  /** As in `SaCounters`: inbound, and absent without a replay window. */
+  readonly missing?: number
 }
 
 export interface ChildCounters {
@@ -131,7 +139,7 @@ export interface WorkerLoad {
   readonly busy?: number
 }
 
-/** What a command answers with: an installed child's largest inner packet, or a removed child's last counters. */
+/** What a command answers with: an installed child's largest inner packet, or the counters of one that is read or removed. */
 export interface Answer {
   readonly innerMtu?: number
   readonly counters?: ChildCounters

@@ -122,6 +122,19 @@ describe('the runner', () => {
     expect(lastSpi()).toBe(0x1001)
   })
 
+  it('forgets routes and tunnels', () => {
+    bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
+    send()
+    expect(bench.kernel.sent).toHaveLength(1)
+    bench.command({ type: 'remove-routes', prefixes: [prefix('10.2.0.0/16'), prefix('10.99.0.0/16')] })
+    send()
+    expect(bench.engine.drops().no_route).toBe(1)
+    bench.command({ type: 'routes', prefixes: [prefix('10.2.0.0/16')], group: 0 }, { type: 'remove-tunnel', handle: 0 })
+    send()
+    expect(bench.engine.drops().no_sa).toBe(1)
+    expect(bench.kernel.sent).toHaveLength(1)
+  })
+
   it('promotes by replacing the tunnel, and keeps the old inbound SA until it is removed', () => {
     bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
     send()
@@ -214,7 +227,7 @@ describe('the runner', () => {
     expect(bench.turn()).toEqual([])
     bench.now += REPORT_MS
     bench.pump.drops.ike_backlog = 3
-    const nothing = { packets: 0, bytes: 0, drops: {} }
+    const nothing = { packets: 0, bytes: 0, drops: {}, missing: 0 }
     expect(countersIn(bench.turn())).toEqual([
       {
         type: 'counters',

@@ -108,6 +108,10 @@ export class Runner {
         return this.#install(command.child)
       case 'remove-child':
         return this.#remove(command.id)
+      case 'read-child': {
+        const child = this.#children.get(command.id)
+        return child === undefined ? {} : { counters: countersOf(engine, child) }
+      }
       case 'move-child': {
         const child = this.#children.get(command.id)
         if (child === undefined) return {}
@@ -123,6 +127,12 @@ export class Runner {
         return {}
       case 'routes':
         for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
+        return {}
+      case 'remove-routes':
+        for (const prefix of command.prefixes) engine.removeRoute(prefix)
+        return {}
+      case 'remove-tunnel':
+        engine.removeTunnel(command.handle)
         return {}
     }
   }

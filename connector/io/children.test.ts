@@ -215,6 +215,32 @@ describe('Child SAs in the engine', () => {
     expect(children.total('peer').inbound.packets).toBe(8)
   })
 
+  it('keep what is missing when they are gone, for their peer and their worker', async () => {
+    const missing = (id: number, count: number): ChildCounters => {
+      const { inbound, outbound } = counters(id, 1)
+      return { id, inbound: { ...inbound, missing: count }, outbound }
+    }
+    const answer = (command: Command): Answer => (command.type === 'remove-child' ? { counters: missing(1, 5) } : {})
+    const { children } = bench([planned('peer', []), planned('open', [])], answer)
+    const report = (...reports: ChildCounters[]) =>
+      children.update({ children: reports, drops: {}, segmentsRefused: 0 })
+    expect(children.total('peer').inbound.missing).toBe(0)
+    await children.install(spec(1, 'one'))
+    await children.install(spec(2, 'two'))
+    report(missing(1, 7), missing(2, 2))
+    expect(children.total('peer').inbound.missing).toBe(9)
+    // Two came late before it ended.
+    await children.remove(1)
+    expect(children.total('peer').inbound.missing).toBe(7)
+    expect(children.totals()[0]).toMatchObject({ inbound: { missing: 7 } })
+    expect(children.total('peer').outbound).not.toHaveProperty('missing')
+    await children.install({ ...spec(3, 'three', 'open'), replayWindow: 0 })
+    expect(children.total('open').inbound).not.toHaveProperty('missing')
+    expect(children.totals()[0]!.inbound).not.toHaveProperty('missing')
+    await children.remove(2)
+    expect(children.total('peer').inbound.missing).toBe(10)
+  })
+
   it('says which children had traffic, and keeps counting for those that are gone', async () => {
     const answer = (command: Command): Answer => (command.type === 'remove-child' ? { counters: counters(1, 3) } : {})
     const { children } = bench([planned('peer', [])], answer)
@@ -234,5 +260,41 @@ describe('Child SAs in the engine', () => {
     await children.remove(1)
     expect(children.total('peer').inbound).toEqual({ packets: 4, bytes: 40, drops: { replayed: 1 } })
     expect(children.of('peer').map(({ id }) => id)).toEqual([2])
+  })
+
+  it('tell at once what they have carried when they are asked, once', async () => {
+    let carried = 4
+    const answer = (command: Command): Answer =>
+      command.type === 'read-child' ? { counters: counters(command.id, carried) } : {}
+    const { children } = bench([planned('peer', []), planned('other', [])], answer)
+    await children.install(spec(1, 'one'))
+    await children.install(spec(2, 'one', 'other'))
+    expect((await children.refresh('peer')).map(({ id }) => id)).toEqual([1])
+    expect(await children.refresh('peer')).toEqual([])
+    expect(children.total('peer').inbound.packets).toBe(4)
+    expect(children.total('other').inbound.packets).toBe(0)
+    carried = 5
+    expect(await children.refresh('peer')).toHaveLength(1)
+    expect(await children.refresh('nobody')).toEqual([])
+  })
+
+  it('count for their peer also while they are being removed', async () => {
+    let goOn = (): void => {}
+    const gone = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const call = async (_: number, command: Command): Promise<Answer> => {
+      if (command.type !== 'remove-child') return {}
+      await gone
+      return { counters: counters(1, 6) }
+    }
+    const children = new Children([planned('peer', [])], [SOCKETS], call)
+    await children.install(spec(1, 'one'))
+    children.update({ children: [counters(1, 5)], drops: {}, segmentsRefused: 0 })
+    const removed = children.remove(1)
+    expect(children.total('peer').inbound.packets).toBe(5)
+    goOn()
+    await removed
+    expect(children.total('peer').inbound.packets).toBe(6)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Connections and Child SAs as the engines know them: connection i is tunnel i; prefixes that lead to the same
+ * Connections and Child SAs as the engines know them: each connection is a tunnel; prefixes that lead to the same
  * connections share a next-hop group; a Child SA is an inbound and an outbound SA with an endpoint of their own. The
  * engine of each worker knows all tunnels, groups and routes, but only the Child SAs of its own.
  *
@@ -8,16 +8,10 @@
  */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
-import {
-  type Answer,
-  type ChildCounters,
-  type Command,
-  type Counters,
-  type DirectionCounters,
-  ROUTES_PER_COMMAND,
-  type WireSocket,
-} from '../data/commands.ts'
+import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
+import { EngineRoutes } from './engine-routes.ts'
+import { Handles } from './handles.ts'
 import { changesOf, sharesOf, type TunnelShares } from './tunnel-shares.ts'
 
 /** Has a worker carry out a command. */
@@ -44,7 +38,7 @@ interface MutableChild extends InstalledChild {
 }
 
 interface Connection {
-  readonly planned: PlannedConnection
+  planned: PlannedConnection
   readonly tunnel: number
   /** The Child SAs that may be sent on, newest last. */
   promoted: readonly InstalledChild[]
@@ -52,6 +46,8 @@ interface Connection {
   shares: TunnelShares | undefined
   /** Oldest first. */
   readonly installed: Set<MutableChild>
+  /** No longer sent on; what they carried is not final. */
+  readonly leaving: Set<MutableChild>
   /** Of children that are gone. */
   retired: Carried
 }
@@ -60,9 +56,12 @@ interface Connection {
 export type Carried = Omit<ChildCounters, 'id'>
 
 const NOTHING: DirectionCounters = { packets: 0, bytes: 0, drops: {} }
+const NONE_CARRIED: Carried = { inbound: { ...NOTHING, missing: 0 }, outbound: NOTHING }
 
 export class Children {
   readonly #connections = new Map<string, Connection>()
+  readonly #tunnels = new Handles()
+  readonly #routes: EngineRoutes
   readonly #sockets: readonly (readonly WireSocket[])[]
   readonly #call: Call
   readonly #installed = new Map<number, MutableChild>()
@@ -73,31 +72,74 @@ export class Children {
   constructor(planned: readonly PlannedConnection[], sockets: readonly (readonly WireSocket[])[], call: Call) {
     this.#sockets = sockets
     this.#call = call
-    this.#retired = sockets.map(() => ({ inbound: NOTHING, outbound: NOTHING }))
-    for (const [tunnel, connection] of planned.entries()) {
-      this.#connections.set(connection.ike.name, {
-        planned: connection,
-        tunnel,
-        promoted: [],
-        shares: undefined,
-        installed: new Set(),
-        retired: { inbound: NOTHING, outbound: NOTHING },
-      })
-    }
+    this.#retired = sockets.map(() => NONE_CARRIED)
+    this.#routes = new EngineRoutes((command) => this.#callAll(command))
+    for (const connection of planned) this.#enter(connection)
   }
 
   /** Tells the engines their tunnels, groups and routes. */
   async configure(): Promise<void> {
     const connections = [...this.#connections.values()]
-    const pending: Promise<unknown>[] = connections.map((connection) => this.#setTunnel(connection))
-    for (const [handle, { tunnels, prefixes }] of groupsOf(connections).entries()) {
-      pending.push(this.#callAll({ type: 'group', handle, tunnels }))
-      for (let first = 0; first < prefixes.length; first += ROUTES_PER_COMMAND) {
-        const some = prefixes.slice(first, first + ROUTES_PER_COMMAND)
-        pending.push(this.#callAll({ type: 'routes', prefixes: some, group: handle }))
-      }
+    const routes = connections.map(({ planned }) => ({ connection: planned.ike.name, routes: planned.routes }))
+    await Promise.all([...connections.map((connection) => this.#setTunnel(connection)), this.setRoutes(routes)])
+  }
+
+  /** A connection more, to which no route leads yet. Rejects, and nothing is left of it, where an engine has no room. */
+  async addConnection(planned: PlannedConnection): Promise<void> {
+    const connection = this.#enter(planned)
+    try {
+      await this.#setTunnel(connection)
+    } catch (error) {
+      await this.removeConnection(planned.ike.name)
+      throw error
     }
-    await Promise.all(pending)
+  }
+
+  /** What is said of the path to the peer, and the names of the children, change; Child SAs stay as they are. */
+  async changeConnection(planned: PlannedConnection): Promise<void> {
+    const connection = this.#connections.get(planned.ike.name)
+    if (connection === undefined) return
+    // What fits a path of another length is not known before a new Child SA is installed.
+    if (planned.pathMtu !== connection.planned.pathMtu) for (const child of connection.installed) child.innerMtu = 0
+    connection.planned = planned
+    connection.shares = undefined
+    await this.#setTunnel(connection)
+  }
+
+  /** To be called when no route leads to it any more, and its Child SAs are gone. */
+  async removeConnection(name: string): Promise<void> {
+    const connection = this.#connections.get(name)
+    if (connection === undefined) return
+    for (const { id } of [...connection.installed]) await this.remove(id)
+    this.#connections.delete(name)
+    await this.#callAll({ type: 'remove-tunnel', handle: connection.tunnel })
+    // Not before every engine has forgotten it.
+    this.#tunnels.release(connection.tunnel)
+  }
+
+  /** These are all routes, each to the connections that have it, in this order. Rejects with the first failure. */
+  async setRoutes(
+    routes: readonly { readonly connection: string; readonly routes: readonly Prefix[] }[],
+  ): Promise<void> {
+    const hops = routes.flatMap(({ connection, routes: prefixes }) => {
+      const tunnel = this.#connections.get(connection)?.tunnel
+      return tunnel === undefined ? [] : [{ tunnel, routes: prefixes }]
+    })
+    await this.#routes.set(hops)
+  }
+
+  #enter(planned: PlannedConnection): Connection {
+    const connection: Connection = {
+      planned,
+      tunnel: this.#tunnels.take(),
+      promoted: [],
+      shares: undefined,
+      installed: new Set(),
+      leaving: new Set(),
+      retired: NONE_CARRIED,
+    }
+    this.#connections.set(planned.ike.name, connection)
+    return connection
   }
 
   /** Both directions; resolves when the engine has them. The key arrays are wiped. */
@@ -127,7 +169,7 @@ export class Children {
       encapsulation,
       localAddress: sa.localAddress,
       innerMtu: answer.innerMtu ?? 0,
-      counters: { id: sa.id, inbound: NOTHING, outbound: NOTHING },
+      counters: { id: sa.id, ...NONE_CARRIED, ...(sa.replayWindow === 0 && { inbound: NOTHING }) },
     }
     this.#installed.set(sa.id, child)
     connection.installed.add(child)
@@ -160,10 +202,12 @@ export class Children {
     connection.promoted = connection.promoted.filter((other) => other !== child)
     this.#installed.delete(id)
     connection.installed.delete(child)
+    connection.leaving.add(child)
     // First what takes its place, so that no packet falls between.
     await this.#setTunnel(connection)
     const answer = await this.#call(resource, { type: 'remove-child', id })
     const last = answer.counters ?? child.counters
+    connection.leaving.delete(child)
     connection.retired = plus(connection.retired, last)
     const worker = this.#retired[resource]
     if (worker !== undefined) this.#retired[resource] = plus(worker, last)
@@ -177,9 +221,13 @@ export class Children {
   }
 
   /** Takes a report of the worker; returns the children on which something came in since the one before. */
-  update(counters: Counters): InstalledChild[] {
+  update({ children }: Counters): InstalledChild[] {
+    return this.#take(children)
+  }
+
+  #take(reports: readonly ChildCounters[]): InstalledChild[] {
     const used: InstalledChild[] = []
-    for (const report of counters.children) {
+    for (const report of reports) {
       const child = this.#installed.get(report.id)
       if (child === undefined) continue
       if (report.inbound.packets > child.counters.inbound.packets) used.push(child)
@@ -197,10 +245,27 @@ export class Children {
     return [...(this.#connections.get(connection)?.installed ?? [])]
   }
 
-  /** What a connection has carried since the start, in Child SAs past and present. */
+  /**
+   * What a connection has carried since the start, in Child SAs past and present. What is missing is not known, and
+   * absent, as soon as one of them had no replay window.
+   */
   total(connection: string): Carried {
-    const retired = this.#connections.get(connection)?.retired ?? { inbound: NOTHING, outbound: NOTHING }
-    return this.of(connection).reduce((carried, { counters }) => plus(carried, counters), retired)
+    const retired = this.#connections.get(connection)?.retired ?? NONE_CARRIED
+    const leaving = this.#connections.get(connection)?.leaving ?? []
+    return [...this.of(connection), ...leaving].reduce((carried, { counters }) => plus(carried, counters), retired)
+  }
+
+  /**
+   * Has the workers tell what the Child SAs of a connection have carried by now, between two reports; returns the
+   * children on which something came in.
+   */
+  async refresh(connection: string): Promise<InstalledChild[]> {
+    const installed = this.#connections.get(connection)?.installed ?? []
+    const read = async ({ id, resource }: InstalledChild): Promise<InstalledChild[]> => {
+      const { counters } = await this.#call(resource, { type: 'read-child', id })
+      return counters === undefined ? [] : this.#take([counters])
+    }
+    return (await Promise.all([...installed].map(read))).flat()
   }
 
   /** What each worker has carried since the start. */
@@ -216,10 +281,11 @@ export class Children {
   /** Tells the workers what has changed, step by step. */
   async #setTunnel(connection: Connection): Promise<void> {
     const { planned, tunnel: handle, promoted, shares } = connection
-    const { pathMtu, clampMss, copyDscp, ike } = planned
-    const names = ike.children.map(({ name }) => name)
-    const wanted = sharesOf(names, promoted, this.#sockets.length, ike.resource ?? 0)
+    const names = planned.ike.children.map(({ name }) => name)
+    const wanted = sharesOf(names, promoted, this.#sockets.length, planned.ike.resource ?? 0)
     for (const step of changesOf(shares, wanted)) {
+      // As they are now: they may have changed since the step before.
+      const { pathMtu, clampMss, copyDscp } = connection.planned
       const settings = { handle, pathMtu, clampMss, copyDscp }
       const told = step.map(({ worker, share }) =>
         this.#call(worker, { type: 'tunnel', tunnel: { ...settings, ...share } }),
@@ -243,22 +309,6 @@ export class Children {
   }
 }
 
-/** Every prefix once, with the tunnels that it may take; prefixes with the same tunnels share a group. */
-function groupsOf(connections: readonly Connection[]): { tunnels: number[]; prefixes: Prefix[] }[] {
-  const byPrefix = new Map<Prefix, number[]>()
-  for (const { planned, tunnel } of connections) {
-    for (const route of planned.routes) byPrefix.set(route, [...(byPrefix.get(route) ?? []), tunnel])
-  }
-  const groups = new Map<string, { tunnels: number[]; prefixes: Prefix[] }>()
-  for (const [prefix, tunnels] of byPrefix) {
-    const key = tunnels.join(' ')
-    const group = groups.get(key) ?? { tunnels, prefixes: [] }
-    group.prefixes.push(prefix)
-    groups.set(key, group)
-  }
-  return [...groups.values()]
-}
-
 /** The keys in buffers of their own, to hand over; the originals are wiped. */
 function moved(keys: { spi: number; key: Uint8Array; salt: Uint8Array }) {
   const copy = { spi: keys.spi, key: new Uint8Array(keys.key), salt: new Uint8Array(keys.salt) }
@@ -276,5 +326,7 @@ function sum(left: DirectionCounters, right: DirectionCounters): DirectionCounte
   for (const [name, count] of Object.entries(right.drops) as [keyof typeof drops, number][]) {
     drops[name] = (drops[name] ?? 0) + count
   }
-  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops }
+  const missing =
+    left.missing === undefined || right.missing === undefined ? {} : { missing: left.missing + right.missing }
+  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops, ...missing }
 }

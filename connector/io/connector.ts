@@ -6,17 +6,22 @@ import type { ConnectorStatus } from '../../protocol/status.ts'
 import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
-import { type ConnectorEvent, type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
-import type { ConnectorPlan } from '../plan.ts'
+import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../handle.ts'
+import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
+import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
 import { libc } from './ffi.ts'
+import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
 import { offloadChoice } from './offloads.ts'
 import { openPacketPath, type PacketPath } from './packet-path.ts'
 import type { WorkersReport } from './packet-workers.ts'
+import { fixedFaults } from './plan-changes.ts'
+import { Reconciler } from './reconciler.ts'
 import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
+import { lackingSockets } from './sockets.ts'
 import { buildStatus } from './status.ts'
 
 /** How long `stop` waits for the peers to answer our deletes. */
@@ -50,7 +55,10 @@ export async function startConnector(plan: ConnectorPlan, options: ConnectorOpti
 
 class Connector implements ConnectorHandle {
   readonly ended: Promise<StartFailure | undefined>
-  readonly #plan: ConnectorPlan
+  /** All but its connections stays; those are the reconciler's as soon as there is one. */
+  #plan: ConnectorPlan
+  /** What it was when the sockets were opened. */
+  readonly #firstPlan: ConnectorPlan
   readonly #options: ConnectorOptions
   readonly #startedAt = performance.now()
   /** What `undo` has to take back, last first. */
@@ -63,10 +71,12 @@ class Connector implements ConnectorHandle {
   #path!: PacketPath
   #machine!: IkeMachine
   #driver: Driver<IkeInput> | undefined
+  #reconciler: Reconciler | undefined
   #onStopped: () => void = () => {}
 
   constructor(plan: ConnectorPlan, options: ConnectorOptions) {
     this.#plan = plan
+    this.#firstPlan = plan
     this.#options = options
     this.ended = new Promise((resolve) => {
       this.#settleEnded = resolve
@@ -78,7 +88,7 @@ class Connector implements ConnectorHandle {
     const { tun } = plan
     const routes = [...new Set(plan.connections.flatMap((connection) => connection.routes))]
     const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
-    this.#warnOfLoops()
+    this.#warnOfLoops(plan.connections)
     libc()
     const state = openState(plan.stateDirectory)
     this.#undo.push(() => state.close())
@@ -98,9 +108,17 @@ class Connector implements ConnectorHandle {
     this.#undo.push(() => path.close())
     state.write({ device: tun.name, routes })
     this.#undo.push(() => state.clear())
-    this.#undo.push(() => tearDownNetwork(tun.name, routes))
+    const kernel = new KernelRoutes(tun.name, tun.addresses, routes)
+    this.#undo.push(() => tearDownNetwork(tun.name, kernel.standing))
     await setUpNetwork({ device: tun.name, mtu: tun.mtu, addresses: tun.addresses, routes })
     await this.#startIke()
+    this.#reconciler = new Reconciler(plan.connections, {
+      children: path.children,
+      kernel,
+      post: (input) => this.#driver?.post(input),
+      note: (routes) => state.write({ device: tun.name, routes }),
+      emit: (event) => this.#emit(event),
+    })
     this.#emit({ type: 'started', site: plan.site })
   }
 
@@ -108,7 +126,7 @@ class Connector implements ConnectorHandle {
     const now = performance.now()
     const { engines, workers, children, ikeSocket } = this.#path
     return buildStatus({
-      plan: this.#plan,
+      plan: { ...this.#plan, connections: this.#connections },
       engines,
       loads: workers.loads,
       offloads: this.#path.offloads(),
@@ -134,9 +152,23 @@ class Connector implements ConnectorHandle {
 
   rekey(connection: string, what: string): boolean {
     if (what === 'ike') return this.#command(connection, { type: 'rekey-ike', connection })
-    const planned = this.#plan.connections.find(({ ike }) => ike.name === connection)
+    const planned = this.#connections.find(({ ike }) => ike.name === connection)
     if (planned?.ike.children.some(({ name }) => name === what) !== true) return false
     return this.#command(connection, { type: 'rekey-child', connection, child: what })
+  }
+
+  async apply(plan: ConnectorPlan): Promise<void> {
+    const lacking = lackingSockets(this.#firstPlan, plan)
+    const faults = [...fixedFaults(this.#plan, plan), ...lacking.map((socket) => `no socket is open for ${socket}`)]
+    if (faults.length > 0) throw new PlanRefused(faults)
+    const known = new Set(this.#connections.map(({ ike }) => ike.name))
+    this.#warnOfLoops(plan.connections.filter(({ ike }) => !known.has(ike.name)))
+    await this.#reconciler!.reconcile(plan.connections)
+    this.#plan = plan
+  }
+
+  async refresh(connection: string): Promise<void> {
+    this.#postTraffic(await this.#path.children.refresh(connection))
   }
 
   stop(): Promise<void> {
@@ -162,8 +194,12 @@ class Connector implements ConnectorHandle {
     this.#emit({ type: 'routes-cleaned', count })
   }
 
-  #warnOfLoops(): void {
-    for (const { ike, routes } of this.#plan.connections) {
+  get #connections(): readonly PlannedConnection[] {
+    return this.#reconciler?.connections ?? this.#plan.connections
+  }
+
+  #warnOfLoops(connections: readonly PlannedConnection[]): void {
+    for (const { ike, routes } of connections) {
       const { name, remoteAddress } = ike
       const loop = remoteAddress && routes.find((route) => prefixContains(route, remoteAddress))
       if (!loop) continue
@@ -212,6 +248,9 @@ class Connector implements ConnectorHandle {
       case 'key-log':
         this.#keyLog?.write(effect.entry)
         return undefined
+      case 'connection-removed':
+        this.#reconciler?.connectionRemoved(effect.connection)
+        return undefined
       case 'stopped':
         this.#onStopped()
         return undefined
@@ -228,9 +267,7 @@ class Connector implements ConnectorHandle {
         driver.post({ type: 'datagram', local: report.local, remote: report.remote, bytes: report.bytes })
         return
       case 'counters':
-        for (const { connection, inboundSpi } of children.update(report)) {
-          driver.post({ type: 'child-traffic', connection, inboundSpi })
-        }
+        this.#postTraffic(children.update(report))
         return
       default: {
         const child = children.get(report.id)
@@ -243,14 +280,22 @@ class Connector implements ConnectorHandle {
     }
   }
 
+  #postTraffic(children: readonly InstalledChild[]): void {
+    for (const { connection, inboundSpi } of children) {
+      this.#driver?.post({ type: 'child-traffic', connection, inboundSpi })
+    }
+  }
+
   #command(connection: string, input: IkeInput): boolean {
-    if (!this.#plan.connections.some(({ ike }) => ike.name === connection)) return false
+    if (!this.#connections.some(({ ike }) => ike.name === connection)) return false
     this.#driver?.post(input)
     return true
   }
 
   async #stop(): Promise<void> {
     this.#emit({ type: 'stopping' })
+    // No step of `apply` may follow behind what is taken down here.
+    await this.#reconciler?.stop()
     await this.#sayGoodbye()
     await this.undo()
     this.#settleEnded(this.#failure)

@@ -9,7 +9,7 @@ import { IkeSocket } from './ike-socket.ts'
 import { type OffloadChoice, offloadsInUse } from './offloads.ts'
 import type { EngineInfo } from './packet-worker.ts'
 import { PacketWorkers, type WorkersReport } from './packet-workers.ts'
-import { closeSockets, openSockets, socketsFor } from './sockets.ts'
+import { closeSockets, openSockets, socketsOf } from './sockets.ts'
 import { openTun, type TunDevice } from './tun.ts'
 
 export interface PacketPathOptions {
@@ -43,11 +43,7 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
     const tun = openTun(plan.tun.name, options.offloads, plan.workers)
     // A thread that does not end must not see its descriptors given to somebody else.
     undo.push(() => workersGone && tun.close())
-    const wanted = socketsFor(
-      plan.connections.map(({ ike }) => ike),
-      plan.ports,
-    )
-    const sockets = openSockets(wanted, options.offloads, plan.workers)
+    const sockets = openSockets(socketsOf(plan), options.offloads, plan.workers)
     undo.push(() => workersGone && closeSockets(sockets.flat()))
     const workers = new PacketWorkers({ queues: tun.queues, lanFormat: lanFormatOf(tun), sockets, ...options })
     undo.push(async () => {

@@ -36,11 +36,13 @@ export function setupBatch(plan: NetworkPlan): string[] {
     lines.push(`addr add ${address}/${six ? '128' : '32'} dev ${plan.device}${six ? ' nodad' : ''}`)
   }
   lines.push(`link set dev ${plan.device} up`)
-  for (const route of plan.routes) {
-    const source = plan.addresses.find((address) => familyOf(address) === familyOf(route))
-    lines.push(`${routeLine('add', route, plan.device)}${source === undefined ? '' : ` src ${source}`}`)
-  }
+  for (const route of plan.routes) lines.push(addLine(plan, route))
   return lines
+}
+
+function addLine({ device, addresses }: Pick<NetworkPlan, 'device' | 'addresses'>, route: Prefix): string {
+  const source = addresses.find((address) => familyOf(address) === familyOf(route))
+  return `${routeLine('add', route, device)}${source === undefined ? '' : ` src ${source}`}`
 }
 
 /** The lines that take the routes away again. */
@@ -66,6 +68,41 @@ export async function setUpNetwork(plan: NetworkPlan, run: RunIp = runIp): Promi
       throw ipStartFailure(error, own)
     }
   }
+}
+
+/** A route that could not be added. */
+export interface RouteFailure {
+  readonly route: Prefix
+  readonly failure: StartFailure
+}
+
+/** Adds the routes, each for itself, to a device that is up. Returns those that could not be. Never rejects. */
+export async function addRoutes(
+  plan: Pick<NetworkPlan, 'device' | 'addresses' | 'routes'>,
+  run: RunIp = runIp,
+): Promise<RouteFailure[]> {
+  const failures: RouteFailure[] = []
+  for (const family of ['4', '6'] as const) {
+    const own = plan.routes.filter((route) => String(familyOf(route)) === family)
+    if (own.length === 0) continue
+    const lines = own.map((route) => addLine(plan, route).replace('-6 ', ''))
+    await run([`-${family}`, '-force', '-batch', '-'], `${lines.join('\n')}\n`).catch((error: unknown) => {
+      failures.push(...failedLines(error, lines).map(({ line, failure }) => ({ route: own[line]!, failure })))
+    })
+  }
+  return failures
+}
+
+/** `ip -force` goes on behind a line that failed, and says of each why and its number. Where it says none, all failed. */
+function failedLines(error: unknown, lines: readonly string[]): { line: number; failure: StartFailure }[] {
+  const text = error instanceof IpFailure ? error.message : ''
+  const told = [...text.matchAll(/([^\n]*)\nCommand failed -:(\d+)/g)].flatMap(([, said, number]) => {
+    const line = Number(number) - 1
+    if (lines[line] === undefined) return []
+    return [{ line, failure: ipStartFailure(new IpFailure(`${said}\nCommand failed -:1`, false), [lines[line]]) }]
+  })
+  if (told.length > 0) return told
+  return lines.map((text, line) => ({ line, failure: ipStartFailure(error, [text]) }))
 }
 
 /** Removes the routes as far as they are there. Never rejects. */

@@ -4,6 +4,7 @@ import { type Address, familyOf, formatSocketAddress, type SocketAddress } from 
 import type { WireSocket } from '../data/commands.ts'
 import { writeSockaddr } from '../data/sockaddr.ts'
 import { EXIT, StartFailure } from '../handle.ts'
+import type { ConnectorPlan } from '../plan.ts'
 import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, Scratch, SOCK_DGRAM, SOCK_RAW, setOption } from './ffi.ts'
 import { attachOwn, attachShare } from './packet-filter.ts'
 
@@ -118,8 +119,7 @@ export function socketFailure(
   reason: string,
   holder: (local: SocketAddress) => string | undefined = whoHolds,
 ): StartFailure {
-  const where =
-    wanted.kind === 'esp' ? `IP protocol 50 on ${wanted.local.address}` : `UDP ${formatSocketAddress(wanted.local)}`
+  const where = socketText(wanted)
   if (reason === 'EADDRINUSE') {
     const who = holder(wanted.local)
     return new StartFailure(
@@ -158,6 +158,26 @@ function whoHolds(local: SocketAddress): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The sockets that a plan needs: those of its connections, and of each address to listen on all that there can be. */
+export function socketsOf({ connections, listen = [], ports }: SocketsPlan): SocketWish[] {
+  const addresses = listen.map((localAddress) => ({ localAddress, encapsulation: 'auto' as const }))
+  return socketsFor([...connections.map(({ ike }) => ike), ...addresses], ports)
+}
+
+/** The sockets of `wanted` that have not been opened for `running`, in words. */
+export function lackingSockets(running: SocketsPlan, wanted: SocketsPlan): string[] {
+  const open = new Set(socketsOf(running).map(socketText))
+  return socketsOf(wanted)
+    .map(socketText)
+    .filter((text) => !open.has(text))
+}
+
+type SocketsPlan = Pick<ConnectorPlan, 'connections' | 'listen' | 'ports'>
+
+function socketText({ kind, local }: SocketWish): string {
+  return kind === 'esp' ? `IP protocol 50 on ${local.address}` : `UDP ${formatSocketAddress(local)}`
 }
 
 /** The sockets that connections with these local addresses need, each once. */

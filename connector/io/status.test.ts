@@ -91,7 +91,7 @@ function status(connection: ConnectionStatus, failure?: { code: string; message:
 
 describe('the status document', () => {
   it('has a line for each worker', () => {
-    const idle = { inPackets: 0, inBytes: 0, outPackets: 0, outBytes: 0, engine: ENGINE }
+    const idle = { inPackets: 0, inBytes: 0, inMissing: 0, outPackets: 0, outBytes: 0, engine: ENGINE }
     expect(status(ESTABLISHED).workers).toEqual([
       { index: 0, ...idle, handedOver: 0 },
       { index: 1, ...idle, handedOver: 7, busy: 0.123 },
@@ -120,6 +120,12 @@ describe('the status document', () => {
     })
     expect(document.tunnels[0]).not.toHaveProperty('role')
     expect(JSON.parse(JSON.stringify(document))).toEqual(document)
+  })
+
+  it('tells the key only where it has a name', () => {
+    expect(status({ ...ESTABLISHED, keyId: '', keyConfirmed: true }).tunnels[0]).not.toHaveProperty('keyConfirmed')
+    const named = status({ ...ESTABLISHED, keyId: 'epoch-3', keyConfirmed: false }).tunnels[0]
+    expect(named).toMatchObject({ keyId: 'epoch-3', keyConfirmed: false })
   })
 
   it('is up only with every configured child', () => {

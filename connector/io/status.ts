@@ -81,6 +81,7 @@ function tunnelStatus(
     ...defined('responderSpi', ike?.responderSpi),
     ...defined('ageMs', ike?.establishedAt === undefined ? undefined : Math.round(now - ike.establishedAt)),
     ...defined('rekeyInMs', ike?.rekeyAt === undefined ? undefined : Math.round(ike.rekeyAt - now)),
+    ...keyStatus(ike),
     ikeRekeys: ike?.ikeRekeys ?? 0,
     children: (ike?.children ?? []).map((child) => childStatus(child, parts.children.get(child.id), now)),
     traffic: traffic(parts.children.total(name)),
@@ -89,6 +90,12 @@ function tunnelStatus(
     mtu: mtuStatus(planned, ike?.remote?.address ?? planned.ike.remoteAddress, installed.at(-1)),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
   }
+}
+
+/** The only key of a connection has no name, and nothing to be told of. */
+function keyStatus(ike: ConnectionStatus | undefined): Pick<TunnelStatus, 'keyId' | 'keyConfirmed'> {
+  if (ike?.keyId === undefined || ike.keyId === '') return {}
+  return { keyId: ike.keyId, ...defined('keyConfirmed', ike.keyConfirmed) }
 }
 
 function tunnelState(ike: ConnectionStatus | undefined, planned: PlannedConnection): TunnelStatus['state'] {
@@ -134,6 +141,7 @@ function traffic({ inbound, outbound }: Carried): Traffic {
   return {
     inPackets: inbound.packets,
     inBytes: inbound.bytes,
+    ...defined('inMissing', inbound.missing),
     outPackets: outbound.packets,
     outBytes: outbound.bytes,
     drops,

@@ -21,7 +21,7 @@ export interface ControlApi {
 }
 
 export interface ControlApiOptions {
-  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey'>
+  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey' | 'trust'>
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   /** POST /stop was answered; the owner ends the process. */
   readonly onStop: () => void
@@ -77,6 +77,13 @@ function routesOf(options: ControlApiOptions): Routes {
       const what = textField(body, 'child', 'ike')
       refuseWithoutSa(handle.status(), peer)
       return found(handle.rekey(peer, what), `SA ${JSON.stringify(what)} with a peer ${JSON.stringify(peer)}`)
+    },
+    'POST /trust': async (body) => {
+      if (handle.trust === undefined) {
+        throw new ApiError(409, 'not-managed', 'this connector belongs to no network', 'its peers are in isthmus.yaml')
+      }
+      await handle.trust(textField(body, 'connector'), textField(body, 'key'))
+      return json({ ok: true })
     },
     'POST /stop': () => {
       setImmediate(options.onStop)

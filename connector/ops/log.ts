@@ -91,9 +91,15 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
         fields: { event: event.type, count: event.count },
         message: 'removed routes that an earlier run left behind',
       }
+    case 'control':
+      return { level: 'info', fields: { event: event.type, code: event.code }, message: event.message }
     case 'warning':
-      return { level: 'warn', fields: { event: event.type, code: event.code }, message: event.message }
+      return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
   }
+}
+
+function codeAndRemedy({ code, remedy }: Extract<ConnectorEvent, { type: 'warning' }>): object {
+  return remedy === undefined ? { code } : { code, remedy }
 }
 
 /** Every IKE event has its own line; `Record<type>` keeps the table whole. */

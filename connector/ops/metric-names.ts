@@ -18,6 +18,10 @@ export const METRICS = {
   isthmus_tunnel_state: gauge('1 for the state that the tunnel is in, 0 for the others.', 'peer', 'state'),
   isthmus_tunnel_packets_total: counter('Inner packets through the tunnel.', 'peer', 'direction'),
   isthmus_tunnel_bytes_total: counter('Bytes of inner packets through the tunnel.', 'peer', 'direction'),
+  isthmus_tunnel_missing_packets: gauge(
+    'Packets of the peer since the start that newer ones have passed and that never came, by the gaps in ESP sequence numbers. A gauge, because it falls when late ones come: watch it with delta(). Absent without a replay window.',
+    'peer',
+  ),
   isthmus_tunnel_dropped_packets_total: counter(
     'Packets of the tunnel that were dropped, by reason.',
     'peer',

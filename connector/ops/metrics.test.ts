@@ -43,6 +43,17 @@ test('a second scrape states values anew and forgets what is gone', async () => 
   expect(samples.get('isthmus_child_sas{peer="branch"}')).toBe(0)
 })
 
+test('what never came goes up and down, and is absent where it is not known', async () => {
+  const missing = 'isthmus_tunnel_missing_packets{peer="branch"}'
+  let traffic = sampleTunnel().traffic
+  const metrics = createMetrics({ ...statusOf(sampleStatus()), status: () => sampleStatus(sampleTunnel({ traffic })) })
+  expect(parse(await metrics.text()).has(missing)).toBe(false)
+  for (const inMissing of [0, 7, 5]) {
+    traffic = { ...traffic, inMissing }
+    expect(parse(await metrics.text()).get(missing)).toBe(inMissing)
+  }
+})
+
 test('each packet worker has its figures, each of its Child SAs its own age', async () => {
   const [net] = sampleTunnel().children
   const children = [0, 1].map((worker) => ({ ...net!, worker, ageMs: 1000 * (worker + 1) }))

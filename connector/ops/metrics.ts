@@ -162,6 +162,7 @@ class SnapshotMetrics {
     this.#put('isthmus_tunnel_packets_total', { peer, direction: 'out' }, traffic.outPackets)
     this.#put('isthmus_tunnel_bytes_total', { peer, direction: 'in' }, traffic.inBytes)
     this.#put('isthmus_tunnel_bytes_total', { peer, direction: 'out' }, traffic.outBytes)
+    if (traffic.inMissing !== undefined) this.#put('isthmus_tunnel_missing_packets', { peer }, traffic.inMissing)
     for (const [reason, count] of Object.entries(traffic.drops)) {
       this.#put('isthmus_tunnel_dropped_packets_total', { peer, reason }, count)
     }

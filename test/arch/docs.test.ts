@@ -24,7 +24,11 @@ test('every link leads somewhere', () => {
 
 test('every path with a folder that the map and the README name exists', () => {
   const missing = ['docs/map.md', 'README.md', 'CONTRIBUTING.md'].flatMap((page) =>
-    [...readFileSync(join(root, page), 'utf8').matchAll(/`((?:protocol|wasm|connector|test|docs|\.ci)\/[\w./-]*)`/g)]
+    [
+      ...readFileSync(join(root, page), 'utf8').matchAll(
+        /`((?:protocol|wasm|connector|control|infra|test|docs|\.ci)\/[\w./-]*)`/g,
+      ),
+    ]
       .map((match) => match[1]!)
       .filter((path) => !existsSync(join(root, path)))
       .map((path) => `${page}: ${path}`),

@@ -12,6 +12,12 @@ export interface Row {
 
 export const IMPORT_TABLE: readonly Row[] = [
   {
+    folder: 'protocol/control/',
+    may: ['protocol/'],
+    packages: ['zod'],
+    why: 'one schema for both ends of every document; zod does no I/O and runs everywhere',
+  },
+  {
     folder: 'protocol/',
     may: ['protocol/'],
     packages: [],
@@ -38,6 +44,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'the engine stands on its own: files are read in load.ts, node:crypto is the reference',
   },
   {
+    folder: 'connector/core/managed/',
+    may: ['connector/core/', 'protocol/'],
+    packages: ['zod'],
+    why: 'core is pure; the documents of the control plane have one schema for both ends',
+  },
+  {
     folder: 'connector/core/',
     may: ['connector/core/', 'protocol/'],
     packages: [],
@@ -52,15 +64,51 @@ export const IMPORT_TABLE: readonly Row[] = [
   {
     folder: 'connector/io/',
     may: ['connector/', 'wasm/', 'protocol/'],
-    packages: ['node:', 'koffi', '@noble/'],
+    packages: ['node:', 'koffi', '@noble/', 'ws', 'jose', 'zod'],
     why: 'io is the only place with side effects; it does not print and does not parse arguments',
+  },
+  {
+    folder: 'connector/cli/control/',
+    may: ['connector/', 'protocol/', 'control/entry/node'],
+    packages: ['node:'],
+    why: 'isthmus control starts the control plane on Node: the one place where the program meets it, and by its entry only',
   },
   { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
   {
-    folder: 'control/',
+    folder: 'control/domain/',
+    may: ['control/domain/', 'protocol/'],
+    packages: ['croner', '@noble/'],
+    why: 'the domain is pure: time, randomness and what is stored are arguments',
+  },
+  {
+    folder: 'control/entry/',
     may: ['control/', 'protocol/'],
     packages: [''],
-    why: 'connector, control and functions never import one another',
+    why: 'an entry knows its platform; nothing else of control/ does',
+  },
+  {
+    folder: 'control/store/testing/',
+    may: ['control/', 'protocol/'],
+    packages: ['vitest', 'fast-check', '@electric-sql/pglite', 'pg', 'node:'],
+    why: 'what only tests of the store use',
+  },
+  {
+    folder: 'control/store/',
+    may: ['control/store/', 'control/domain/', 'protocol/'],
+    packages: ['node:sqlite', 'node:fs', 'node:path', 'pg', 'jose'],
+    why: 'the store knows databases and no HTTP',
+  },
+  {
+    folder: 'control/testing/',
+    may: ['control/', 'protocol/'],
+    packages: ['jose', '@noble/', 'fast-check'],
+    why: 'the whole control plane over a store in memory, and requests by chance: for tests',
+  },
+  {
+    folder: 'control/',
+    may: ['control/', 'protocol/'],
+    packages: ['hono', '@hono/zod-openapi', 'zod', 'jose', '@noble/'],
+    why: 'the API runs on Workers, Lambda and Node alike: no node: module, no platform',
   },
   {
     folder: 'functions/',
@@ -71,10 +119,10 @@ export const IMPORT_TABLE: readonly Row[] = [
   { folder: 'test/', may: [''], packages: [''], why: 'tests may look everywhere' },
 ]
 
-/** Globals that break purity in connector/core and protocol: each would escape the virtual clock or the seed. */
+/** Globals that break purity in connector/core, control/domain and protocol: each would escape the virtual clock or the seed. */
 export const IMPURE_GLOBALS = [
   'Date.now',
-  'new Date(',
+  'new Date()',
   'performance.now',
   'Math.random',
   'setTimeout',

@@ -25,9 +25,11 @@ describe('who may import whom', () => {
     expect(faults).toEqual([])
   })
 
-  test('core and protocol reach for no clock, timer, randomness or process', () => {
+  test('core, domain and protocol reach for no clock, timer, randomness or process', () => {
     const faults = sources
-      .filter((file) => /^(connector\/core|protocol)\//.test(file) && !/\.test\.ts$|\/testing\//.test(file))
+      .filter(
+        (file) => /^(connector\/core|control\/domain|protocol)\//.test(file) && !/\.test\.ts$|\/testing\//.test(file),
+      )
       .flatMap((file) => {
         const code = withoutComments(readFileSync(join(root, file), 'utf8'))
         return IMPURE_GLOBALS.filter((word) => code.includes(word)).map((word) => `${file} uses ${word.trim()}`)

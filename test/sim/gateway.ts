@@ -9,6 +9,7 @@ import type {
   EndpointLimits,
   IkeEffect,
   IkeEvent,
+  IkeKey,
 } from '../../connector/core/ike/types.ts'
 import { type Instant, unreachable } from '../../protocol/machine.ts'
 import { type SocketAddress, sameSocketAddress } from '../../protocol/net.ts'
@@ -85,6 +86,10 @@ export class Gateway {
 
   rekey(connection: string, child?: string): void {
     this.#handle(child === undefined ? { type: 'rekey-ike', connection } : { type: 'rekey-child', connection, child })
+  }
+
+  setKeys(connection: string, keys: readonly IkeKey[]): void {
+    this.#handle({ type: 'set-keys', connection, keys })
   }
 
   /** One packet of a flow on each resource: on its own SA, or handed over to where the newest is. */
@@ -204,6 +209,7 @@ export class Gateway {
         this.events.push({ at: this.#timeline.now, event: effect.event })
         return
       case 'key-log':
+      case 'connection-removed':
       case 'stopped':
         return
       default:

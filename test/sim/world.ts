@@ -1,6 +1,6 @@
 /** Two sites on a virtual clock, from a seed: the IKE machines are real, everything around them is simulated. */
 import { createHash } from 'node:crypto'
-import type { ConnectionConfig, EndpointLimits } from '../../connector/core/ike/types.ts'
+import type { ConnectionConfig, EndpointLimits, IkeKey } from '../../connector/core/ike/types.ts'
 import { type Address, address } from '../../protocol/net.ts'
 import { Gateway } from './gateway.ts'
 import { type LinkQuality, Network } from './network.ts'
@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly dpdMs?: number
   /** Resources of the left and of the right gateway; one each where absent. */
   readonly resources?: readonly [number, number]
+  /** Of both ends, where keys are to change. */
+  readonly keys?: readonly IkeKey[]
 }
 
 export class World {
@@ -104,7 +106,7 @@ export class World {
     remoteAddress: Address | undefined,
     initiate: boolean,
   ): ConnectionConfig {
-    const { childRekeyMs, ikeRekeyMs, dpdMs } = this.#options
+    const { childRekeyMs, ikeRekeyMs, dpdMs, keys } = this.#options
     const mine = name === 'left' ? '10.1.0' : '10.2.0'
     const theirs = name === 'left' ? '10.2.0' : '10.1.0'
     const selector = (network: string) => ({
@@ -123,6 +125,7 @@ export class World {
       localId: { type: 'fqdn', value: `${name}.example` },
       remoteId: { type: 'fqdn', value: `${name === 'left' ? 'right' : 'left'}.example` },
       psk: new TextEncoder().encode('a secret of the simulated world'),
+      ...(keys === undefined ? {} : { keys }),
       initiate,
       proposals: [{ encryption: 'aes128gcm16', prf: 'prfsha256', group: 'x25519' }],
       children: [

@@ -10,8 +10,8 @@ import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
 
 const LAUNCHER = join(import.meta.dirname, '../../connector/bin/isthmus.cjs')
-/** Two connectors, four holders of namespaces, a flow of pings, the demo itself. */
-const PROCESSES = 8
+/** A control plane, two connectors, five holders of namespaces, a flow of pings, the demo itself. */
+const PROCESSES = 10
 
 describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
   let temporary: string
@@ -42,6 +42,8 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
       ping: { sent: 100, received: 100, rttMs: { p50: positive, p99: positive } },
       download: { bytes: 32 << 20, sha256Match: true, mbps: positive },
       rekey: { count: 3, lostPackets: 0 },
+      rotation: { count: 1, lostPackets: 0, evidence: 'verified' },
+      withoutControl: { sent: 100, received: 100, rekeys: 1 },
     })
     const { p50, p99 } = (result.ping as { rttMs: { p50: number; p99: number } }).rttMs
     expect(p50).toBeLessThanOrEqual(p99)
@@ -90,6 +92,16 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
     expectNothingLeft()
   })
 
+  it.each(['control', 'join'])('leaves nothing either when %s was killed under it', async (verb) => {
+    demo = startDemo(temporary, ['--json'])
+    await until('the tunnel', () => demo!.errors().includes('tunnel up'), 60_000)
+    const [part] = processesOf(temporary).filter((pid) => wordsOf(pid).at(2) === verb)
+    process.kill(part!, 'SIGKILL')
+    expect(await demo.closed).toEqual([EXIT.failed, null])
+    expect(JSON.parse(demo.out())).toMatchObject({ ok: false, error: { cause: expect.stringMatching(/./) } })
+    expectNothingLeft()
+  })
+
   it('ends by itself in good order when its launcher was killed', async () => {
     demo = startDemo(temporary, [], { ISTHMUS_NODE: process.execPath })
     await showsView()
@@ -115,9 +127,13 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
   /** A namespace lasts as long as a process in it. */
   function expectNothingLeft(): void {
     expect(readdirSync(temporary)).toEqual([])
-    expect(processesOf(temporary).map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))).toEqual([])
+    expect(processesOf(temporary).map(wordsOf)).toEqual([])
   }
 })
+
+function wordsOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+}
 
 interface Demo {
   readonly child: ChildProcess

@@ -39,6 +39,31 @@ export async function runFlows(world: World, flows: Flows): Promise<Arrivals[]> 
   return JSON.parse(arrivals) as Arrivals[]
 }
 
+export interface RunningFlow {
+  /** Ends it. What was sent, and what arrived of it. */
+  stop(): Promise<{ readonly sent: number; readonly arrivals: Arrivals }>
+}
+
+/** Sends one flow for as long as it takes. */
+export async function startFlow(world: World, flow: Omit<Flows, 'counts'>): Promise<RunningFlow> {
+  const { from, fromAddress, to, toAddress, port, rate } = flow
+  const node = process.execPath
+  const receiver = world.spawn(to, [node, PROGRAM, 'receive', toAddress, String(port), '1'])
+  await receiver.waitFor(/ready/)
+  const words = [fromAddress, toAddress, String(port), String(rate), String(1_000_000)]
+  const sender = world.spawn(from, [node, PROGRAM, 'send', ...words])
+  await sender.waitFor(/sending/)
+  const stop = async () => {
+    process.kill(sender.pid, 'SIGTERM')
+    const sent = Number((await sender.waitFor(/^sent (\d+)$/m))[1])
+    await settled(receiver, sent)
+    process.kill(receiver.pid, 'SIGTERM')
+    const [arrivals] = await receiver.waitFor(/^\[.*\]$/m)
+    return { sent, arrivals: (JSON.parse(arrivals) as Arrivals[])[0]! }
+  }
+  return { stop }
+}
+
 /** Waits until everything has arrived, or nothing more comes. */
 async function settled(receiver: Spawned, total: number): Promise<void> {
   let last = -1

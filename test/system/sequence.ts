@@ -5,7 +5,8 @@
  *     sequence.ts send FROM TO PORT RATE COUNT...
  *
  * Flow i goes from and to port PORT + i and has the i-th COUNT of datagrams, RATE a second. The receiver prints `ready`,
- * and at SIGTERM one line of JSON with an `Arrivals` for each flow; the sender ends when all are sent.
+ * and at SIGTERM one line of JSON with an `Arrivals` for each flow; the sender prints `sending`, ends when all are sent,
+ * or at SIGTERM, and then prints `sent` and how many they were, of each flow.
  */
 import { createSocket, type Socket } from 'node:dgram'
 
@@ -54,12 +55,17 @@ async function send(from: string, to: string, port: number, rate: number, counts
   const sockets = await Promise.all(counts.map((_, flow) => socketFor(from, port + flow)))
   for (const socket of sockets) socket.on('error', () => undefined)
   const start = performance.now()
-  const most = Math.max(...counts)
+  let most = Math.max(...counts)
   let left = 0
-  for (let done = 0; done < most; ) {
+  let done = 0
+  process.once('SIGTERM', () => {
+    most = done
+  })
+  process.stdout.write('sending\n')
+  while (done < most) {
     await new Promise((resolve) => setTimeout(resolve, TICK_MS))
     const due = Math.min(most, Math.floor(((performance.now() - start) * rate) / 1000))
-    for (; done < due; done++) {
+    for (; done < Math.min(most, due); done++) {
       for (const [flow, socket] of sockets.entries()) {
         if (done >= counts[flow]!) continue
         const datagram = Buffer.alloc(BYTES)
@@ -73,4 +79,5 @@ async function send(from: string, to: string, port: number, rate: number, counts
   }
   while (left > 0) await new Promise((resolve) => setTimeout(resolve, TICK_MS))
   for (const socket of sockets) socket.close()
+  process.stdout.write(`sent ${counts.map((count) => Math.min(count, done)).join(' ')}\n`)
 }

@@ -42,7 +42,8 @@ import { completeOpen, openSlots } from './open'
 import { openRunSlots } from './open-runs'
 import { setLanHeader } from './outbox'
 import { reserve } from './reserve'
-import { SA_OUTBOUND, nonceOf, saByHandle } from './sa'
+import { missingOf } from './replay'
+import { SA_INBOUND, SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
 import { sealLargeSlots } from './seal-large'
 import { innerMtuOf, tunnelAt } from './tunnel'
@@ -193,6 +194,12 @@ export function saBytes(handle: u32): f64 {
 export function saLastAt(handle: u32): f64 {
   const sa = saByHandle(handle)
   return sa == null ? 0 : sa.lastAt
+}
+
+/** Gaps in the sequence numbers received so far; -1 where none are known: no inbound SA, or one without a window. */
+export function saMissing(handle: u32): f64 {
+  const sa = saByHandle(handle)
+  return sa == null || sa.kind != SA_INBOUND || sa.window == 0 ? -1 : <f64>missingOf(sa)
 }
 
 /** A bit for each reason for which the SA has dropped packets. */

@@ -46,8 +46,8 @@ export function commitWindow(sa: Sa, sequence: u64): bool {
   const highest = sequence > sa.sequence
   if (highest) {
     const current = sa.sequence >> 6
-    const steps = min<u64>((sequence >> 6) - current, RING_WORDS)
-    for (let i: u64 = 1; i <= steps; i++) store<u64>(wordAt(sa, current + i), 0)
+    const steps = (sequence >> 6) - current
+    if (steps != 0) moveOn(sa, current, steps)
     sa.sequence = sequence
   }
   if (sa.window != 0) {
@@ -55,6 +55,40 @@ export function commitWindow(sa: Sa, sequence: u64): bool {
     store<u64>(word, load<u64>(word) | (<u64>1 << (sequence & 63)))
   }
   return highest
+}
+
+/**
+ * Sequence numbers below the highest one that no authentic packet has had so far. Those in the window may still come.
+ * None are known where the window is off: nothing is remembered then.
+ */
+export function missingOf(sa: Sa): u64 {
+  const current = sa.sequence >> 6
+  // Of the word that the highest number is in, only what lies up to there.
+  let missing = sa.missing + (sa.sequence & 63) + 1 - popcnt<u64>(load<u64>(wordAt(sa, current)))
+  const kept = <u64>(sa.window >> 6)
+  for (let i: u64 = 1; i <= kept; i++) missing += unmarkedIn(sa, current - i)
+  return missing
+}
+
+/**
+ * Makes the next `steps` words the last ones. As many leave the window, and what is not marked in them cannot come any
+ * more: once in 64 numbers, the gaps cost a packet nothing.
+ */
+function moveOn(sa: Sa, current: u64, steps: u64): void {
+  if (sa.window != 0) {
+    const kept = <u64>(sa.window >> 6)
+    const leaving = min<u64>(steps, kept + 1)
+    for (let i: u64 = 0; i < leaving; i++) sa.missing += unmarkedIn(sa, current - kept + i)
+    sa.missing += (steps - leaving) << 6
+  }
+  const cleared = min<u64>(steps, RING_WORDS)
+  for (let i: u64 = 1; i <= cleared; i++) store<u64>(wordAt(sa, current + i), 0)
+}
+
+// @ts-ignore: decorator
+@inline
+function unmarkedIn(sa: Sa, block: u64): u64 {
+  return 64 - popcnt<u64>(load<u64>(wordAt(sa, block)))
 }
 
 // @ts-ignore: decorator

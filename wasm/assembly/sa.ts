@@ -64,6 +64,8 @@ export class Sa {
   places: u32
   /** Outbound: last number used. Inbound: highest number received. */
   sequence: u64
+  /** Inbound: numbers that left the window without having come; those still in it are counted by `missingOf`. */
+  missing: u64
   packets: u64
   bytes: u64
   lastAt: f64

@@ -56,6 +56,16 @@ describe('the window', () => {
     expect(window.check(1001n)).toBe('new')
   })
 
+  it('tells how many numbers below the highest have not come', () => {
+    expect(windowAfter(64).missing).toBe(0)
+    expect(windowAfter(64, 3n, 1n, 7n).missing).toBe(4)
+    expect(windowAfter(64, 10_000n, 10_001n, 9_999n).missing).toBe(9998)
+    expect(windowAfter(0, 7n, 7n).missing).toBeUndefined()
+    const far = new ReplayWindow(64, 5n * TWO_32 - 1n)
+    far.commit(5n * TWO_32 + 2n)
+    expect(far.missing).toBe(2)
+  })
+
   it('never takes a number twice, in any order', () => {
     const number = fc.bigInt({ min: 1n, max: 300n })
     fc.assert(

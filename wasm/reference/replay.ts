@@ -15,6 +15,7 @@ export class ReplayWindow {
   readonly #seen = new Set<bigint>()
   /** Up to here everything counts as received. */
   readonly #base: bigint
+  #taken = 0n
 
   constructor(size: number, initialHighest = 0n) {
     this.size = size
@@ -30,11 +31,17 @@ export class ReplayWindow {
 
   /** Call only for a sequence number that `check` took and whose packet is authentic. True if it is the highest so far. */
   commit(sequence: bigint): boolean {
+    this.#taken++
     this.#seen.add(sequence)
     if (sequence <= this.highest) return false
     this.highest = sequence
     this.#forget()
     return true
+  }
+
+  /** Numbers below the highest one that have not come; undefined without protection, where one may come twice. */
+  get missing(): number | undefined {
+    return this.size === 0 ? undefined : Number(this.highest - this.#base - this.#taken)
   }
 
   #forget(): void {

@@ -5,9 +5,10 @@
 import { rmSync } from 'node:fs'
 import { EXIT } from '../../handle.ts'
 import { createWorld, namespacesMissing, type Spawned, type World } from '../../io/namespaces.ts'
+import { DemoControl } from './control-plane.ts'
 import { showLive } from './live.ts'
 import { type DemoResult, emptyResult, faultsOf } from './result.ts'
-import { layOutSites, type Site, type Sites, startGateway } from './sites.ts'
+import { CONTROL, joinAs, layOutSites, type Site, type Sites } from './sites.ts'
 import { makeFolder, watchLauncher } from './traces.ts'
 import {
   measureDownload,
@@ -17,6 +18,7 @@ import {
   type RunningSites,
   untilAnswering,
 } from './trials.ts'
+import { measureAway, measureRotation } from './trials-control.ts'
 
 export interface DemoArguments {
   /** Try everything once and exit, instead of showing the live view. */
@@ -59,16 +61,17 @@ export async function runDemo(args: DemoArguments): Promise<number> {
 }
 
 async function playIn(world: World, directory: string, args: DemoArguments, signal: AbortSignal): Promise<DemoResult> {
-  say('Two sites, each a gateway and a host, in network namespaces of their own:')
-  say('  host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10\n')
+  say('Two sites, each a gateway and a host, and a control plane, in network namespaces of their own:')
+  say('  host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10')
+  say(`  control plane ${CONTROL.address}, which both gateways reach\n`)
   const sites = await layOutSites(world, directory)
-  const running: RunningSites = {
-    world,
-    sites,
-    // The responder first, so that the initiator's first datagram finds it.
-    gateways: { branch: await startReady(world, sites.branch, signal), hq: await startReady(world, sites.hq, signal) },
-    signal,
-  }
+  const control = new DemoControl(world, directory)
+  await control.start()
+  say('  $ isthmus control')
+  const hq = await joinReady(world, control, sites.hq, signal)
+  const branch = await joinReady(world, control, sites.branch, signal)
+  say('')
+  const running: RunningSites = { world, sites, gateways: { hq, branch }, control, signal }
   const result = await tryEverything(running)
   if (result.ok && !args.once && !args.json) await showLive(running, signal)
   const gateways = Object.entries(running.gateways)
@@ -77,11 +80,16 @@ async function playIn(world: World, directory: string, args: DemoArguments, sign
     const code = await gateway.exited
     if (code !== EXIT.ok) throw new Error(`The connector of ${name} did not stop in good order (${code}).`)
   }
+  await control.stop()
   return result
 }
 
-async function startReady(world: World, site: Site, signal: AbortSignal): Promise<Spawned> {
-  const gateway = startGateway(world, site)
+/** The two commands that a site takes: one where the network is managed, one on its gateway. */
+async function joinReady(world: World, control: DemoControl, site: Site, signal: AbortSignal): Promise<Spawned> {
+  const added = await control.run<{ joinToken: { token: string } }>('site', 'add', site.name, '--prefix', site.network)
+  say(`  $ isthmus site add ${site.name} --prefix ${site.network}`)
+  say(`  ${site.gateway} $ isthmus join ${control.url} ist_join_...`)
+  const gateway = joinAs(world, site, control.url, added.joinToken.token)
   await gateway.waitFor(/"event":"started"/)
   await untilAnswering(site, signal)
   return gateway
@@ -102,7 +110,15 @@ async function tryEverything(running: RunningSites): Promise<DemoResult> {
     `  download        ${bytes >> 20} MiB at ${mbps.toFixed(0)} Mbit/s, sha256 ${sha256Match ? 'matches' : 'DIFFERS'}`,
   )
   result.rekey = await measureRekeys(running)
-  say(`  rekeys          ${result.rekey.count} under traffic, ${result.rekey.lostPackets} packets lost\n`)
+  say(`  rekeys          ${result.rekey.count} under traffic, ${result.rekey.lostPackets} packets lost`)
+  result.rotation = await measureRotation(running)
+  const { count, lostPackets, evidence } = result.rotation
+  say(`  key rotation    ${count} under traffic, ${lostPackets} packets lost, evidence ${evidence}`)
+  result.withoutControl = await measureAway(running)
+  const away = result.withoutControl
+  say(
+    `  control stopped ${away.received}/${away.sent} pings, ${away.rekeys} rekey meanwhile; back, both ends link again\n`,
+  )
   const faults = faultsOf(result)
   result.ok = faults.length === 0
   if (!result.ok) result.error = { cause: `${faults.join('; ')}.`, remedy: 'Run `npx isthmus doctor`, then try again.' }
@@ -112,7 +128,7 @@ async function tryEverything(running: RunningSites): Promise<DemoResult> {
 function finish(args: DemoArguments, result: DemoResult): number {
   if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
   else if (result.ok && args.once)
-    say('All held. Next: write your own isthmus.yaml (docs/config.md) and run `npx isthmus up`.')
+    say('All held. Next, for your own sites: `npx isthmus control`, then docs/control.md.')
   else if (result.ok) say('Done: both connectors stopped, namespaces and files gone.')
   if (result.error !== undefined) say(`${result.error.cause}\n${result.error.remedy}`)
   return result.ok ? EXIT.ok : EXIT.failed

@@ -9,12 +9,28 @@ export interface DemoResult {
   download: { bytes: number; sha256Match: boolean; mbps: number } | null
   /** Rekeys of Child and IKE SAs made while pings ran, and the pings lost meanwhile. */
   rekey: { count: number; lostPackets: number } | null
+  /**
+   * Rotations of the tunnel's pre-shared key while pings ran; the packets that were lost, by the pings or by the signed
+   * evidence, whichever has more; whether that evidence is genuine.
+   */
+  rotation: { count: number; lostPackets: number; evidence: 'verified' | 'refused' } | null
+  /** Pings, and rekeys among them, while the control plane was stopped. */
+  withoutControl: { sent: number; received: number; rekeys: number } | null
   /** One sentence of cause and one of remedy, when not ok. */
   error?: { cause: string; remedy: string }
 }
 
 export function emptyResult(): DemoResult {
-  return { ok: false, establishMs: null, suite: null, ping: null, download: null, rekey: null }
+  return {
+    ok: false,
+    establishMs: null,
+    suite: null,
+    ping: null,
+    download: null,
+    rekey: null,
+    rotation: null,
+    withoutControl: null,
+  }
 }
 
 /** Every condition under which the demo calls itself successful, each with the words for its failure. */
@@ -28,5 +44,16 @@ export function faultsOf(result: DemoResult): string[] {
   if (download === null || !download.sha256Match) faults.push('the download did not arrive intact')
   if (rekey === null || rekey.lostPackets > 0) faults.push(`${rekey?.lostPackets ?? 'all'} packets were lost at rekeys`)
   else if (rekey.count === 0) faults.push('no rekey took place')
+  return [...faults, ...controlFaults(result)]
+}
+
+function controlFaults({ rotation, withoutControl }: DemoResult): string[] {
+  const faults: string[] = []
+  if (rotation === null || rotation.count === 0) faults.push('the key was not rotated')
+  else if (rotation.lostPackets > 0) faults.push(`${rotation.lostPackets} packets were lost at the rotation of the key`)
+  if (rotation?.evidence === 'refused') faults.push('the evidence of the rotation does not verify')
+  if (withoutControl === null || withoutControl.received !== withoutControl.sent) {
+    faults.push('packets were lost while the control plane was stopped')
+  } else if (withoutControl.rekeys === 0) faults.push('no rekey took place while the control plane was stopped')
   return faults
 }

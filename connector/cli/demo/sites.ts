@@ -1,11 +1,11 @@
 /**
- * The demo's world: two sites, each a gateway and a host behind it, and a link between the gateways that
- * stands for the internet.
+ * The demo's world: two sites, each a gateway and a host behind it, a link between the gateways that stands for the
+ * internet, and a machine for the control plane, which both gateways reach.
  *
  *     host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==internet== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10
+ *                                      \\                      /
+ *                                       control 203.0.113.1 ---
  */
-import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Spawned, World } from '../../io/namespaces.ts'
 
@@ -17,7 +17,7 @@ export interface Site {
   readonly network: string
   readonly gatewayAddress: string
   readonly hostAddress: string
-  readonly configFile: string
+  readonly stateDirectory: string
   readonly controlSocket: string
 }
 
@@ -26,10 +26,11 @@ export interface Sites {
   readonly branch: Site
 }
 
-const MAIN = join(import.meta.dirname, '../../main.ts')
+export const MAIN = join(import.meta.dirname, '../../main.ts')
+export const CONTROL = { namespace: 'control', address: '203.0.113.1', port: 9701 } as const
 const PROBE = join(import.meta.dirname, 'probe.ts')
 
-/** Makes namespaces, links and configuration files. Everything of it lives in `world` and `directory`. */
+/** Makes namespaces and links, and says where files belong. Everything of it lives in `world` and `directory`. */
 export async function layOutSites(world: World, directory: string): Promise<Sites> {
   const hq = describeSite('hq', 1, directory)
   const branch = describeSite('branch', 2, directory)
@@ -47,11 +48,21 @@ export async function layOutSites(world: World, directory: string): Promise<Site
     names: ['internet', 'internet'],
     addresses: [[`${hq.outer}/24`], [`${branch.outer}/24`]],
   })
-  const secretFile = join(directory, 'psk')
-  writeFileSync(secretFile, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
-  writeConfig(hq, branch, secretFile, directory)
-  writeConfig(branch, hq, secretFile, directory)
+  await world.ns(CONTROL.namespace)
+  await world.exec(CONTROL.namespace, `ip addr add ${CONTROL.address}/32 dev lo`)
+  for (const [index, site] of [hq, branch].entries()) await reachControl(world, site, `198.51.100.${4 * index}`)
   return { hq, branch }
+}
+
+/** A way of four addresses, from `first` on. The gateway is known to the control plane by its address on the internet. */
+async function reachControl(world: World, site: Site, first: string): Promise<void> {
+  const at = (offset: number) => first.replace(/\d+$/, (last) => String(Number(last) + offset))
+  await world.link(CONTROL.namespace, site.gateway, {
+    names: [`to-${site.name}`, 'to-control'],
+    addresses: [[`${at(1)}/30`], [`${at(2)}/30`]],
+  })
+  await world.exec(CONTROL.namespace, `ip route add ${site.outer} via ${at(2)}`)
+  await world.exec(site.gateway, `ip route add ${CONTROL.address} via ${at(1)} src ${site.outer}`)
 }
 
 function describeSite(name: Site['name'], number: number, directory: string): Site {
@@ -63,37 +74,17 @@ function describeSite(name: Site['name'], number: number, directory: string): Si
     network: `10.${number}.0.0/24`,
     gatewayAddress: `10.${number}.0.1`,
     hostAddress: `10.${number}.0.10`,
-    configFile: join(directory, `${name}.yaml`),
+    stateDirectory: join(directory, `${name}.state`),
     controlSocket: join(directory, `${name}.sock`),
   }
 }
 
-/**
- * The whole configuration that a person would write, three paths that keep the demo in its own folder, and one packet
- * worker: two gateways share this machine, and the demo tells the same on any.
- */
-function writeConfig(site: Site, peer: Site, secretFile: string, directory: string): void {
-  writeFileSync(
-    site.configFile,
-    `site: ${site.name}
-address: ${site.outer}
-networks: [${site.network}]
-peers:
-  ${peer.name}:
-    address: ${peer.outer}
-    networks: [${peer.network}]
-    secret: { file: ${secretFile} }
-    initiate: ${site.name === 'hq'}
-workers: 1
-state_directory: ${join(directory, `${site.name}.state`)}
-control_socket: ${site.controlSocket}
-`,
-  )
-}
-
-/** Starts the site's connector as `isthmus up` would; it logs JSON lines. */
-export function startGateway(world: World, site: Site): Spawned {
-  return world.spawn(site.gateway, [process.execPath, MAIN, 'up', '--config', site.configFile])
+/** Joins as a person would on that machine, and runs until a signal; it logs JSON lines. */
+export function joinAs(world: World, site: Site, url: string, token: string): Spawned {
+  const place = ['--state-directory', site.stateDirectory, '--socket', site.controlSocket]
+  // One packet worker: two gateways share this machine, and the demo tells the same on any.
+  const env = { ISTHMUS_WORKERS: '1' }
+  return world.spawn(site.gateway, [process.execPath, MAIN, 'join', url, token, ...place], { env })
 }
 
 /** Starts one of the programs of `probe.ts` on a site's host. */

@@ -3,6 +3,7 @@ import type { ConnectorStatus } from '../../../protocol/status.ts'
 import type { Spawned, World } from '../../io/namespaces.ts'
 import type { PingSummary } from '../../io/ping.ts'
 import { controlClient } from '../../ops/client.ts'
+import type { DemoControl } from './control-plane.ts'
 import type { DemoResult } from './result.ts'
 import { type Site, type Sites, startProbe } from './sites.ts'
 
@@ -10,6 +11,7 @@ export interface RunningSites {
   readonly world: World
   readonly sites: Sites
   readonly gateways: Readonly<Record<Site['name'], Spawned>>
+  readonly control: DemoControl
   readonly signal: AbortSignal
 }
 
@@ -95,7 +97,7 @@ export async function measurePing(running: RunningSites): Promise<NonNullable<De
   return { sent, received, rttMs: rttMs === undefined ? null : { p50: round(rttMs.p50, 3), p99: round(rttMs.p99, 3) } }
 }
 
-async function ping(running: RunningSites, count: number, intervalMs: number): Promise<PingSummary> {
+export async function ping(running: RunningSites, count: number, intervalMs: number): Promise<PingSummary> {
   const probe = startProbe(running.world, running.sites.hq, 'ping', running.sites.branch.hostAddress, count, intervalMs)
   return lastLine<PingSummary>(probe)
 }
@@ -122,20 +124,25 @@ export async function measureRekeys(running: RunningSites): Promise<NonNullable<
   const pings = ping(running, 400, 10)
   // Should a rekey fail or the demo be interrupted, that is the reason to tell, not the end of the pings.
   pings.catch(() => undefined)
-  for (const [site, peer, ike] of [
-    [hq, branch, false],
-    [branch, hq, true],
-    [branch, hq, false],
+  for (const [site, what] of [
+    [hq, 'child'],
+    [branch, 'ike'],
+    [branch, 'child'],
   ] as const) {
     await pause(600, running.signal)
-    const child = (await statusOf(site)).tunnels[0]?.children[0]?.name ?? ''
-    await controlClient(site.controlSocket).rekey(peer.name, ike ? 'ike' : child)
+    await rekey(site, what)
   }
   const summary = await pings
   return { count: (await rekeyCount(hq)) - before, lostPackets: summary.sent - summary.received }
 }
 
-async function rekeyCount(site: Site): Promise<number> {
+export async function rekey(site: Site, what: 'child' | 'ike'): Promise<void> {
+  const tunnel = (await statusOf(site)).tunnels[0]
+  const child = tunnel?.children[0]?.name ?? ''
+  await controlClient(site.controlSocket).rekey(tunnel?.name ?? '', what === 'ike' ? 'ike' : child)
+}
+
+export async function rekeyCount(site: Site): Promise<number> {
   const tunnel = (await statusOf(site)).tunnels[0]
   if (tunnel === undefined) return 0
   return tunnel.ikeRekeys + tunnel.children.reduce((sum, child) => sum + child.rekeys, 0)

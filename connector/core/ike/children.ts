@@ -1,6 +1,7 @@
 /** The Child SAs of one session: finding, closing and replacing them. */
 import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, childRekeyed, promoteChild } from './child.ts'
+import type { Connection } from './connection.ts'
 import type { Session } from './session.ts'
 import { type Slot, slotOf } from './slot.ts'
 import { GRACE_MS, MISSING_CHILD_MS, REPLACED_MS, SETTLED_MS } from './timing.ts'
@@ -27,6 +28,13 @@ export function carrier(session: Session, name: string, resource?: number): Chil
 /** Every such SA, oldest first. */
 export function carriers(session: Session, name: string): ChildSa[] {
   return session.children.filter((child) => child.name === name && child.state === 'installed')
+}
+
+/** As `carrier`, but only an SA that the peer is known to have. */
+export function usableCarrier(session: Session, name: string, resource?: number): ChildSa | undefined {
+  return carriers(session, name).findLast((child) => {
+    return child.promoteAt === undefined && (resource === undefined || child.resource === resource)
+  })
 }
 
 /** `old` has a successor. The end that made the successor deletes `old`; the other end waits for that. */
@@ -125,8 +133,8 @@ export function handOver(session: Session): void {
   const others = sessions.filter((other) => other !== session && other.state === 'established')
   const mine = [...active.values()].filter((child) => session.children.includes(child))
   const left = mine.filter((child) => {
-    const other = others.findLast((each) => carrier(each, child.name, child.resource) !== undefined)
-    if (other !== undefined) promoteChild(other, carrier(other, child.name, child.resource)!)
+    const other = others.findLast((each) => usableCarrier(each, child.name, child.resource) !== undefined)
+    if (other !== undefined) promoteChild(other, usableCarrier(other, child.name, child.resource)!)
     return other === undefined
   })
   for (const child of left) {
@@ -153,15 +161,41 @@ function revive(child: ChildSa): void {
   old.expireAt = undefined
 }
 
-/** Newest first: the successor's line, then any other SA of the slot, also of another session. */
+/**
+ * Newest first: the successor's line, then any other SA of the slot, also of another session. One that the peer may not
+ * have yet, or no longer because its session is closing, is taken only where no other resource can send.
+ */
 function heirOf(session: Session, child: ChildSa): { session: Session; child: ChildSa } | undefined {
   for (let next = child.successor, steps = 0; next !== undefined && steps < 8; next = next.successor, steps++)
     if (next.state === 'installed') return { session, child: next }
   if (child.incoming?.state === 'installed') return { session, child: child.incoming }
-  for (const other of [session, ...session.connection.sessions]) {
-    const found = other.state === 'ended' ? undefined : carrier(other, child.name, child.resource)
-    if (found !== undefined && found !== child) return { session: other, child: found }
+  const { connection } = session
+  const alive = [session, ...connection.sessions].filter(({ state }) => state !== 'ended')
+  const lasting = alive.filter(goesOn)
+  const among = (sessions: readonly Session[], find: typeof carrier) => {
+    for (const other of sessions) {
+      const found = find(other, child.name, child.resource)
+      if (found !== undefined && found !== child) return { session: other, child: found }
+    }
+    return undefined
   }
+  const usable = among(lasting, usableCarrier)
+  if (usable !== undefined || sendsElsewhere(connection, child)) return usable
+  const any = among(lasting, carrier) ?? among(alive, carrier)
+  if (any !== undefined) return any
   const current = session.connection.active.get(child.slot)
   return current === undefined || current === child ? undefined : { session, child: current }
+}
+
+function goesOn({ state }: Session): boolean {
+  return state === 'established'
+}
+
+/** Another resource sends on an SA of a session that goes on. */
+function sendsElsewhere({ active, sessions }: Connection, child: ChildSa): boolean {
+  for (const [slot, other] of active) {
+    if (slot === child.slot || other.name !== child.name) continue
+    if (sessions.some((session) => goesOn(session) && session.children.includes(other))) return true
+  }
+  return false
 }

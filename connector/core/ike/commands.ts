@@ -2,13 +2,17 @@
 import { type Instant, unreachable } from '../../../protocol/machine.ts'
 import { carriers, childByInboundSpi } from './children.ts'
 import type { Connection } from './connection.ts'
+import { setKeys } from './keys.ts'
 import type { Session } from './session.ts'
 import { rekeyChild } from './tasks/create-child.ts'
 import type { IkeInput } from './types.ts'
 import { limitReached, refusedByEngine, requestIkeRekey, trafficSeen } from './upkeep.ts'
 
 /** Inputs about one connection. */
-export type Command = Exclude<IkeInput, { type: 'datagram' | 'time' | 'shutdown' }>
+export type Command = Exclude<
+  IkeInput,
+  { type: 'datagram' | 'time' | 'shutdown' | 'add-connection' | 'remove-connection' }
+>
 
 /** Carries it out; what it sets off by time is up to the caller. */
 export function command(connection: Connection, input: Command, now: Instant): void {
@@ -21,6 +25,9 @@ export function command(connection: Connection, input: Command, now: Instant): v
       connection.wanted = false
       connection.retryAt = undefined
       for (const session of [...connection.sessions]) session.close(now, 'terminated by command')
+      return
+    case 'set-keys':
+      setKeys(connection, input.keys, now)
       return
     case 'rekey-ike':
       forSession(connection, requestIkeRekey, now)

@@ -3,6 +3,7 @@ import type { Instant } from '../../../protocol/machine.ts'
 import type { ChildSa } from './child.ts'
 import { type Context, fraction } from './context.ts'
 import { startTask } from './exchange.ts'
+import { isStale, keysOf, supersede } from './keys.ts'
 import { compareBytes } from './messages.ts'
 import { Path } from './path.ts'
 import type { Failure } from './report.ts'
@@ -12,7 +13,7 @@ import type { Slot } from './slot.ts'
 import { InitTask } from './tasks/init.ts'
 import { MAX_SESSIONS, SURPLUS_MS, SURPLUS_PEER_MS } from './timing.ts'
 import { Traffic } from './traffic.ts'
-import type { ConnectionConfig, ConnectionStatus, GroupName, IkeEvent } from './types.ts'
+import type { ConnectionConfig, ConnectionStatus, GroupName, IkeEvent, IkeKey } from './types.ts'
 
 export class Connection {
   readonly config: ConnectionConfig
@@ -30,6 +31,8 @@ export class Connection {
   readonly active = new Map<Slot, ChildSa>()
   /** The group that each child's last exchange settled on, so that the next one need not guess. */
   readonly groups = new Map<string, GroupName | undefined>()
+  /** The first is the one to use; all are accepted. */
+  keys: readonly IkeKey[]
   retryAt: Instant | undefined
   lastError: ConnectionStatus['lastError']
   /** What an unauthenticated answer said: it explains a failure but never causes one. */
@@ -37,6 +40,8 @@ export class Connection {
   state: ConnectionStatus['state'] = 'idle'
   since: Instant
   stopping = false
+  /** To be forgotten when its last session is over. */
+  removed = false
   #pause: number
 
   constructor(context: Context, config: ConnectionConfig, now: Instant) {
@@ -44,6 +49,7 @@ export class Connection {
     this.config = config
     this.home = config.resource ?? 0
     if (!(this.home < context.resources)) throw new RangeError(`no resource ${this.home} for ${config.name}`)
+    this.keys = keysOf(config)
     const others = Array.from({ length: context.resources }, (_, resource) => resource)
     this.resources = [this.home, ...others.filter((resource) => resource !== this.home)]
     this.wanted = config.initiate && config.remoteAddress !== undefined
@@ -77,12 +83,13 @@ export class Connection {
     this.report({ type: 'failed', ...failure, ...(retryAt === undefined ? {} : { retryAt }) })
   }
 
-  /** Sends IKE_SA_INIT, unless a session is up or on its way. */
+  /** Sends IKE_SA_INIT, unless a session is up, under the key to use, or on its way. */
   initiate(now: Instant): void {
     const { config, context } = this
     this.retryAt = undefined
     if (this.stopping || config.remoteAddress === undefined) return
-    if (this.sessions.some((session) => session.state === 'connecting' || session.state === 'established')) return
+    if (this.sessions.some((session) => session.state === 'connecting')) return
+    if (!isStale(this) && this.sessions.some((session) => session.state === 'established')) return
     const floated = config.remotePort === config.remoteNatPort
     const local = { address: config.localAddress, port: floated ? context.ports.natPort : context.ports.port }
     const remote = { address: config.remoteAddress, port: config.remotePort }
@@ -125,6 +132,8 @@ export class Connection {
       if (other.byUs && other.current?.state === 'init') other.end(now, 'the peer was first')
       else if (other.state === 'established') this.#settle(session, other, now)
     }
+    supersede(session, now)
+    if (isStale(this)) this.retryAt = now
   }
 
   /** A session is over: begin again, after a pause where that is due. */

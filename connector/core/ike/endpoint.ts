@@ -74,10 +74,7 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
     this.#cookies = new CookieMint(options.crypto, options.random(32))
     this.#cookiesRotatedAt = now
     for (const config of options.connections) {
-      if (this.#connections.has(config.name)) throw new TypeError(`two connections are called ${config.name}`)
-      const connection = new Connection(this.#context, config, now)
-      this.#connections.set(config.name, connection)
-      this.#deadlines.set(connection, connection.retryAt)
+      if (!this.#add(config, now)) throw new TypeError(`two connections are called ${config.name}`)
     }
   }
 
@@ -92,6 +89,13 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
       case 'shutdown':
         this.#shutdown(now)
         return
+      case 'add-connection':
+        this.#add(input.config, now)
+        return
+      case 'remove-connection':
+        this.#remove(input.connection, now)
+        return
+      case 'set-keys':
       case 'initiate':
       case 'terminate':
       case 'rekey-ike':
@@ -227,6 +231,33 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
     sendPlain(this.#context, received, received.message.header.responderSpi, [notify(type)])
   }
 
+  /** Returns whether there was none of that name. */
+  #add(config: ConnectionConfig, now: Instant): boolean {
+    if (this.#connections.has(config.name)) return false
+    const connection = new Connection(this.#context, config, now)
+    connection.stopping = this.#stopping !== 'no'
+    this.#connections.set(config.name, connection)
+    this.#deadlines.set(connection, connection.retryAt)
+    return true
+  }
+
+  #remove(name: string, now: Instant): void {
+    const connection = this.#connections.get(name)
+    if (connection === undefined) {
+      this.#context.emit({ type: 'connection-removed', connection: name })
+      return
+    }
+    connection.removed = true
+    this.#stop(connection, now, 'its connection was removed')
+  }
+
+  #stop(connection: Connection, now: Instant, reason: string): void {
+    connection.stopping = true
+    connection.retryAt = undefined
+    for (const session of [...connection.sessions]) session.close(now, reason)
+    this.#touch(connection, now)
+  }
+
   #time(now: Instant): void {
     for (const sa of this.#orphans) {
       if (sa.expireAt !== undefined && sa.expireAt <= now) sa.destroy()
@@ -236,14 +267,18 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
     }
   }
 
+  #forget(connection: Connection): void {
+    if (!this.#connections.delete(connection.name)) return
+    this.#deadlines.delete(connection)
+    for (const { psk } of connection.keys) psk.fill(0)
+    this.#context.emit({ type: 'connection-removed', connection: connection.name })
+  }
+
   #shutdown(now: Instant): void {
     if (this.#stopping !== 'no') return
     this.#stopping = 'yes'
     for (const connection of this.#connections.values()) {
-      connection.stopping = true
-      connection.retryAt = undefined
-      for (const session of [...connection.sessions]) session.close(now, 'this end is shutting down')
-      this.#touch(connection, now)
+      this.#stop(connection, now, 'this end is shutting down')
     }
     this.#finishStopping()
   }
@@ -267,6 +302,7 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
       if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
     }
     this.#deadlines.set(connection, earliest)
+    if (connection.removed && connection.sessions.length === 0) this.#forget(connection)
     this.#finishStopping()
   }
 

@@ -196,6 +196,7 @@ function heard(sa: IkeSa, { local, remote, message }: Received, now: Instant): v
     return
   }
   sa.session.heard(now)
+  if (sa.session.state === 'established') sa.session.confirmed = true
   if (!message.header.flags.response && sa.path.mayFollow(local, remote)) sa.session.move(remote, local.port)
 }
 

@@ -9,6 +9,7 @@ import { closeChild, handOver, openChildren, planReplacement, removeChild } from
 import type { Connection } from './connection.ts'
 import { type Context, fraction } from './context.ts'
 import { startTask } from './exchange.ts'
+import { isStale } from './keys.ts'
 import { expiryOf } from './lifetime.ts'
 import type { Path } from './path.ts'
 import type { Failure } from './report.ts'
@@ -47,6 +48,14 @@ export class Session {
   keepaliveAt: Instant = Number.POSITIVE_INFINITY
   /** When the session is closed for being surplus, or is done with waiting for the answer to our DELETE. */
   closeAt: Instant | undefined
+  /** Of the key that authenticated it. */
+  keyId = ''
+  /** The peer has shown that it is in this session too. */
+  confirmed = false
+  /** When it ends because its key is no longer accepted. */
+  keyMissingAt: Instant | undefined
+  /** The session that this one, made with another key, takes the place of. */
+  supersedes: { readonly session: Session; readonly until: Instant } | undefined
   readonly childRetries = new Map<Slot, { at: Instant; pause: number }>()
   /** The peer refused a rekey with NO_ADDITIONAL_SAS: only a new IKE SA brings a new Child SA. */
   noAdditionalSas = false
@@ -179,15 +188,22 @@ export class Session {
     sa.closeReason = reason
   }
 
-  /** Deletes the session in good order: the IKE SA takes its Child SAs along. */
-  close(now: Instant, reason: string): void {
-    if (this.state === 'closing' || this.state === 'ended') return
+  /**
+   * Deletes the session in good order: the IKE SA takes its Child SAs along. The answer is waited for so long; one that
+   * closes already waits no longer than that.
+   */
+  close(now: Instant, reason: string, waitMs = CLOSE_MS): void {
+    if (this.state === 'ended') return
+    if (this.state === 'closing') {
+      if (this.closeAt !== undefined) this.closeAt = Math.min(this.closeAt, now + waitMs)
+      return
+    }
     if (this.state === 'connecting' || this.current === undefined) {
       this.end(now, reason)
       return
     }
     this.state = 'closing'
-    this.closeAt = now + CLOSE_MS
+    this.closeAt = now + waitMs
     for (const task of this.queue.splice(0)) task.abandon?.()
     handOver(this)
     this.closeSa(this.current, reason)
@@ -197,7 +213,8 @@ export class Session {
   /** The session came to nothing, and perhaps is tried again. `tell`: the peer takes it to be up and gets a DELETE. */
   fail(failure: Failure, now: Instant, tell = false): void {
     const { connection } = this
-    if (connection.wanted && !connection.stopping) connection.retryAt = connection.nextRetry(now)
+    if ((connection.wanted || isStale(connection)) && !connection.stopping)
+      connection.retryAt = connection.nextRetry(now)
     connection.fail(failure, now, connection.retryAt)
     if (!tell || this.current === undefined) {
       this.end(now, failure.cause)
@@ -222,7 +239,8 @@ export class Session {
     if (surplus?.surplus) surplus.expireAt = now + LINGER_MS
     const heir = this.current === sa ? this.#heirOf(sa) : this.current
     this.#discard(sa, now, linger)
-    if (heir === undefined || this.state === 'closing') this.end(now, reasonInWords)
+    const closing = this.state === 'closing' && !this.sas.some((other) => other.state === 'closing')
+    if (heir === undefined || closing) this.end(now, reasonInWords)
     else if (this.current === sa) {
       this.succeed(sa, heir, now)
       heir.usableAt = Math.min(heir.usableAt, now)

@@ -37,6 +37,7 @@ export function connectionStatus(connection: Connection): ConnectionStatus {
           natDetected: session.path.natDetected,
           ...(Number.isFinite(session.rekeyAt) ? { rekeyAt: session.rekeyAt } : {}),
         }),
+    ...(session?.establishedAt === undefined ? {} : { keyId: session.keyId, keyConfirmed: session.confirmed }),
     ikeRekeys: session?.rekeys ?? 0,
     ...(rtt === undefined ? {} : { rtt }),
     requestsSent: traffic.sent,

@@ -37,6 +37,18 @@ export const SURPLUS_MS = 1_000
 /** and the other end after this one, if it is still there. */
 export const SURPLUS_PEER_MS = 10_000
 
+/** After a new authentication the old session ends when the new one carries all that it carries, or after so long. */
+export const SUPERSEDE_MS = 10_000
+
+/**
+ * And its DELETE is sent again for so long: until the peer has it, some resource of the peer may still send on the old
+ * session, whose SAs receive until then.
+ */
+export const SUPERSEDE_CLOSE_MS = 120_000
+
+/** A session whose key is no longer accepted ends after so long, when nothing took its place: revocation has to bite. */
+export const MISSING_KEY_MS = 60_000
+
 /** A Child SA that lived so long is made anew at once when it ends; a shorter life calls for a pause. */
 export const SETTLED_MS = 10_000
 

@@ -65,6 +65,12 @@ export interface ChildConfig {
   readonly replayWindow: number
 }
 
+/** A pre-shared key with the name by which status and evidence speak of it. */
+export interface IkeKey {
+  readonly id: string
+  readonly psk: Uint8Array
+}
+
 export interface ConnectionConfig {
   readonly name: string
   /** Source of our datagrams; the driver binds it. */
@@ -78,6 +84,8 @@ export interface ConnectionConfig {
   /** What the peer must prove to be. */
   readonly remoteId: Identity
   readonly psk: Uint8Array
+  /** Where keys change while the connection is up: the first is to be used, all are accepted. In place of `psk`. */
+  readonly keys?: readonly IkeKey[]
   /** True: initiate at start and again whenever the SA is lost. */
   readonly initiate: boolean
   readonly proposals: readonly IkeProposal[]
@@ -126,6 +134,15 @@ export type IkeInput =
   | { readonly type: 'terminate'; readonly connection: string }
   | { readonly type: 'rekey-ike'; readonly connection: string }
   | { readonly type: 'rekey-child'; readonly connection: string; readonly child: string }
+  /**
+   * Replaces the keys of a connection: the first is to be used, all are accepted, at least one. Says what is wanted, not
+   * what to do: giving the same keys again does nothing. They are copied.
+   */
+  | { readonly type: 'set-keys'; readonly connection: string; readonly keys: readonly IkeKey[] }
+  /** A connection more. Nothing happens where one of that name is there. */
+  | { readonly type: 'add-connection'; readonly config: ConnectionConfig }
+  /** Deletes its SAs in good order and forgets it; `connection-removed` comes when it is gone. */
+  | { readonly type: 'remove-connection'; readonly connection: string }
   /** The engine crossed a soft or hard limit of an outbound SA. `spi` is the outbound SPI. */
   | { readonly type: 'child-limit'; readonly connection: string; readonly spi: number; readonly hard: boolean }
   /** The engine could not install this Child SA: it is deleted at the peer too, told, and made anew after a pause. */
@@ -194,6 +211,7 @@ export type IkeEffect =
   | { readonly type: 'report'; readonly connection: string; readonly event: IkeEvent }
   /** Only when the endpoint was made with a key log: secrets, for a debug file that the user asked for. */
   | { readonly type: 'key-log'; readonly entry: KeyLogEntry }
+  | { readonly type: 'connection-removed'; readonly connection: string }
   | { readonly type: 'stopped' }
 
 /** What happened, for logs, `status` and metrics. Never holds a secret. */
@@ -259,6 +277,10 @@ export interface ConnectionStatus {
   readonly establishedAt?: number
   readonly rekeyAt?: number
   readonly natDetected?: boolean
+  /** Of the key that the session in use was authenticated with. */
+  readonly keyId?: string
+  /** The peer has shown that it is in this session too: by ESP, or by an IKE message after IKE_AUTH's request. */
+  readonly keyConfirmed?: boolean
   readonly ikeRekeys: number
   /** Round trips of requests that were answered at the first try, over the last few of them; absent until measured. */
   readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }

@@ -6,6 +6,7 @@ import type { Instant } from '../../../protocol/machine.ts'
 import { type ChildSa, promoteChild } from './child.ts'
 import { carrier, carriers, childByInboundSpi, openChildren, planReplacement, removeChild } from './children.ts'
 import { retransmit } from './exchange.ts'
+import { addKeyTimers } from './keys.ts'
 import { engineRefused, noResponse, peerDead } from './report.ts'
 import { nextLack } from './resources.ts'
 import type { IkeSa } from './sa.ts'
@@ -44,7 +45,9 @@ export function trafficSeen(session: Session, inboundSpi: number, now: Instant):
   session.heard(now)
   const child = childByInboundSpi(session, inboundSpi)
   if (child?.state !== 'installed') return
+  session.confirmed = true
   const carrying = session.connection.active.get(child.slot)
+  if (session.state !== 'established') return
   if (child.promoteAt !== undefined || carrying?.incoming === child) promoteChild(session, child)
 }
 
@@ -102,6 +105,7 @@ function timersOf(session: Session): Timer[] {
     session.context.emit({ type: 'keepalive', local, remote })
     session.armKeepalive(now)
   })
+  addKeyTimers(session, add)
   addMissingChildren(session, add)
   addLackingChild(session, add)
   return timers
@@ -124,7 +128,7 @@ function addSaTimers(session: Session, sa: IkeSa, add: Add): void {
 function addChildTimers(session: Session, child: ChildSa, add: Add): void {
   add(child.removeAt, () => removeChild(session, child))
   if (child.state === 'closed') return
-  add(child.promoteAt, () => promoteChild(session, child))
+  if (session.state === 'established') add(child.promoteAt, () => promoteChild(session, child))
   if (child.state === 'deleting') return
   add(child.expireAt, () => deleteChild(session, child, 'the peer did not delete it'))
   if (child.state !== 'installed') return

@@ -12,6 +12,7 @@ import { brokenRule } from '../rules.ts'
 import type { IkeSa } from '../sa.ts'
 import type { Session } from '../session.ts'
 import { LINGER_MS } from '../timing.ts'
+import type { IkeKey } from '../types.ts'
 import { NOTIFY } from '../wire/notify.ts'
 import type { IdPayload, Payload } from '../wire/types.ts'
 
@@ -29,18 +30,19 @@ export function answerAuth(sa: IkeSa, payloads: readonly Payload[], now: Instant
     const failure = named[0] === undefined ? stranger : otherName(named[0], wanted)
     return refuse(sa, named[0] ?? candidates[0], NOTIFY.AUTHENTICATION_FAILED, failure, now)
   }
-  if (!proves(sa, connection, idi, payloads))
-    return refuse(sa, connection, NOTIFY.AUTHENTICATION_FAILED, wrongKey(peer), now)
+  const key = provenKey(sa, connection, idi, payloads)
+  if (key === undefined) return refuse(sa, connection, NOTIFY.AUTHENTICATION_FAILED, wrongKey(peer), now)
   const session = connection.adopt(sa, now)
   if (session === undefined) return { payloads: [notify(NOTIFY.TEMPORARY_FAILURE)], after: () => end(sa, now) }
-  return accept(sa, session, payloads, now)
+  return accept(sa, session, key, payloads, now)
 }
 
-function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: Instant): Answer {
+function accept(sa: IkeSa, session: Session, key: IkeKey, payloads: readonly Payload[], now: Instant): Answer {
   const { connection, context } = session
   const { config } = connection
   const { response: message, initiatorNonce, responderNonce } = sa.halfOpen!
   sa.state = 'established'
+  session.keyId = key.id
   session.low = lowest(initiatorNonce, responderNonce)
   // Those that were up before this SA's first message cannot be the peer's any more; one that crossed it can.
   const forgotten =
@@ -52,7 +54,7 @@ function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: 
   connection.established(session, now)
   const id = identityPayload('IDr', config.localId)
   const { prf, skPr: skP } = sa.secrets!.keys
-  const data = pskAuth(context.crypto, { prf, psk: config.psk, skP, message, peerNonce: initiatorNonce, id })
+  const data = pskAuth(context.crypto, { prf, psk: key.psk, skP, message, peerNonce: initiatorNonce, id })
   const answer: Payload[] = [id, { type: 'AUTH', method: AUTH_METHOD_PSK, data }]
   for (const child of config.children) session.expectChild(child.name, now)
   let after = () => {}
@@ -80,12 +82,18 @@ function accept(sa: IkeSa, session: Session, payloads: readonly Payload[], now: 
   return { payloads: answer, after: finish, ...(made === undefined ? {} : { child: made }) }
 }
 
-function proves(sa: IkeSa, { config, context }: Connection, id: IdPayload, payloads: readonly Payload[]): boolean {
+/** The key by which the peer has authenticated itself: each that is accepted is tried. */
+function provenKey(
+  sa: IkeSa,
+  { keys, context }: Connection,
+  id: IdPayload,
+  payloads: readonly Payload[],
+): IkeKey | undefined {
   const auth = find(payloads, 'AUTH')
-  if (auth === undefined) return false
+  if (auth === undefined) return undefined
   const { request: message, responderNonce: peerNonce } = sa.halfOpen!
   const { prf, skPi: skP } = sa.secrets!.keys
-  return verifyPskAuth(context.crypto, { prf, psk: config.psk, skP, message, peerNonce, id }, auth)
+  return keys.find(({ psk }) => verifyPskAuth(context.crypto, { prf, psk, skP, message, peerNonce, id }, auth))
 }
 
 function wantedIdentity(payloads: readonly Payload[]) {

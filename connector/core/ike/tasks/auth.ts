@@ -20,7 +20,7 @@ import { brokenRule } from '../rules.ts'
 import type { IkeSa } from '../sa.ts'
 import { selectorPayloads } from '../selectors.ts'
 import type { Task, TaskRequest } from '../task.ts'
-import type { ConnectionConfig } from '../types.ts'
+import type { ConnectionConfig, IkeKey } from '../types.ts'
 import { EXCHANGE } from '../wire/constants.ts'
 import { NOTIFY } from '../wire/notify.ts'
 import type { Payload } from '../wire/types.ts'
@@ -43,6 +43,7 @@ export class AuthTask implements Task {
   readonly #messages: InitMessages
   readonly #nonces: Nonces
   #inboundSpi = 0
+  #key: IkeKey | undefined
 
   constructor(config: ConnectionConfig, messages: InitMessages, nonces: Nonces) {
     this.#config = config
@@ -52,7 +53,10 @@ export class AuthTask implements Task {
 
   build(sa: IkeSa): TaskRequest {
     const { crypto } = sa.context
-    const { localId, remoteId, psk, children } = this.#config
+    const { localId, remoteId, children } = this.#config
+    // The same for every try, also where the keys change in between.
+    this.#key ??= copyOf(sa.session!.connection.keys[0]!)
+    const { psk } = this.#key
     const id = identityPayload('IDi', localId)
     const keys = sa.secrets!.keys
     const { prf, skPi: skP } = keys
@@ -78,22 +82,34 @@ export class AuthTask implements Task {
     const session = sa.session!
     const failure = this.#refusal(payloads)
     if (failure !== undefined) {
-      sa.context.releaseChildSpi(this.#inboundSpi)
+      this.#giveUp(sa)
       session.fail(failure.failure, now, failure.tell)
       return 'done' as const
     }
     const unproved = this.#unproved(sa, payloads)
     if (unproved !== undefined) {
-      sa.context.releaseChildSpi(this.#inboundSpi)
+      this.#giveUp(sa)
       session.fail(unproved, now, true)
       return 'done' as const
     }
     sa.state = 'established'
+    session.keyId = this.#key!.id
+    this.abandon()
     session.establish(now)
     session.connection.established(session, now)
     this.#firstChild(sa, payloads, now)
     session.pump(now)
     return 'done' as const
+  }
+
+  #giveUp(sa: IkeSa): void {
+    sa.context.releaseChildSpi(this.#inboundSpi)
+    this.abandon()
+  }
+
+  abandon(): void {
+    this.#key?.psk.fill(0)
+    this.#key = undefined
   }
 
   /** The responder's error, where it did not authenticate itself; nothing more is known of the peer then. */
@@ -110,7 +126,8 @@ export class AuthTask implements Task {
 
   #unproved(sa: IkeSa, payloads: readonly Payload[]): Failure | undefined {
     const id = find(payloads, 'IDr')!
-    const { psk, remoteId } = this.#config
+    const { remoteId } = this.#config
+    const { psk } = this.#key!
     const { prf, skPr: skP } = sa.secrets!.keys
     const input = { prf, psk, skP, message: this.#messages.theirs, peerNonce: this.#nonces.initiatorNonce, id }
     const peer = identityFromPayload(id)
@@ -140,4 +157,8 @@ export class AuthTask implements Task {
     promoteChild(session, child)
     childEstablished(session, child, now)
   }
+}
+
+function copyOf({ id, psk }: IkeKey): IkeKey {
+  return { id, psk: psk.slice() }
 }

@@ -62,6 +62,8 @@ export class RekeyIkeTask implements Task {
       return 'done' as const
     }
     conclude(sa, mine.sa, mine.low, now)
+    // What was closed meanwhile takes its successor along, which the peer has made already.
+    if (session.state === 'closing') session.closeSa(mine.sa, sa.closeReason ?? 'closed')
     return 'done' as const
   }
 

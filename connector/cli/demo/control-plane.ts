@@ -1,0 +1,72 @@
+/** The demo's control plane: a process in a namespace of its own, and the verbs by which a person talks to it. */
+import { join } from 'node:path'
+import { EXIT } from '../../handle.ts'
+import type { ExecResult, Spawned, World } from '../../io/namespaces.ts'
+import { CONTROL, MAIN } from './sites.ts'
+
+export class DemoControl {
+  readonly url = `http://${CONTROL.address}:${CONTROL.port}`
+  readonly #world: World
+  readonly #directory: string
+  #process: Spawned | undefined
+  #adminToken = ''
+
+  /** What it keeps lies in `directory`. */
+  constructor(world: World, directory: string) {
+    this.#world = world
+    this.#directory = directory
+  }
+
+  /** Resolves when it serves. */
+  async start(): Promise<void> {
+    const place = ['--host', CONTROL.address, '--directory', join(this.#directory, 'control'), '--login']
+    const vector = [process.execPath, MAIN, 'control', ...place]
+    this.#process = this.#world.spawn(CONTROL.namespace, vector, { env: this.#environment() })
+    await this.#process.waitFor(/"event":"started"/)
+    this.#adminToken ||= this.#process.output().match(/ist_admin_\S+/)?.[0] ?? ''
+  }
+
+  /** Shown at the first start. */
+  get adminToken(): string {
+    return this.#adminToken
+  }
+
+  /** As a power failure would. */
+  async kill(): Promise<void> {
+    const running = this.#process
+    this.#process = undefined
+    if (running === undefined) return
+    process.kill(-running.pid, 'SIGKILL')
+    await running.exited
+  }
+
+  /** Throws when it does not end in good order. */
+  async stop(): Promise<void> {
+    const running = this.#process
+    this.#process = undefined
+    if (running === undefined) return
+    running.child.kill('SIGTERM')
+    const code = await running.exited
+    if (code !== EXIT.ok) throw new Error(`The control plane did not stop in good order (${code}).`)
+  }
+
+  /** Runs `isthmus` with these words; what it prints, as JSON. Rejects with its own words when it fails. */
+  async run<T>(...words: string[]): Promise<T> {
+    const { code, stdout, stderr } = await this.verb([...words, '--json'])
+    if (code !== EXIT.ok) throw new Error(`isthmus ${words.join(' ')} failed (${code}): ${stderr.trim()}`)
+    return JSON.parse(stdout) as T
+  }
+
+  /** Runs `isthmus` with these words, whatever comes of it. */
+  verb(words: readonly string[]): Promise<ExecResult> {
+    const options = { env: this.#environment(), check: false }
+    return this.#world.exec(CONTROL.namespace, [process.execPath, MAIN, ...words], options)
+  }
+
+  /** Nothing of the user's own login is seen or touched. */
+  #environment(): Record<string, string> {
+    const unset = { ISTHMUS_URL: '', ISTHMUS_TOKEN: '', ISTHMUS_NETWORK: '', ISTHMUS_CONTROL_DIRECTORY: '' }
+    const keys = { ISTHMUS_CONTROL_POSTGRES: '', ISTHMUS_CONTROL_KEYS: '' }
+    return { ...unset, ...keys, XDG_CONFIG_HOME: join(this.#directory, 'config') }
+  }
+}

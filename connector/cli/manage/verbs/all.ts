@@ -1,0 +1,24 @@
+/** The verbs that manage networks by the control plane, in the order of the help. */
+import type { Verb } from '../../command.ts'
+import { audit } from './audit.ts'
+import { connector } from './connector.ts'
+import { network } from './network.ts'
+import { policy } from './policy.ts'
+import { rotate, run } from './rotate.ts'
+import { rotation } from './rotation.ts'
+import { site } from './site.ts'
+import { token } from './token.ts'
+import { tunnel } from './tunnel.ts'
+
+export const MANAGE_VERBS: readonly Verb[] = [
+  network,
+  site,
+  connector,
+  tunnel,
+  token,
+  policy,
+  rotate,
+  run,
+  rotation,
+  audit,
+]

@@ -1,0 +1,276 @@
+/**
+ * A connector that the control plane steers: the keeper's plan goes to the connector, the connector's state goes back
+ * as reports. Without the control plane it runs on what it has on disk.
+ */
+import { type ConnectorDocument, DOCUMENT_FORMAT } from '../../../protocol/control/document.ts'
+import type { ConnectorReport } from '../../../protocol/control/link.ts'
+import type { ConnectorStatus } from '../../../protocol/status.ts'
+import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
+import { Keeper, type KeeperEffect, type KeeperInput } from '../../core/managed/keeper.ts'
+import type { LinkState } from '../../core/managed/link.ts'
+import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../../handle.ts'
+import type { ConnectorPlan } from '../../plan.ts'
+import {
+  type Enrollment,
+  type Identity,
+  openIdentity,
+  readManagedState,
+  writeManagedState,
+} from '../../store/enrollment.ts'
+import { ControlClient } from './control-client.ts'
+import { epochCrypto, makeEpochPair } from './epoch-crypto.ts'
+import { Link } from './link-socket.ts'
+import { buildReport, newsOf, type ReportedTunnel } from './report.ts'
+import { signPayload, verifiedHalves } from './signatures.ts'
+
+/** Between looks at the connector for news, and between reports without any. */
+const LOOK_MS = 500
+const REPORT_MS = 30_000
+/** Between tries to save: a full disk may be emptied. */
+const SAVE_RETRY_MS = 5000
+
+export interface ManagedOptions {
+  readonly enrollment: Enrollment
+  readonly settings: LocalSettings
+  readonly software: string
+  readonly onEvent: (event: ConnectorEvent) => void
+  readonly start: (
+    plan: ConnectorPlan,
+    options: { onEvent: (event: ConnectorEvent) => void },
+  ) => Promise<ConnectorHandle>
+}
+
+/** Rejects with a StartFailure, everything undone. The state must hold a document: `join` has put one there. */
+export async function startManaged(options: ManagedOptions): Promise<ConnectorHandle> {
+  const managed = new Managed(options)
+  await managed.start()
+  return managed
+}
+
+type Settle = Extract<KeeperEffect, { type: 'settle' }>
+
+class Managed implements ConnectorHandle {
+  readonly #options: ManagedOptions
+  readonly #directory: string
+  readonly #identity: Identity
+  readonly #keeper: Keeper
+  readonly #link: Link
+  readonly #startedAt = Date.now()
+  #handle!: ConnectorHandle
+  /** What is saved and carried out; reports tell no more than that. */
+  #applied: { readonly version: number; readonly tunnels: readonly ReportedTunnel[] } = { version: 0, tunnels: [] }
+  #work: Promise<void> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
+  #stopping: Promise<void> | undefined
+  #news = ''
+  #reportedAt = 0
+  #linkState: { state: LinkState; detail: string; since: number } = { state: 'waiting', detail: '', since: Date.now() }
+
+  constructor(options: ManagedOptions) {
+    const { enrollment, settings } = options
+    this.#options = options
+    this.#directory = settings.stateDirectory
+    this.#identity = openIdentity(this.#directory)
+    this.#keeper = new Keeper(enrollment, readManagedState(this.#directory), epochCrypto)
+    this.#link = new Link(enrollment.url, new ControlClient(enrollment, this.#identity), {
+      document: () => this.#keeper.document,
+      onDocument: (document) => this.#queue(() => this.#takeDocument(document)),
+      onChange: (state, detail) => this.#linkChanged(state, detail),
+    })
+  }
+
+  get ended(): Promise<StartFailure | undefined> {
+    return this.#handle.ended
+  }
+
+  async start(): Promise<void> {
+    await this.#drain()
+    this.#callPeers()
+    this.#link.start(this.#report())
+    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+  }
+
+  status(): ConnectorStatus {
+    const { state, detail, since } = this.#linkState
+    const { url, network, connector } = this.#options.enrollment
+    const { publicKey: identityKey } = this.#identity
+    const at = new Date(since).toISOString()
+    const control = { url, network, connector, identityKey, state, detail, since: at, version: this.#applied.version }
+    return { ...this.#handle.status(), control }
+  }
+
+  initiate(connection: string): boolean {
+    return this.#handle.initiate(connection)
+  }
+
+  terminate(connection: string): boolean {
+    return this.#handle.terminate(connection)
+  }
+
+  rekey(connection: string, what: string): boolean {
+    return this.#handle.rekey(connection, what)
+  }
+
+  apply(plan: ConnectorPlan): Promise<void> {
+    return this.#handle.apply(plan)
+  }
+
+  refresh(connection: string): Promise<void> {
+    return this.#handle.refresh(connection)
+  }
+
+  trust(connector: string, identityKey: string): Promise<void> {
+    return this.#queue(() => this.#give({ type: 'trust', connector, identityKey }))
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#link.stop()
+    await this.#work
+    await this.#handle.stop()
+  }
+
+  /**
+   * Also those that are to call us: where we have crashed, they would find out only when they need us, or when their
+   * requests have gone unanswered for long. Our call tells them at once (INITIAL_CONTACT, RFC 7296 section 2.4).
+   */
+  #callPeers(): void {
+    for (const { name, state } of this.#handle.status().tunnels) if (state === 'idle') this.#handle.initiate(name)
+  }
+
+  /** One after the other: a document is carried out whole before the next is looked at. */
+  #queue(work: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.then(work).catch((error: unknown) => {
+      if (error instanceof PlanRefused) this.#warn('plan-refused', error.message, error.remedy)
+      else this.#warn('managed', String(error))
+    })
+    return this.#work
+  }
+
+  async #takeDocument(document: ConnectorDocument): Promise<void> {
+    if (this.#stopping !== undefined) return
+    if (document.format !== DOCUMENT_FORMAT) return
+    await this.#give({ type: 'document', document, halves: await verifiedHalves(document) })
+  }
+
+  async #give(input: KeeperInput): Promise<void> {
+    this.#keeper.handle(input)
+    await this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    for (let effect = this.#keeper.poll(); effect !== undefined; effect = this.#keeper.poll()) {
+      if (effect.type === 'settle') await this.#settle(effect)
+      else if (effect.type === 'make-half') await this.#makeHalf(effect)
+      else this.#tell(effect)
+    }
+  }
+
+  async #makeHalf({ tunnel, epoch, peer }: Extract<KeeperEffect, { type: 'make-half' }>): Promise<void> {
+    const { network, connector } = this.#options.enrollment
+    const { privateKey, publicKey } = makeEpochPair()
+    const key = Buffer.from(publicKey).toString('base64url')
+    const half = await signPayload(this.#identity, {
+      use: 'isthmus-epoch-key',
+      network,
+      tunnel,
+      epoch,
+      connector,
+      peer,
+      key,
+    })
+    this.#keeper.handle({ type: 'half-made', tunnel, epoch, peer, privateKey, publicKey, half })
+  }
+
+  /** Saved before it is carried out, carried out before it is told. */
+  async #settle({ state, tunnels }: Settle): Promise<void> {
+    await this.#save(state)
+    const document = state.document
+    if (document === undefined) return
+    const { enrollment, settings, start } = this.#options
+    const plan = managedPlan(document.site, enrollment.connector, tunnels, settings)
+    if (this.#handle === undefined) this.#handle = await start(plan, { onEvent: (event) => this.#heard(event) })
+    else await this.#handle.apply(plan)
+    const reported = document.tunnels.map(({ id, name }) => {
+      return { id, name, epochs: this.#keeper.epochs(id), refusal: this.#keeper.refusal(id) }
+    })
+    await this.#refresh(reported)
+    this.#applied = { version: document.version, tunnels: reported }
+    this.#look()
+  }
+
+  /** What is told of a change of keys counts up to that change: it becomes the evidence of a rotation. */
+  async #refresh(tunnels: readonly ReportedTunnel[]): Promise<void> {
+    const told = new Map(this.#applied.tunnels.map(({ id, epochs }) => [id, epochsText(epochs)]))
+    const changed = tunnels.filter(({ id, epochs }) => told.get(id) !== epochsText(epochs))
+    await Promise.all(changed.map(({ name }) => this.#handle.refresh(name)))
+  }
+
+  async #save(state: Settle['state']): Promise<void> {
+    for (;;) {
+      try {
+        writeManagedState(this.#directory, state)
+        return
+      } catch (error) {
+        const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+        this.#warn('state-directory', `what the control plane asks for waits: it cannot be saved (${reason})`)
+        if (this.#stopping !== undefined) throw error
+        await new Promise((resolve) => setTimeout(resolve, SAVE_RETRY_MS))
+      }
+    }
+  }
+
+  #report(): ConnectorReport {
+    return buildReport({
+      version: this.#applied.version,
+      startedAt: this.#startedAt,
+      now: Date.now(),
+      software: this.#options.software,
+      addresses: [this.#options.settings.address],
+      status: this.#handle.status(),
+      tunnels: this.#applied.tunnels,
+    })
+  }
+
+  /** Sends a report when there is news, or none was sent for long. */
+  #look(): void {
+    if (this.#stopping !== undefined || this.#handle === undefined) return
+    const report = this.#report()
+    const news = newsOf(report)
+    if (news === this.#news && Date.now() - this.#reportedAt < REPORT_MS) return
+    this.#news = news
+    this.#reportedAt = Date.now()
+    this.#link.report(report)
+  }
+
+  #heard(event: ConnectorEvent): void {
+    this.#options.onEvent(event)
+    if (event.type === 'ike') setImmediate(() => this.#look())
+  }
+
+  #tell({ code, message, tunnel }: Extract<KeeperEffect, { type: 'event' }>): void {
+    const grave = code === 'identity-changed' || code === 'half-refused' || code === 'document-refused'
+    if (grave) this.#warn(code, message)
+    else this.#options.onEvent({ type: 'control', code, message })
+    this.#link.event({ at: Date.now(), code, message, ...(tunnel === undefined ? {} : { tunnel }) })
+  }
+
+  #linkChanged(state: LinkState, detail: string): void {
+    if (state === this.#linkState.state && detail === this.#linkState.detail) return
+    this.#linkState = { state, detail, since: Date.now() }
+    if (state !== 'connecting') this.#options.onEvent({ type: 'control', code: `link-${state}`, message: detail })
+  }
+
+  #warn(code: string, message: string, remedy?: string): void {
+    this.#options.onEvent({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) })
+  }
+}
+
+function epochsText(epochs: ReportedTunnel['epochs']): string {
+  return epochs.map(({ epoch }) => epoch).join()
+}

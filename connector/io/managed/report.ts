@@ -1,0 +1,79 @@
+/** What a managed connector says of itself, made from its status and its keys. */
+import type { ConnectorReport, TunnelReport } from '../../../protocol/control/link.ts'
+import type { ConnectorStatus, TunnelStatus } from '../../../protocol/status.ts'
+import { type EpochView, keyId, type Refused } from '../../core/managed/keeper.ts'
+
+export interface ReportedTunnel {
+  readonly id: string
+  readonly name: string
+  /** As saved and carried out. */
+  readonly epochs: readonly EpochView[]
+  readonly refusal: Refused | undefined
+}
+
+export interface ReportParts {
+  readonly version: number
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  readonly now: number
+  readonly software: string
+  readonly addresses: readonly string[]
+  readonly status: ConnectorStatus
+  readonly tunnels: readonly ReportedTunnel[]
+}
+
+const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
+const MAX_TEXT = 512
+
+export function buildReport(parts: ReportParts): ConnectorReport {
+  const statusOf = new Map(parts.status.tunnels.map((tunnel) => [tunnel.name, tunnel]))
+  return {
+    version: parts.version,
+    startedAt: parts.startedAt,
+    at: parts.now,
+    software: parts.software,
+    addresses: [...parts.addresses],
+    tunnels: parts.tunnels.map((tunnel) => tunnelReport(tunnel, statusOf.get(tunnel.name))),
+  }
+}
+
+/** What of a report others wait for; traffic alone is no news. */
+export function newsOf(report: ConnectorReport): string {
+  const { version, addresses, tunnels } = report
+  return JSON.stringify([version, addresses, tunnels.map(({ traffic: _, ...rest }) => rest)])
+}
+
+function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelStatus | undefined): TunnelReport {
+  const problem = refusal ?? (status?.state === 'up' ? undefined : status?.lastError)
+  return {
+    tunnel: id,
+    state: refusal?.code === 'identity-changed' && status === undefined ? 'refused' : (status?.state ?? 'idle'),
+    epochs: epochs.map(({ epoch, key, accepted, fingerprint }) => {
+      const using = status?.keyId === keyId(epoch)
+      return {
+        epoch,
+        key,
+        accepted,
+        using,
+        confirmed: using && status?.keyConfirmed === true,
+        ...(fingerprint === undefined ? {} : { fingerprint }),
+      }
+    }),
+    traffic: status === undefined ? NO_TRAFFIC : trafficOf(status),
+    ...(problem === undefined
+      ? {}
+      : {
+          problem: {
+            code: problem.code,
+            cause: problem.cause.slice(0, MAX_TEXT),
+            remedy: problem.remedy.slice(0, MAX_TEXT),
+          },
+        }),
+  }
+}
+
+function trafficOf({ traffic }: TunnelStatus): TunnelReport['traffic'] {
+  const { outPackets, inPackets, outBytes, inBytes, inMissing: missing, drops } = traffic
+  const dropped = Object.values(drops).reduce((sum, count) => sum + count, 0)
+  return { outPackets, inPackets, outBytes, inBytes, dropped, ...(missing === undefined ? {} : { missing }) }
+}

@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest'
+import {
+  allowed,
+  isNetworkBound,
+  OPERATION_IDS,
+  OPERATIONS,
+  type OperationId,
+  PRINCIPALS,
+  rolesTable,
+} from './roles.ts'
+
+const of = (id: OperationId) => PRINCIPALS.filter((principal) => allowed(id, principal))
+const writes = OPERATION_IDS.filter((id) => OPERATIONS[id].method !== 'GET' && !id.startsWith('connector.'))
+
+describe('what each role may', () => {
+  test('no route is there twice', () => {
+    const routes = OPERATION_IDS.map(
+      (id) => `${OPERATIONS[id].method} ${OPERATIONS[id].path.replace(/\{\w+\}/g, '{}')}`,
+    )
+    expect(new Set(routes).size).toBe(routes.length)
+  })
+
+  test('a viewer changes nothing', () => {
+    expect(writes.filter((id) => allowed(id, 'viewer'))).toEqual([])
+  })
+
+  test('the rotation job starts and aborts rotations and changes nothing else', () => {
+    expect(writes.filter((id) => allowed(id, 'rotation'))).toEqual(['runs.create', 'runs.abort', 'rotations.abort'])
+    expect(allowed('intent.get', 'rotation')).toBe(false)
+    expect(allowed('audit.list', 'rotation')).toBe(false)
+  })
+
+  test('tokens are for owners, networks for the installation', () => {
+    for (const id of OPERATION_IDS.filter((name) => name.startsWith('tokens.')))
+      expect(of(id)).toEqual(['admin', 'owner'])
+    expect(of('networks.create')).toEqual(['admin'])
+    expect(of('networks.list')).toEqual(['admin'])
+  })
+
+  test('an operator may what an owner may, but for tokens and the end of the network', () => {
+    const only = OPERATION_IDS.filter((id) => allowed(id, 'owner') && !allowed(id, 'operator'))
+    expect(only).toEqual(['networks.remove', 'tokens.list', 'tokens.create', 'tokens.get', 'tokens.revoke'])
+  })
+
+  test('a connector reaches its own three and nothing of people, and people nothing of connectors', () => {
+    const own = OPERATION_IDS.filter((id) => allowed(id, 'connector') && !allowed(id, 'anybody'))
+    expect(own).toEqual(['connector.document', 'connector.report', 'connector.link'])
+    for (const id of own) expect(of(id)).toEqual(['connector'])
+  })
+
+  test('without credentials there are only joining and what is public', () => {
+    const open = OPERATION_IDS.filter((id) => allowed(id, 'anybody'))
+    expect(open).toEqual(['connector.join', 'meta.openapi', 'meta.docs', 'meta.health'])
+    expect(open.some(isNetworkBound)).toBe(false)
+  })
+})
+
+test('the table for people has a line for each operation', () => {
+  const lines = rolesTable().split('\n')
+  expect(lines).toHaveLength(OPERATION_IDS.length + 2)
+  expect(lines.find((line) => line.includes('`tokens.create`'))).toBe(
+    '| `tokens.create` | POST `/v1/networks/{network}/tokens` | yes | yes |  |  |  |  |',
+  )
+})

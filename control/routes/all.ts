@@ -1,0 +1,19 @@
+/** Every operation that is served, in the order of the reference. */
+import { auditRoutes } from './audit.ts'
+import { connectorRoutes } from './connectors.ts'
+import { intentRoutes } from './intent.ts'
+import { networkRoutes } from './networks.ts'
+import type { Operation } from './operation.ts'
+import { policyRoutes } from './policies.ts'
+import { rotationRoutes } from './rotations.ts'
+import { tokenRoutes } from './tokens.ts'
+
+export const ALL_OPERATIONS: readonly Operation[] = [
+  ...networkRoutes,
+  ...intentRoutes,
+  ...connectorRoutes,
+  ...tokenRoutes,
+  ...policyRoutes,
+  ...rotationRoutes,
+  ...auditRoutes,
+]

@@ -1,0 +1,123 @@
+/** Documents of connectors: made from what is stored, and given a new version in the batch that changes what they say. */
+import type { ConnectorDocument } from '../../protocol/control/document.ts'
+import {
+  announced,
+  type DocumentContent,
+  documentContent,
+  type TunnelView,
+  type VersionRecord,
+  versionFor,
+  withVersion,
+} from '../domain/document.ts'
+import { endpointOf } from '../domain/endpoint.ts'
+import { sameValue } from '../domain/intent.ts'
+import type { ConnectorRecord } from '../store/repo.ts'
+import type { Intents } from './intents.ts'
+import type { Topology } from './planned-view.ts'
+import { Later, refusal } from './refusals.ts'
+import { mustGet, optional } from './support.ts'
+import type { Context } from './types.ts'
+import { Work } from './work.ts'
+
+const READ_ATTEMPTS = 5
+
+export class Documents {
+  readonly #context: Context
+  readonly #intents: Intents
+
+  constructor(context: Context, intents: Intents) {
+    this.#context = context
+    this.#intents = intents
+  }
+
+  /** The connector of the site that is not revoked. */
+  async connectorOf(work: Work, site: string): Promise<ConnectorRecord | undefined> {
+    if (work.connectorAt.has(site)) {
+      const known = work.connectorAt.get(site)
+      return known === undefined ? undefined : notRevoked(await work.get('connector', known))
+    }
+    const entries = await this.#context.repo.list(work.network, 'connector', { ref: site, limit: 1000 })
+    const found = work.adopt('connector', entries).find((record) => notRevoked(record) !== undefined)
+    work.connectorAt.set(site, found?.id)
+    return found
+  }
+
+  /** The documents at these sites change for certain; their content is made when somebody asks for it. */
+  async renew(work: Work, sites: readonly string[]): Promise<void> {
+    for (const site of sites) {
+      const record = await this.connectorOf(work, site)
+      if (record !== undefined) await this.#setVersion(work, record, announced(record))
+    }
+  }
+
+  /** The document at this site may change: `finish` finds out. */
+  refresh(work: Work, site: string): void {
+    work.sitesToRefresh.add(site)
+  }
+
+  /** Gives new versions to the documents that differ, and has the links told once it is committed. */
+  async finish(work: Work, topology: Topology): Promise<void> {
+    for (const id of work.sitesToRefresh) {
+      const site = topology.site(id)
+      const record = await this.connectorOf(work, id)
+      if (record === undefined || site === undefined) continue
+      const endpoint = endpointOf(site, record)
+      const { endpoint: _, ...rest } = record
+      const placed: ConnectorRecord = { ...rest, ...optional('endpoint', endpoint) }
+      // Of a version whose content was never made here, nobody knows whether it was this.
+      const unknown = record.documentVersion > 0 && record.documentHash === undefined
+      const next = unknown ? announced(record) : versionFor(record, await this.#content(work, topology, placed))
+      if (next.documentVersion !== record.documentVersion) await this.#setVersion(work, placed, next)
+      else if (!sameValue(endpoint, record.endpoint)) await work.put('connector', placed)
+    }
+    const { told, network } = work
+    if (told.length > 0) work.onCommit(() => this.#context.hub.changed(network, told))
+  }
+
+  /** The document as it is now, with the version that it has. */
+  async current(network: string, connector: string): Promise<ConnectorDocument> {
+    for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt++) {
+      const work = new Work(this.#context.repo, network)
+      const record = await work.mustGet('connector', connector)
+      if (record.revokedAt !== undefined) throw refusal('connector-revoked', 'it has nothing to do here any more')
+      const topology = await this.#intents.view(network)
+      const { version } = topology
+      const content = await this.#content(work, topology, record)
+      // Content and version are written together: when neither has moved, what was read between belongs together.
+      const after = await mustGet(this.#context, network, 'connector', connector)
+      const same = after.value.documentVersion === record.documentVersion && topology.version === version
+      if (same && content !== undefined) return withVersion(content, record.documentVersion)
+    }
+    throw new Later('unavailable', 'the document changes faster than it can be read', 1)
+  }
+
+  async version(network: string, connector: string): Promise<number> {
+    return (await mustGet(this.#context, network, 'connector', connector)).value.documentVersion
+  }
+
+  async #content(work: Work, topology: Topology, connector: ConnectorRecord): Promise<DocumentContent> {
+    const site = topology.site(connector.site)
+    if (site === undefined) throw refusal('not-found', `the site ${connector.site} was removed`)
+    const tunnels: TunnelView[] = []
+    for (const tunnel of topology.tunnelsOf(site.id)) {
+      const peerSite = topology.site(tunnel.sites[0] === site.id ? tunnel.sites[1] : tunnel.sites[0])
+      const peer = peerSite && (await this.connectorOf(work, peerSite.id))
+      tunnels.push({
+        tunnel,
+        peer: peer === undefined || peerSite === undefined ? undefined : { site: peerSite, connector: peer },
+        keys: await work.get('keys', tunnel.id),
+      })
+    }
+    return documentContent({ network: work.network, connector, site, tunnels })
+  }
+
+  async #setVersion(work: Work, record: ConnectorRecord, version: VersionRecord): Promise<void> {
+    const { documentVersion: _, documentHash: __, ...rest } = record
+    await work.put('connector', { ...rest, ...version })
+    work.tell(record.id)
+  }
+}
+
+function notRevoked(record: ConnectorRecord | undefined): ConnectorRecord | undefined {
+  return record?.revokedAt === undefined ? record : undefined
+}

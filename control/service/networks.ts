@@ -1,0 +1,94 @@
+/** Networks: the tenants. Only the owner of the installation makes one. */
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { base64url } from 'jose'
+import type { Network } from '../../protocol/control/resources.ts'
+import type { NetworkRecord } from '../store/repo.ts'
+import type { Committer } from './commit.ts'
+import { refusal } from './refusals.ts'
+import type { Ed25519Jwk } from './signatures.ts'
+import { utf8 } from './signatures.ts'
+import { cursorText, freshId, mustGet, mustMatch, nameTaken, optional, paged } from './support.ts'
+import type { Call, Context, Outcome, PageOf, PageQuery } from './types.ts'
+
+export class Networks {
+  readonly #context: Context
+  readonly #committer: Committer
+
+  constructor(context: Context, committer: Committer) {
+    this.#context = context
+    this.#committer = committer
+  }
+
+  async create(call: Call, draft: { readonly name: string }): Promise<Outcome<Network>> {
+    const context = this.#context
+    // A repeated request names the network that the first one made.
+    const id = call.network === '' ? freshId(context, 'network') : call.network
+    const { publicKey, sealed } = await this.#evidenceKey(id)
+    return this.#committer.run({ ...call, network: id }, async () => {
+      if (await context.repo.hasNetworkNamed(draft.name)) throw nameTaken('network')
+      const record: NetworkRecord = {
+        id,
+        name: draft.name,
+        createdAt: context.clock(),
+        evidenceKey: publicKey,
+        sealedEvidenceKey: sealed,
+        intentVersion: 0,
+        preferences: { topology: 'mesh' },
+      }
+      const value = shown(record)
+      return {
+        outcome: { value, revision: 1 },
+        changes: [{ type: 'put', kind: 'network', value: record, revision: 0 }],
+        audit: [{ action: 'networks.create', target: id, after: value }],
+      }
+    })
+  }
+
+  async list(query: PageQuery): Promise<Outcome<PageOf<Network>>> {
+    const after = optional('after', query.cursor === undefined ? undefined : cursorText(query.cursor))
+    const found = await this.#context.repo.networks({ limit: query.limit + 1, ...after })
+    return {
+      value: paged(
+        found,
+        query.limit,
+        (entry) => entry.value.id,
+        (entry) => shown(entry.value),
+      ),
+    }
+  }
+
+  async get(call: Call): Promise<Outcome<Network>> {
+    const { value, revision } = await mustGet(this.#context, call.network, 'network', call.network)
+    return { value: shown(value), revision }
+  }
+
+  /** Only an empty one: what still carries traffic is not removed by one request. */
+  async remove(call: Call): Promise<Outcome<undefined>> {
+    const { repo } = this.#context
+    return this.#committer.run(call, async () => {
+      const { value, revision } = await mustGet(this.#context, call.network, 'network', call.network)
+      mustMatch(call, revision)
+      const sites = await repo.count(call.network, 'site')
+      const tunnels = await repo.count(call.network, 'tunnel')
+      if (sites + tunnels > 0) throw refusal('network-in-use', `it has ${sites} sites and ${tunnels} tunnels`)
+      return {
+        outcome: { value: undefined },
+        changes: [{ type: 'remove', kind: 'network', id: call.network, revision }],
+        audit: [{ action: 'networks.remove', target: call.network, before: shown(value) }],
+      }
+    })
+  }
+
+  async #evidenceKey(network: string): Promise<{ publicKey: string; sealed: string }> {
+    const secret = this.#context.random(32)
+    const publicKey = base64url.encode(ed25519.getPublicKey(secret))
+    const jwk: Ed25519Jwk = { kty: 'OKP', crv: 'Ed25519', x: publicKey, d: base64url.encode(secret) }
+    secret.fill(0)
+    const name = { network, kind: 'network', id: network }
+    return { publicKey, sealed: await this.#context.sealer.seal(name, utf8(JSON.stringify(jwk))) }
+  }
+}
+
+function shown({ id, name, createdAt, evidenceKey, intentVersion }: NetworkRecord): Network {
+  return { id, name, createdAt, evidenceKey, intentVersion }
+}

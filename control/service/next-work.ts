@@ -1,0 +1,40 @@
+/** When a network's scheduled job has something to do next: for platforms that can be woken at a point in time. */
+import type { Policy } from '../../protocol/control/rotation.ts'
+import { mayBeDue, nextOfRun } from '../domain/planner.ts'
+import { nextTime, opensAt } from '../domain/schedule.ts'
+import { everyOf } from './candidates.ts'
+import type { Context } from './types.ts'
+
+/** How often ages of keys are looked at, in milliseconds. */
+const AGE_CHECK_MS = 600_000
+
+/** Milliseconds since 1970; undefined when nothing is due unless somebody does something. */
+export async function nextWork(context: Pick<Context, 'repo' | 'clock'>, network: string): Promise<number | undefined> {
+  const now = context.clock()
+  const times: (number | undefined)[] = []
+  for await (const { deadline } of everyOf(context, network, 'rotation', 'active')) times.push(deadline)
+  const policies = new Map<string, Policy>()
+  for await (const policy of everyOf(context, network, 'policy')) policies.set(policy.id, policy)
+  const running = new Set<string>()
+  for await (const run of everyOf(context, network, 'run', 'running')) {
+    const windows = policies.get(run.policy ?? '')?.windows ?? []
+    const decision = nextOfRun(run, windows, now)
+    // One that could begin but did not waits for a tunnel that is busy.
+    times.push(decision.type === 'wait' ? decision.until : now + AGE_CHECK_MS)
+    if (run.policy !== undefined) running.add(run.policy)
+  }
+  for (const policy of policies.values()) if (!running.has(policy.id)) times.push(nextOfPolicy(policy, now))
+  return times.reduce((first, time) => (time === undefined ? first : Math.min(time, first ?? time)), undefined)
+}
+
+function nextOfPolicy(policy: Policy, now: number): number | undefined {
+  if (!policy.enabled) return undefined
+  const { cron, windows } = policy
+  const checks = [now + AGE_CHECK_MS].filter(() => policy.maxAgeHours !== undefined || mayBeDue(policy, false, now))
+  const times = checks.concat(cron === undefined ? [] : (nextTime(cron, now) ?? []))
+  const open = times.flatMap((at) => opensAt(windows, at) ?? [])
+  // A time that came outside of all windows is made up for when the next one opens.
+  const later = opensAt(windows, now)
+  if (later !== undefined && later > now) open.push(later)
+  return open.length === 0 ? undefined : Math.min(...open)
+}

@@ -1,0 +1,72 @@
+/** All services over one store. No HTTP, no platform. */
+import { Audit } from './audit.ts'
+import type { Auth } from './auth.ts'
+import { Committer } from './commit.ts'
+import { type ConnectorParts, Connectors } from './connectors.ts'
+import { Documents } from './documents.ts'
+import { EvidenceSigner } from './evidence-signer.ts'
+import { IntentService } from './intent-service.ts'
+import { Intents } from './intents.ts'
+import { JoinTokens } from './join-tokens.ts'
+import { Joining } from './joining.ts'
+import { Networks } from './networks.ts'
+import { Policies } from './policies.ts'
+import { Reports } from './reports.ts'
+import { Rotating } from './rotating.ts'
+import { Rotations } from './rotations.ts'
+import { Runs } from './runs.ts'
+import { Scheduler } from './scheduler.ts'
+import { Sightings } from './sightings.ts'
+import { Verifier } from './signatures.ts'
+import { Tokens } from './tokens.ts'
+import type { Context } from './types.ts'
+
+export interface Services {
+  readonly context: Context
+  readonly networks: Networks
+  readonly intent: IntentService
+  readonly connectors: Connectors
+  readonly joining: Joining
+  readonly documents: Documents
+  readonly reports: Reports
+  readonly tokens: Tokens
+  readonly joinTokens: JoinTokens
+  readonly policies: Policies
+  readonly runs: Runs
+  readonly rotations: Rotations
+  readonly audit: Audit
+  readonly scheduler: Scheduler
+}
+
+export interface ServiceOptions extends Context {
+  /** Shared with `createAuth`, so that a key is imported once. */
+  readonly verifier?: Verifier
+  /** When a token was last used, as far as this process knows: `Auth.lastUsed`. */
+  readonly lastUsed?: Auth['lastUsed']
+}
+
+export function createServices(options: ServiceOptions): Services {
+  const { lastUsed = () => undefined, verifier = new Verifier(), ...context } = options
+  const committer = new Committer(context)
+  const intents = new Intents(context)
+  const documents = new Documents(context, intents)
+  const rotating = new Rotating(context, documents, new EvidenceSigner(context))
+  const runs = new Runs({ context, committer, intents, documents, rotating })
+  const parts: ConnectorParts = { context, committer, intents, documents, rotating, runs, sightings: new Sightings() }
+  return {
+    context,
+    networks: new Networks(context, committer),
+    intent: new IntentService(parts),
+    connectors: new Connectors(parts),
+    joining: new Joining(parts, verifier),
+    documents,
+    reports: new Reports(parts, verifier),
+    tokens: new Tokens(context, committer, lastUsed),
+    joinTokens: new JoinTokens(context, committer),
+    policies: new Policies(context, committer),
+    runs,
+    rotations: new Rotations(parts),
+    audit: new Audit(context),
+    scheduler: new Scheduler(parts, runs),
+  }
+}

@@ -1,0 +1,94 @@
+/** Records and events for tests of the store. */
+import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
+import type { AuditEvent } from '../../../protocol/control/resources.ts'
+import type { Rotation } from '../../../protocol/control/rotation.ts'
+import { chainEvents } from '../../domain/audit.ts'
+import type { ApiTokenRecord, Change, JoinTokenRecord, NetworkRecord, Replay, Repo, SecretRecord } from '../repo.ts'
+
+export function network(id: string): NetworkRecord {
+  return {
+    id,
+    name: `name-${id}`,
+    createdAt: 1000,
+    evidenceKey: 'public',
+    sealedEvidenceKey: 'sealed',
+    intentVersion: 0,
+    preferences: { topology: 'mesh' },
+  }
+}
+
+export function site(id: string, name = `name-${id}`): Site {
+  return { id, name, prefixes: ['10.1.0.0/16'] }
+}
+
+export function tunnel(id: string, from: string, to: string): Tunnel {
+  return { id, name: `name-${id}`, sites: [from, to] }
+}
+
+export function token(id: string, name: string, revokedAt?: number): ApiTokenRecord {
+  const record: ApiTokenRecord = { id, name, role: 'viewer', hash: `hash of ${id}`, createdAt: 1000 }
+  return revokedAt === undefined ? record : { ...record, revokedAt }
+}
+
+export function join(id: string, at: string, usedBy?: string): JoinTokenRecord {
+  const record: JoinTokenRecord = { id, site: at, hash: `hash of ${id}`, createdAt: 1000, expiresAt: 2000 }
+  return usedBy === undefined ? record : { ...record, usedAt: 1500, usedBy }
+}
+
+export function rotation(id: string, of: string, state: Rotation['state'], run?: string): Rotation {
+  const record: Rotation = {
+    id,
+    tunnel: of,
+    trigger: 'manual',
+    state,
+    to: 2,
+    startedBy: 'system',
+    createdAt: 1000,
+    stateSince: 1000,
+  }
+  return run === undefined ? record : { ...record, run }
+}
+
+export function secret(id: string, sealed: string): SecretRecord {
+  return { id, sealed, createdAt: 1000 }
+}
+
+export function replay(key: string, at: number, actor = 'token:tok_1'): Replay {
+  return {
+    key,
+    actor,
+    request: `hash-${at}`,
+    at,
+    status: 201,
+    headers: { etag: '"1"' },
+    body: '{}',
+    expiresAt: at + 100,
+  }
+}
+
+/** Events that follow the network's present head. */
+export async function eventsFor(repo: Repo, of: string, ...actions: string[]): Promise<AuditEvent[]> {
+  const drafts = actions.map((action) => ({ at: 1000, actor: 'system', action, target: of, after: { action } }))
+  return chainEvents(of, await repo.auditHead(of), drafts)
+}
+
+export async function found(repo: Repo, ...ids: string[]): Promise<void> {
+  for (const id of ids) {
+    await repo.commit(id, { changes: [{ type: 'put', kind: 'network', value: network(id), revision: 0 }] })
+  }
+}
+
+/** Commits changes of sites and tunnels as the network's next intent; tells its version. */
+export async function change(repo: Repo, of: string, changes: readonly Change[]): Promise<number> {
+  const version = (await repo.get(of, 'network', of))!.value.intentVersion + 1
+  await repo.commit(of, { changes, intent: { version, at: 1000, actor: 'system' } })
+  return version
+}
+
+export function putSite(value: Site, revision?: number): Change {
+  return { type: 'put', kind: 'site', value, ...(revision === undefined ? {} : { revision }) }
+}
+
+export function putSecret(value: SecretRecord, revision?: number): Change {
+  return { type: 'put', kind: 'secret', value, ...(revision === undefined ? {} : { revision }) }
+}

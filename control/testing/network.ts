@@ -1,0 +1,54 @@
+/** Networks for tests, made by the API as an operator would. */
+
+import type { Answer, Caller, RequestOptions } from './caller.ts'
+import { TestConnector } from './connector.ts'
+
+export interface TestNetwork {
+  readonly id: string
+  readonly path: string
+  /** By role. */
+  readonly tokens: Readonly<Record<'owner' | 'operator' | 'viewer' | 'rotation', string>>
+  ask(method: string, path: string, options?: RequestOptions): Promise<Answer>
+}
+
+export function must(answer: Answer, status: number): Answer {
+  if (answer.status === status) return answer
+  throw new Error(`expected ${status}, got ${answer.status} ${JSON.stringify(answer.body)}`)
+}
+
+export async function makeNetwork(world: Caller, name = 'acme'): Promise<TestNetwork> {
+  const { id } = must(await world.request('POST', '/v1/networks', { token: world.admin, body: { name } }), 201).body
+  const path = `/v1/networks/${id}`
+  const tokens: Record<string, string> = {}
+  for (const role of ['owner', 'operator', 'viewer', 'rotation']) {
+    const answer = await world.request('POST', `${path}/tokens`, { token: world.admin, body: { name: role, role } })
+    tokens[role] = must(answer, 201).body.token
+  }
+  return {
+    id,
+    path,
+    tokens: tokens as TestNetwork['tokens'],
+    ask: (method, below, options) => world.request(method, path + below, { token: tokens.owner, ...options }),
+  }
+}
+
+export async function makeSite(network: TestNetwork, name: string, prefix: string, more: object = {}): Promise<string> {
+  return must(await network.ask('POST', '/sites', { body: { name, prefixes: [prefix], ...more } }), 201).body.id
+}
+
+export async function joinToken(network: TestNetwork, site: string): Promise<string> {
+  return must(await network.ask('POST', '/join-tokens', { body: { site } }), 201).body.token
+}
+
+/** Two sites, `hq` with a public address and `branch`, with a tunnel between them and their connectors joined. */
+export async function makePair(
+  world: Caller,
+  network: TestNetwork,
+): Promise<{ left: TestConnector; right: TestConnector; tunnel: string }> {
+  const hq = await makeSite(network, 'hq', '10.1.0.0/16', { endpoint: { address: '192.0.2.1' } })
+  const branch = await makeSite(network, 'branch', '10.2.0.0/16')
+  const left = await TestConnector.join(world, await joinToken(network, hq), 11)
+  const right = await TestConnector.join(world, await joinToken(network, branch), 22)
+  const tunnels = must(await network.ask('GET', '/tunnels'), 200).body.items
+  return { left, right, tunnel: tunnels.find(({ name }: { name: string }) => name === 'hq-branch').id }
+}

@@ -1,0 +1,1305 @@
+/**
+ * What a client of the API sends and gets, by the id of the operation. Made from the OpenAPI document by
+ * `node control/entry/api-client.ts`; do not edit.
+ */
+
+/**
+ * Whether each event follows the one before it, as it was written.
+ */
+export type Verification =
+  | {
+      intact: true
+      events: number
+      head: string
+    }
+  | {
+      intact: false
+      brokenAt: number
+      why: string
+    }
+
+export interface Operations {
+  /**
+   * Make a network
+   */
+  'networks.create': {
+    body: NetworkDraft
+    answer: Network
+  }
+  /**
+   * List the networks of the installation
+   */
+  'networks.list': {
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: NetworkPage
+  }
+  /**
+   * Read a network
+   */
+  'networks.get': {
+    params: {
+      network: string
+    }
+    answer: Network
+  }
+  /**
+   * Remove a network that is empty
+   */
+  'networks.remove': {
+    params: {
+      network: string
+    }
+  }
+  /**
+   * Read the desired state, now or at a version
+   */
+  'intent.get': {
+    params: {
+      network: string
+    }
+    query?: {
+      version?: number | null
+    }
+    answer: Intent
+  }
+  /**
+   * Replace the desired state
+   */
+  'intent.replace': {
+    params: {
+      network: string
+    }
+    body: IntentDraft
+    answer: Intent
+  }
+  /**
+   * Read the preferences
+   */
+  'preferences.get': {
+    params: {
+      network: string
+    }
+    answer: Preferences
+  }
+  /**
+   * Replace the preferences
+   */
+  'preferences.replace': {
+    params: {
+      network: string
+    }
+    body: Preferences
+    answer: Preferences
+  }
+  /**
+   * Add a site
+   */
+  'sites.create': {
+    params: {
+      network: string
+    }
+    body: SiteDraft
+    answer: Site
+  }
+  /**
+   * List sites
+   */
+  'sites.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: SitePage
+  }
+  /**
+   * Read a site
+   */
+  'sites.get': {
+    params: {
+      network: string
+      site: string
+    }
+    answer: Site
+  }
+  /**
+   * Change a site
+   */
+  'sites.replace': {
+    params: {
+      network: string
+      site: string
+    }
+    body: SiteDraft
+    answer: Site
+  }
+  /**
+   * Remove a site
+   */
+  'sites.remove': {
+    params: {
+      network: string
+      site: string
+    }
+  }
+  /**
+   * Add a tunnel
+   */
+  'tunnels.create': {
+    params: {
+      network: string
+    }
+    body: TunnelDraft
+    answer: Tunnel
+  }
+  /**
+   * List tunnels
+   */
+  'tunnels.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      site?: string
+    }
+    answer: TunnelPage
+  }
+  /**
+   * Read a tunnel
+   */
+  'tunnels.get': {
+    params: {
+      network: string
+      tunnel: string
+    }
+    answer: Tunnel
+  }
+  /**
+   * Change a tunnel
+   */
+  'tunnels.replace': {
+    params: {
+      network: string
+      tunnel: string
+    }
+    body: TunnelDraft
+    answer: Tunnel
+  }
+  /**
+   * Remove a tunnel
+   */
+  'tunnels.remove': {
+    params: {
+      network: string
+      tunnel: string
+    }
+  }
+  /**
+   * Read what the two ends say of a tunnel
+   */
+  'tunnels.status': {
+    params: {
+      network: string
+      tunnel: string
+    }
+    answer: TunnelStatus
+  }
+  /**
+   * List connectors
+   */
+  'connectors.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      site?: string
+    }
+    answer: ConnectorPage
+  }
+  /**
+   * Read a connector
+   */
+  'connectors.get': {
+    params: {
+      network: string
+      connector: string
+    }
+    answer: Connector
+  }
+  /**
+   * Revoke a connector
+   */
+  'connectors.revoke': {
+    params: {
+      network: string
+      connector: string
+    }
+    answer: Connector
+  }
+  /**
+   * Make a join token for a site
+   */
+  'joinTokens.create': {
+    params: {
+      network: string
+    }
+    body: JoinTokenDraft
+    answer: NewJoinToken
+  }
+  /**
+   * List join tokens
+   */
+  'joinTokens.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      site?: string
+    }
+    answer: JoinTokenPage
+  }
+  /**
+   * Read what a join token is for
+   */
+  'joinTokens.get': {
+    params: {
+      network: string
+      join: string
+    }
+    answer: JoinToken
+  }
+  /**
+   * Revoke a join token
+   */
+  'joinTokens.revoke': {
+    params: {
+      network: string
+      join: string
+    }
+  }
+  /**
+   * Make an API token
+   */
+  'tokens.create': {
+    params: {
+      network: string
+    }
+    body: ApiTokenDraft
+    answer: NewApiToken
+  }
+  /**
+   * List API tokens
+   */
+  'tokens.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: ApiTokenPage
+  }
+  /**
+   * Read what an API token is for
+   */
+  'tokens.get': {
+    params: {
+      network: string
+      token: string
+    }
+    answer: ApiToken
+  }
+  /**
+   * Revoke an API token
+   */
+  'tokens.revoke': {
+    params: {
+      network: string
+      token: string
+    }
+  }
+  /**
+   * Make a rotation policy
+   */
+  'policies.create': {
+    params: {
+      network: string
+    }
+    body: PolicyDraft
+    answer: Policy
+  }
+  /**
+   * List rotation policies
+   */
+  'policies.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: PolicyPage
+  }
+  /**
+   * Read a rotation policy
+   */
+  'policies.get': {
+    params: {
+      network: string
+      policy: string
+    }
+    answer: Policy
+  }
+  /**
+   * Change a rotation policy
+   */
+  'policies.replace': {
+    params: {
+      network: string
+      policy: string
+    }
+    body: PolicyDraft
+    answer: Policy
+  }
+  /**
+   * Remove a rotation policy
+   */
+  'policies.remove': {
+    params: {
+      network: string
+      policy: string
+    }
+  }
+  /**
+   * Rotate the keys of some or all tunnels, or say what would be
+   */
+  'runs.create': {
+    params: {
+      network: string
+    }
+    body: RunDraft
+    answer: RunAnswer
+  }
+  /**
+   * List runs
+   */
+  'runs.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      state?: 'running' | 'done' | 'stopped' | 'aborted'
+    }
+    answer: RunPage
+  }
+  /**
+   * Read a run
+   */
+  'runs.get': {
+    params: {
+      network: string
+      run: string
+    }
+    answer: Run
+  }
+  /**
+   * Stop a run and abort its rotations
+   */
+  'runs.abort': {
+    params: {
+      network: string
+      run: string
+    }
+    answer: Run
+  }
+  /**
+   * List rotations
+   */
+  'rotations.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      tunnel?: string
+      run?: string
+      state?: 'queued' | 'active' | 'done' | 'aborted'
+    }
+    answer: RotationPage
+  }
+  /**
+   * Read a rotation and its evidence
+   */
+  'rotations.get': {
+    params: {
+      network: string
+      rotation: string
+    }
+    answer: Rotation
+  }
+  /**
+   * Abort a rotation
+   */
+  'rotations.abort': {
+    params: {
+      network: string
+      rotation: string
+    }
+    answer: Rotation
+  }
+  /**
+   * Read or export the audit log
+   */
+  'audit.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      format?: 'json' | 'ndjson'
+    }
+    answer: AuditPage
+  }
+  /**
+   * Verify the chain of the audit log
+   */
+  'audit.verify': {
+    params: {
+      network: string
+    }
+    answer: Verification
+  }
+}
+export interface NetworkDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+}
+export interface Network {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * Identifier of a network.
+   */
+  id: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * A public key of 32 bytes, base64url without padding.
+   */
+  evidenceKey: string
+  intentVersion: number
+}
+export interface NetworkPage {
+  items: Network[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+/**
+ * The desired state of a network. Each version is immutable.
+ */
+export interface Intent {
+  /**
+   * Grows by one with every change.
+   */
+  version: number
+  preferences: Preferences
+  sites: Site[]
+  tunnels: Tunnel[]
+}
+export interface Preferences {
+  /**
+   * mesh: a new site gets a tunnel to every other one. none: tunnels are made one by one.
+   */
+  topology?: 'mesh' | 'none'
+}
+export interface Site {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * Networks at this site.
+   */
+  prefixes: string[]
+  /**
+   * Set it when the connector cannot find its public address itself.
+   */
+  endpoint?: {
+    /**
+     * An IPv4 or IPv6 address.
+     */
+    address: string
+    /**
+     * UDP port for IKE.
+     */
+    port: number
+    /**
+     * UDP port for IKE and ESP behind NAT.
+     */
+    natPort: number
+  }
+  /**
+   * Identifier of a site.
+   */
+  id: string
+}
+export interface Tunnel {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * The two ends. The first initiates where both can be reached.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  sites: [string, string]
+  /**
+   * MTU of the path between the ends, in bytes.
+   */
+  pathMtu?: number
+  /**
+   * Identifier of a tunnel.
+   */
+  id: string
+}
+/**
+ * The desired state to replace the present one. An Intent that was read fits.
+ */
+export interface IntentDraft {
+  /**
+   * The version that this was made from; refused when there is a newer one.
+   */
+  version?: number
+  preferences?: Preferences
+  sites: {
+    /**
+     * A name, unique among its kind in the network.
+     */
+    name: string
+    /**
+     * Networks at this site.
+     */
+    prefixes: string[]
+    /**
+     * Set it when the connector cannot find its public address itself.
+     */
+    endpoint?: {
+      /**
+       * An IPv4 or IPv6 address.
+       */
+      address: string
+      /**
+       * UDP port for IKE.
+       */
+      port?: number
+      /**
+       * UDP port for IKE and ESP behind NAT.
+       */
+      natPort?: number
+    }
+    /**
+     * Identifier of a site.
+     */
+    id?: string
+  }[]
+  tunnels?: {
+    /**
+     * A name, unique among its kind in the network.
+     */
+    name: string
+    /**
+     * The two ends, by name or identifier.
+     *
+     * @minItems 2
+     * @maxItems 2
+     */
+    sites: [string | string, string | string]
+    /**
+     * MTU of the path between the ends, in bytes.
+     */
+    pathMtu?: number
+    /**
+     * Identifier of a tunnel.
+     */
+    id?: string
+  }[]
+}
+export interface SiteDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * Networks at this site.
+   */
+  prefixes: string[]
+  /**
+   * Set it when the connector cannot find its public address itself.
+   */
+  endpoint?: {
+    /**
+     * An IPv4 or IPv6 address.
+     */
+    address: string
+    /**
+     * UDP port for IKE.
+     */
+    port?: number
+    /**
+     * UDP port for IKE and ESP behind NAT.
+     */
+    natPort?: number
+  }
+}
+export interface SitePage {
+  items: Site[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface TunnelDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * The two ends. The first initiates where both can be reached.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  sites: [string, string]
+  /**
+   * MTU of the path between the ends, in bytes.
+   */
+  pathMtu?: number
+}
+export interface TunnelPage {
+  items: Tunnel[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface TunnelStatus {
+  /**
+   * Identifier of a tunnel.
+   */
+  tunnel: string
+  /**
+   * Of the key in use; 0 while there is none.
+   */
+  epoch: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  epochSince?: number
+  /**
+   * The one that is under way.
+   */
+  rotation?: string
+  /**
+   * Whom or what that rotation waits for.
+   */
+  waitingFor?: string
+  ends: {
+    /**
+     * Identifier of a connector.
+     */
+    connector: string
+    /**
+     * Of its last report that was stored.
+     */
+    at: number
+    report: {
+      /**
+       * Identifier of a tunnel.
+       */
+      tunnel: string
+      state: 'up' | 'degraded' | 'connecting' | 'waiting' | 'idle' | 'closing' | 'refused'
+      epochs: {
+        epoch: number
+        /**
+         * A compact JSON Web Signature, EdDSA.
+         */
+        key?: string
+        accepted: boolean
+        using: boolean
+        confirmed: boolean
+        fingerprint?: string
+      }[]
+      traffic: {
+        outPackets: number
+        inPackets: number
+        outBytes: number
+        inBytes: number
+        dropped: number
+        missing?: number
+      }
+      problem?: {
+        code: string
+        cause: string
+        remedy: string
+      }
+    }
+  }[]
+}
+export interface ConnectorPage {
+  items: Connector[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface Connector {
+  /**
+   * Identifier of a connector.
+   */
+  id: string
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * A public key of 32 bytes, base64url without padding.
+   */
+  identityKey: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  joinedAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+  /**
+   * An IPv4 or IPv6 address.
+   */
+  seenAddress?: string
+  addresses: string[]
+  endpoint?: Endpoint
+  software: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastSeenAt?: number
+  linked: boolean
+  documentVersion: number
+}
+/**
+ * Where a connector can be reached from outside.
+ */
+export interface Endpoint {
+  /**
+   * An IPv4 or IPv6 address.
+   */
+  address: string
+  /**
+   * UDP port for IKE.
+   */
+  port: number
+  /**
+   * UDP port for IKE and ESP behind NAT.
+   */
+  natPort: number
+}
+export interface JoinTokenDraft {
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  expiresInMinutes?: number
+}
+export interface NewJoinToken {
+  /**
+   * Identifier of a join.
+   */
+  id: string
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  usedAt?: number
+  /**
+   * Identifier of a connector.
+   */
+  usedBy?: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+  /**
+   * The token itself. It is shown this once, and only its hash is kept.
+   */
+  token: string
+}
+export interface JoinTokenPage {
+  items: JoinToken[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface JoinToken {
+  /**
+   * Identifier of a join.
+   */
+  id: string
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  usedAt?: number
+  /**
+   * Identifier of a connector.
+   */
+  usedBy?: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+}
+export interface ApiTokenDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * owner: everything, tokens too. operator: everything but tokens and deletion of the network. viewer: reads. rotation: starts and watches rotations.
+   */
+  role: 'owner' | 'operator' | 'viewer' | 'rotation'
+  expiresInDays?: number
+}
+export interface NewApiToken {
+  /**
+   * Identifier of a token.
+   */
+  id: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * owner: everything, tokens too. operator: everything but tokens and deletion of the network. viewer: reads. rotation: starts and watches rotations.
+   */
+  role: 'owner' | 'operator' | 'viewer' | 'rotation'
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastUsedAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+  /**
+   * The token itself. It is shown this once, and only its hash is kept.
+   */
+  token: string
+}
+export interface ApiTokenPage {
+  items: ApiToken[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface ApiToken {
+  /**
+   * Identifier of a token.
+   */
+  id: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * owner: everything, tokens too. operator: everything but tokens and deletion of the network. viewer: reads. rotation: starts and watches rotations.
+   */
+  role: 'owner' | 'operator' | 'viewer' | 'rotation'
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastUsedAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+}
+export interface PolicyDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  tunnels?: string[]
+  /**
+   * Rotate keys that are older.
+   */
+  maxAgeHours?: number
+  /**
+   * Rotate at these times, UTC.
+   */
+  cron?: string
+  canary?: boolean
+  maxConcurrent?: number
+  stopOnFailure?: boolean
+  /**
+   * Rotations begin only within one of them; none: at any time.
+   */
+  windows?: {
+    cron: string
+    minutes: number
+  }[]
+  enabled?: boolean
+}
+export interface Policy {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  tunnels: string[]
+  /**
+   * Rotate keys that are older.
+   */
+  maxAgeHours?: number
+  /**
+   * Rotate at these times, UTC.
+   */
+  cron?: string
+  canary: boolean
+  maxConcurrent: number
+  stopOnFailure: boolean
+  /**
+   * Rotations begin only within one of them; none: at any time.
+   */
+  windows: {
+    cron: string
+    minutes: number
+  }[]
+  enabled: boolean
+  /**
+   * Identifier of a policy.
+   */
+  id: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastRunAt?: number
+}
+export interface PolicyPage {
+  items: Policy[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface RunDraft {
+  /**
+   * Every tunnel of the network when absent.
+   */
+  tunnels?: string[]
+  /**
+   * Only say what would be rotated.
+   */
+  dryRun?: boolean
+  /**
+   * The first rotation goes alone, and must end well before the others begin.
+   */
+  canary?: boolean
+  maxConcurrent?: number
+  stopOnFailure?: boolean
+}
+export interface RunAnswer {
+  /**
+   * Absent for a dry run.
+   */
+  run?: {
+    /**
+     * Identifier of a run.
+     */
+    id: string
+    /**
+     * Identifier of a policy.
+     */
+    policy?: string
+    state: 'running' | 'done' | 'stopped' | 'aborted'
+    startedBy: string
+    /**
+     * Milliseconds since 1970-01-01, UTC.
+     */
+    createdAt: number
+    /**
+     * Milliseconds since 1970-01-01, UTC.
+     */
+    finishedAt?: number
+    canary: boolean
+    maxConcurrent: number
+    stopOnFailure: boolean
+    counts: {
+      queued: number
+      active: number
+      done: number
+      aborted: number
+    }
+    reason?: string
+  }
+  /**
+   * Of a dry run: in the order in which they would begin.
+   */
+  planned?: {
+    /**
+     * Identifier of a tunnel.
+     */
+    tunnel: string
+    name: string
+    why: string
+    /**
+     * Epoch of the present key.
+     */
+    from: number
+  }[]
+  /**
+   * Tunnels that were meant and cannot be rotated now.
+   */
+  skipped: {
+    /**
+     * Identifier of a tunnel.
+     */
+    tunnel: string
+    name: string
+    why: string
+  }[]
+}
+export interface RunPage {
+  items: Run[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface Run {
+  /**
+   * Identifier of a run.
+   */
+  id: string
+  /**
+   * Identifier of a policy.
+   */
+  policy?: string
+  state: 'running' | 'done' | 'stopped' | 'aborted'
+  startedBy: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  finishedAt?: number
+  canary: boolean
+  maxConcurrent: number
+  stopOnFailure: boolean
+  counts: {
+    queued: number
+    active: number
+    done: number
+    aborted: number
+  }
+  reason?: string
+}
+export interface RotationPage {
+  items: Rotation[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface Rotation {
+  /**
+   * Identifier of a rotation.
+   */
+  id: string
+  /**
+   * Identifier of a tunnel.
+   */
+  tunnel: string
+  /**
+   * Identifier of a run.
+   */
+  run?: string
+  trigger: 'establish' | 'manual' | 'policy'
+  state: 'queued' | 'preparing' | 'switching' | 'confirming' | 'retiring' | 'done' | 'aborting' | 'aborted'
+  from?: number
+  to: number
+  oldFingerprint?: string
+  newFingerprint?: string
+  startedBy: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  begunAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  stateSince: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  deadline?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  finishedAt?: number
+  reason?: string
+  /**
+   * A compact JSON Web Signature, EdDSA.
+   */
+  evidence?: string
+}
+export interface AuditPage {
+  items: AuditEvent[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface AuditEvent {
+  seq: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  at: number
+  actor: string
+  action: string
+  target: string
+  before?: unknown
+  after?: unknown
+  requestId?: string
+  previous: string
+  hash: string
+}
+
+/** Where each operation is. `match`: If-Match must come with it. */
+export const ROUTES = {
+  'networks.create': { method: 'POST', path: '/v1/networks', match: false },
+  'networks.list': { method: 'GET', path: '/v1/networks', match: false },
+  'networks.get': { method: 'GET', path: '/v1/networks/{network}', match: false },
+  'networks.remove': { method: 'DELETE', path: '/v1/networks/{network}', match: true },
+  'intent.get': { method: 'GET', path: '/v1/networks/{network}/intent', match: false },
+  'intent.replace': { method: 'PUT', path: '/v1/networks/{network}/intent', match: true },
+  'preferences.get': { method: 'GET', path: '/v1/networks/{network}/preferences', match: false },
+  'preferences.replace': { method: 'PUT', path: '/v1/networks/{network}/preferences', match: true },
+  'sites.create': { method: 'POST', path: '/v1/networks/{network}/sites', match: false },
+  'sites.list': { method: 'GET', path: '/v1/networks/{network}/sites', match: false },
+  'sites.get': { method: 'GET', path: '/v1/networks/{network}/sites/{site}', match: false },
+  'sites.replace': { method: 'PUT', path: '/v1/networks/{network}/sites/{site}', match: true },
+  'sites.remove': { method: 'DELETE', path: '/v1/networks/{network}/sites/{site}', match: true },
+  'tunnels.create': { method: 'POST', path: '/v1/networks/{network}/tunnels', match: false },
+  'tunnels.list': { method: 'GET', path: '/v1/networks/{network}/tunnels', match: false },
+  'tunnels.get': { method: 'GET', path: '/v1/networks/{network}/tunnels/{tunnel}', match: false },
+  'tunnels.replace': { method: 'PUT', path: '/v1/networks/{network}/tunnels/{tunnel}', match: true },
+  'tunnels.remove': { method: 'DELETE', path: '/v1/networks/{network}/tunnels/{tunnel}', match: true },
+  'tunnels.status': { method: 'GET', path: '/v1/networks/{network}/tunnels/{tunnel}/status', match: false },
+  'connectors.list': { method: 'GET', path: '/v1/networks/{network}/connectors', match: false },
+  'connectors.get': { method: 'GET', path: '/v1/networks/{network}/connectors/{connector}', match: false },
+  'connectors.revoke': { method: 'POST', path: '/v1/networks/{network}/connectors/{connector}/revoke', match: false },
+  'joinTokens.create': { method: 'POST', path: '/v1/networks/{network}/join-tokens', match: false },
+  'joinTokens.list': { method: 'GET', path: '/v1/networks/{network}/join-tokens', match: false },
+  'joinTokens.get': { method: 'GET', path: '/v1/networks/{network}/join-tokens/{join}', match: false },
+  'joinTokens.revoke': { method: 'DELETE', path: '/v1/networks/{network}/join-tokens/{join}', match: true },
+  'tokens.create': { method: 'POST', path: '/v1/networks/{network}/tokens', match: false },
+  'tokens.list': { method: 'GET', path: '/v1/networks/{network}/tokens', match: false },
+  'tokens.get': { method: 'GET', path: '/v1/networks/{network}/tokens/{token}', match: false },
+  'tokens.revoke': { method: 'DELETE', path: '/v1/networks/{network}/tokens/{token}', match: true },
+  'policies.create': { method: 'POST', path: '/v1/networks/{network}/policies', match: false },
+  'policies.list': { method: 'GET', path: '/v1/networks/{network}/policies', match: false },
+  'policies.get': { method: 'GET', path: '/v1/networks/{network}/policies/{policy}', match: false },
+  'policies.replace': { method: 'PUT', path: '/v1/networks/{network}/policies/{policy}', match: true },
+  'policies.remove': { method: 'DELETE', path: '/v1/networks/{network}/policies/{policy}', match: true },
+  'runs.create': { method: 'POST', path: '/v1/networks/{network}/runs', match: false },
+  'runs.list': { method: 'GET', path: '/v1/networks/{network}/runs', match: false },
+  'runs.get': { method: 'GET', path: '/v1/networks/{network}/runs/{run}', match: false },
+  'runs.abort': { method: 'POST', path: '/v1/networks/{network}/runs/{run}/abort', match: false },
+  'rotations.list': { method: 'GET', path: '/v1/networks/{network}/rotations', match: false },
+  'rotations.get': { method: 'GET', path: '/v1/networks/{network}/rotations/{rotation}', match: false },
+  'rotations.abort': { method: 'POST', path: '/v1/networks/{network}/rotations/{rotation}/abort', match: false },
+  'audit.list': { method: 'GET', path: '/v1/networks/{network}/audit', match: false },
+  'audit.verify': { method: 'GET', path: '/v1/networks/{network}/audit/verify', match: false },
+} as const
