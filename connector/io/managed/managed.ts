@@ -85,6 +85,9 @@ class Managed implements ConnectorHandle {
 
   async start(): Promise<void> {
     await this.#drain()
+    // What it asks for may not have been done yet: it came with the join, or a crash came in between. Nobody sends it again.
+    const { document } = this.#keeper
+    if (document !== undefined) await this.#takeDocument(document)
     this.#callPeers()
     this.#link.start(this.#report())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
