@@ -13,7 +13,7 @@ import {
   versionFor,
   withVersion,
 } from './document.ts'
-import { endpointFor, foundEndpoint } from './endpoint.ts'
+import { endpointFor, foundEndpoint, standingOf } from './endpoint.ts'
 import { halfName, newKeys, type TunnelKeys } from './keys.ts'
 
 const id = (kind: 'network' | 'site' | 'tunnel' | 'connector', n: number) => makeId(kind, new Uint8Array(20).fill(n))
@@ -171,6 +171,13 @@ describe('who initiates, and where to', () => {
     expect(endpointFor(placed('10.0.0.1'), placed(PUBLIC))).toBeUndefined()
     expect(endpointFor(placed(PUBLIC), placed('10.0.0.1'))?.address).toBe(PUBLIC)
     expect(endpointFor(placed('10.0.0.1', fixed), placed(PUBLIC))).toEqual(fixed)
+  })
+
+  test('a place stays what it is for documents while only a NAT has another address in front', () => {
+    const behind = (seenAddress: string, ...addresses: string[]) => standingOf({ seenAddress, addresses })
+    expect(behind('203.0.113.9', '10.0.0.1')).toEqual(behind('198.51.100.4', '10.0.0.2', '10.0.0.3'))
+    expect(behind(PUBLIC, PUBLIC)).not.toEqual(behind('198.51.100.4', PUBLIC))
+    expect(behind('10.0.0.9')).not.toEqual(behind(PUBLIC))
   })
 })
 

@@ -46,8 +46,16 @@ export function endpointFor(peer: Placed, from: Placed): Endpoint | undefined {
   if (peer.site.endpoint !== undefined) return peer.site.endpoint
   const found = foundEndpoint(peer.connector)
   if (found === undefined || !isPrivate(found.address)) return found
-  const seen = from.connector.seenAddress
-  return seen !== undefined && !isPrivate(seen) ? undefined : found
+  return standingOf(from.connector).outside ? undefined : found
+}
+
+/**
+ * All of a place that documents depend on: two places with the same standing make the same documents, its own and its
+ * peers'. Behind a NAT addresses may change without that.
+ */
+export function standingOf(place: Place): { readonly found: Endpoint | undefined; readonly outside: boolean } {
+  const { seenAddress } = place
+  return { found: foundEndpoint(place), outside: seenAddress !== undefined && !isPrivate(seenAddress) }
 }
 
 function isPrivate(text: string): boolean {

@@ -2,6 +2,7 @@
 import { epochKeySchema } from '../../protocol/control/document.ts'
 import type { ConnectorReport, LinkEvent, TunnelReport } from '../../protocol/control/link.ts'
 import { announced } from '../domain/document.ts'
+import { standingOf } from '../domain/endpoint.ts'
 import { sameValue } from '../domain/intent.ts'
 import type { ConnectorRecord, TunnelEndRecord } from '../store/repo.ts'
 import type { ConnectorParts } from './connectors.ts'
@@ -108,7 +109,8 @@ export class Reports {
     const after: ConnectorRecord = { ...record, addresses, software, ...optional('seenAddress', seenAddress) }
     const moved = !sameValue([addresses, seenAddress], [record.addresses, record.seenAddress])
     if (moved || software !== record.software) await work.put('connector', after)
-    if (moved) {
+    // Each of these documents costs as much as it has tunnels: a hub's must not be made anew for nothing.
+    if (!sameValue(standingOf(after), standingOf(record))) {
       documents.refresh(work, record.site)
       for (const { sites } of topology.tunnelsOf(record.site)) for (const site of sites) documents.refresh(work, site)
     }
