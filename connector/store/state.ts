@@ -1,19 +1,10 @@
 /** What must survive a crash: a lock, and a note of what to clean up. Both in the plan's state directory. */
-import {
-  closeSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Prefix, parsePrefix } from '../../protocol/net.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 import { LOCK_EXCLUSIVE_NOW, libc } from '../io/ffi.ts'
+import { writeAtomically } from './files.ts'
 
 const LOCK_FILE = 'lock'
 const NOTES_FILE = 'network.json'
@@ -89,16 +80,8 @@ class DirectoryStore implements StateStore {
   }
 
   write(notes: Notes): void {
-    const path = join(this.#directory, NOTES_FILE)
-    const temporary = `${path}.new`
-    const file = openSync(temporary, 'w', 0o600)
-    try {
-      writeSync(file, `${JSON.stringify({ version: NOTES_VERSION, ...notes })}\n`)
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
-    renameSync(temporary, path)
+    const content = JSON.stringify({ version: NOTES_VERSION, ...notes })
+    writeAtomically(join(this.#directory, NOTES_FILE), `${content}\n`)
   }
 
   clear(): void {

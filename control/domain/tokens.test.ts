@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { fromBase64url, toBase64url } from '../../protocol/control/base64url.ts'
 import { makeId } from '../../protocol/control/ids.ts'
 import { joinTokenSchema } from '../../protocol/control/join.ts'
 import { ROLES } from '../../protocol/control/resources.ts'
-import { equalInConstantTime, fromBase64Url, toBase64Url } from './bytes.ts'
+import { equalInConstantTime } from './bytes.ts'
 import {
   hashSecret,
   makeAdminToken,
@@ -57,7 +58,7 @@ test('a secret with one other character does not match', () => {
     fc.property(bytes(32), fc.nat(255), (random, bit) => {
       const other = random.slice()
       other[bit >> 3]! ^= 1 << (bit & 7)
-      expect(secretMatches(toBase64Url(other), makeAdminToken(random).hash)).toBe(false)
+      expect(secretMatches(toBase64url(other), makeAdminToken(random).hash)).toBe(false)
     }),
   )
 })
@@ -90,12 +91,12 @@ test('wrong lengths and foreign ids are faults of the program', () => {
 test('base64url agrees with Buffer and has one text for each value', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 80 }), (value) => {
-      const text = toBase64Url(value)
+      const text = toBase64url(value)
       expect(text).toBe(Buffer.from(value).toString('base64url'))
-      expect(fromBase64Url(text)).toEqual(value)
+      expect(fromBase64url(text)).toEqual(value)
     }),
   )
-  for (const text of ['A', 'AB', 'AAB', 'AA==', 'A+A/', 'AAAAA']) expect(fromBase64Url(text)).toBeUndefined()
+  for (const text of ['A', 'AB', 'AAB', 'AA==', 'A+A/', 'AAAAA']) expect(fromBase64url(text)).toBeUndefined()
 })
 
 test('comparison sees every difference', () => {

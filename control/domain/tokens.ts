@@ -7,9 +7,11 @@
  *     ist_join_<network>_<id>_<secret>       a join token
  *     ist_admin_<secret>                     the token of the installation
  */
+
+import { toBase64url } from '../../protocol/control/base64url.ts'
 import { ID_PREFIX } from '../../protocol/control/ids.ts'
 import { ROLES, type Role } from '../../protocol/control/resources.ts'
-import { equalInConstantTime, hashText, toBase64Url } from './bytes.ts'
+import { equalInConstantTime, hashText } from './bytes.ts'
 
 /** Random bytes of a secret. */
 export const SECRET_BYTES = 32
@@ -84,7 +86,7 @@ export function secretMatches(secret: string, hash: string): boolean {
 
 function newToken(start: string, random: Uint8Array): NewToken {
   if (random.length !== SECRET_BYTES) throw new RangeError(`a secret takes ${SECRET_BYTES} random bytes`)
-  const secret = toBase64Url(random)
+  const secret = toBase64url(random)
   return { text: start + secret, hash: hashSecret(secret) }
 }
 

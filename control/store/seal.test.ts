@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { toBase64Url } from '../domain/bytes.ts'
+import { toBase64url } from '../../protocol/control/base64url.ts'
 import { openRepo } from './repo-sql.ts'
 import { createSealer, readKeyring, rewrapChanges } from './seal.ts'
 import { openSqlite } from './sqlite-node.ts'
 import * as samples from './testing/samples.ts'
 
-const K1 = `k1:${toBase64Url(new Uint8Array(32).fill(1))}`
-const K2 = `k2:${toBase64Url(new Uint8Array(32).fill(2))}`
+const K1 = `k1:${toBase64url(new Uint8Array(32).fill(1))}`
+const K2 = `k2:${toBase64url(new Uint8Array(32).fill(2))}`
 const HERE = { network: 'net_a', kind: 'secret', id: 's1' }
 const SECRET = new TextEncoder().encode('a pre-shared key')
 const sealed = { name: 'StoreFailure', code: 'sealed' }
@@ -23,7 +23,7 @@ describe('seal', () => {
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (secret) => {
         const text = await sealer.seal(HERE, secret)
         expect(await sealer.open(HERE, text)).toEqual(new Uint8Array(secret))
-        if (secret.length > 4) expect(text).not.toContain(toBase64Url(secret))
+        if (secret.length > 4) expect(text).not.toContain(toBase64url(secret))
       }),
       { numRuns: 20 },
     )
@@ -109,7 +109,7 @@ describe('keys', () => {
   })
 
   test('what is none is refused without being quoted', () => {
-    const short = toBase64Url(new Uint8Array(31))
+    const short = toBase64url(new Uint8Array(31))
     for (const text of ['', ' , ', 'k1', `k1:${short}`, `K1${K1}`, `${K1} ${K1}`, `${K1}:x`, `${K1}A`]) {
       expect(() => readKeyring(text)).toThrow(expect.objectContaining(sealed))
       if (text.includes(short)) expect(() => readKeyring(text)).not.toThrow(new RegExp(short))

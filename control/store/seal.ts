@@ -6,7 +6,8 @@
  *
  *     isthmus-sealed-1.<id of the key-encryption key>.<wrapped data key>.<ciphertext and tag>
  */
-import { fromBase64Url, toBase64Url, utf8 } from '../domain/bytes.ts'
+import { fromBase64url, toBase64url } from '../../protocol/control/base64url.ts'
+import { utf8 } from '../domain/bytes.ts'
 import { StoreFailure } from './failure.ts'
 import type { Change, Repo } from './repo.ts'
 
@@ -48,7 +49,7 @@ export function readKeyring(text: string): Keyring {
   const keys = new Map<string, Uint8Array>()
   for (const entry of text.split(/[\s,]+/).filter((part) => part !== '')) {
     const [id = '', encoded = ''] = entry.split(':')
-    const key = fromBase64Url(encoded)
+    const key = fromBase64url(encoded)
     const sound = KEY_ID.test(id) && key?.length === KEY_BYTES && !keys.has(id) && entry.split(':').length === 2
     if (!sound) throw keyringFailure(`entry ${keys.size + 1} of the key-encryption keys is none`)
     keys.set(id, key)
@@ -114,12 +115,12 @@ class SubtleSealer implements Sealer {
   async seal(context: SealContext, secret: Uint8Array): Promise<string> {
     const key = await crypto.subtle.importKey('raw', own(this.#random(KEY_BYTES)), 'AES-GCM', true, ['encrypt'])
     const cipher = await crypto.subtle.encrypt(gcm(context), key, own(secret))
-    return this.#wrapped(key, toBase64Url(new Uint8Array(cipher)))
+    return this.#wrapped(key, toBase64url(new Uint8Array(cipher)))
   }
 
   async open(context: SealContext, sealed: string): Promise<Uint8Array<ArrayBuffer>> {
     const { key, cipher } = await this.#unwrap(sealed)
-    const bytes = fromBase64Url(cipher)
+    const bytes = fromBase64url(cipher)
     if (bytes === undefined) throw sealFailure('A secret in the store is not in the form of one')
     try {
       return new Uint8Array(await crypto.subtle.decrypt(gcm(context), key, own(bytes)))
@@ -139,12 +140,12 @@ class SubtleSealer implements Sealer {
 
   async #wrapped(key: CryptoKey, cipher: string): Promise<string> {
     const wrapped = await crypto.subtle.wrapKey('raw', key, this.#current, 'AES-KW')
-    return [FORMAT, this.#currentId, toBase64Url(new Uint8Array(wrapped)), cipher].join('.')
+    return [FORMAT, this.#currentId, toBase64url(new Uint8Array(wrapped)), cipher].join('.')
   }
 
   async #unwrap(sealed: string): Promise<{ readonly key: CryptoKey; readonly cipher: string }> {
     const [format, id = '', encoded = '', cipher = '', ...more] = sealed.split('.')
-    const wrapped = fromBase64Url(encoded)
+    const wrapped = fromBase64url(encoded)
     if (format !== FORMAT || wrapped === undefined || more.length > 0) {
       throw sealFailure('A secret in the store is not in the form of one')
     }

@@ -64,6 +64,7 @@ class End {
 
   restart(): void {
     this.keeper = new Keeper({ network: NETWORK, connector: IDS[this.me] }, this.saved, crypto)
+    this.keeper.handle({ type: 'document', document: this.keeper.document!, halves: new Map() })
     this.drain()
   }
 

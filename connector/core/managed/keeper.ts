@@ -77,9 +77,6 @@ export class Keeper {
     this.#self = self
     this.#crypto = crypto
     this.#state = saved ?? emptyState()
-    const { document, pins } = this.#state
-    for (const tunnel of document?.tunnels ?? []) this.#trusts(tunnel, { ...pins })
-    this.#settle()
   }
 
   handle(input: KeeperInput): void {

@@ -1,3 +1,6 @@
+import { hex } from '../ike/messages.ts'
+import { concat } from '../ike/wire/bytes.ts'
+
 /**
  * The pre-shared key of one epoch of a tunnel, which both ends derive and nobody else can: HKDF-SHA256 (RFC 5869) of
  * their X25519 shared secret (RFC 7748), bound to the network, the tunnel, the epoch, and who brought which half.
@@ -43,7 +46,7 @@ export function deriveEpochPsk(
   if (secret === undefined) return undefined
   const psk = crypto.hkdfSha256(secret, SALT, epochInfo(names, mine, theirs), PSK_LENGTH)
   secret.fill(0)
-  return { psk, fingerprint: hex(crypto.sha256(joined(FINGERPRINT, psk)).subarray(0, 8)) }
+  return { psk, fingerprint: hex(crypto.sha256(concat([FINGERPRINT, psk])).subarray(0, 8)) }
 }
 
 /** The same at both ends: halves in the order of their connectors' ids, everything with its length in front. */
@@ -60,23 +63,9 @@ function epochInfo({ network, tunnel, epoch }: EpochNames, left: Half, right: Ha
     utf8(second.connector),
     second.publicKey,
   ]
-  return joined(...parts.flatMap((part) => [Uint8Array.of(part.length), part]))
+  return concat(parts.flatMap((part) => [Uint8Array.of(part.length), part]))
 }
 
 function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text)
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

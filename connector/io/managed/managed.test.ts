@@ -52,3 +52,15 @@ it('carries out the document that it starts with, also where the control plane n
   })
   await vi.waitFor(() => expect(readManagedState(directory)?.epochs[TUNNEL]?.[0]?.half).toMatch(/^[\w-]+\./))
 })
+
+it('says what to do where its document is lost', async () => {
+  const start = startManaged({
+    enrollment: { format: 1, url: 'http://127.0.0.1:9', network: NETWORK, connector: SELF, site: 'hq' },
+    settings: { address: '192.0.2.1', stateDirectory: directory, controlSocket: join(directory, 'socket') },
+    software: '1.0.0',
+    onEvent: () => undefined,
+    start: async () => fakeConnector(),
+  })
+  await expect(start).rejects.toMatchObject({ code: 'state-unreadable' })
+  managed = undefined
+})

@@ -8,7 +8,7 @@ import type { ConnectorStatus } from '../../../protocol/status.ts'
 import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
 import { Keeper, type KeeperEffect, type KeeperInput } from '../../core/managed/keeper.ts'
 import type { LinkState } from '../../core/managed/link.ts'
-import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../../handle.ts'
+import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../../handle.ts'
 import type { ConnectorPlan } from '../../plan.ts'
 import {
   type Enrollment,
@@ -84,10 +84,10 @@ class Managed implements ConnectorHandle {
   }
 
   async start(): Promise<void> {
-    await this.#drain()
-    // What it asks for may not have been done yet: it came with the join, or a crash came in between. Nobody sends it again.
     const { document } = this.#keeper
-    if (document !== undefined) await this.#takeDocument(document)
+    if (document === undefined) throw noDocument(this.#directory)
+    // As if it came now: a join, or a crash, may have left undone what it asks for, and nobody sends it again.
+    await this.#takeDocument(document)
     this.#callPeers()
     this.#link.start(this.#report())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
@@ -276,4 +276,13 @@ class Managed implements ConnectorHandle {
 
 function epochsText(epochs: ReportedTunnel['epochs']): string {
   return epochs.map(({ epoch }) => epoch).join()
+}
+
+function noDocument(directory: string): StartFailure {
+  return new StartFailure(
+    'state-unreadable',
+    `${directory} belongs to a network, but what the control plane wants of this machine is not there.`,
+    'Bring managed.json back from a backup, or leave the network with "isthmus leave" and join it again with a new token.',
+    EXIT.unreadableFile,
+  )
 }
