@@ -16,6 +16,7 @@ export default defineConfig({
             'wasm/**/*.test.ts',
             'connector/**/*.test.ts',
             'control/**/*.test.ts',
+            'functions/**/*.test.ts',
             'test/{arch,sim,fuzz,walk,vectors}/**/*.test.ts',
           ],
           exclude: [...configDefaults.exclude, '**/*.workers.test.ts'],
@@ -36,7 +37,7 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: 'workers', include: ['control/**/*.workers.test.ts'], testTimeout: 60_000 },
+        test: { name: 'workers', include: ['{control,functions}/**/*.workers.test.ts'], testTimeout: 60_000 },
       },
       {
         test: {

@@ -50,6 +50,7 @@ function short(effect: SessionEffect): string {
   if (effect.type !== 'send') return effect.type
   const message = fromControlSchema.parse(JSON.parse(effect.text))
   if (message.type === 'bye') return `bye ${message.code}: ${message.detail}`
+  if (message.type === 'call') return `call ${message.count}`
   return message.type === 'document' ? `document ${message.document.version}` : `welcome ${message.version}`
 }
 

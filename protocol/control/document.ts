@@ -3,6 +3,7 @@
  * some versions needs only the newest. The connector keeps the last good one on disk.
  */
 import { z } from 'zod'
+import { functionsDocumentSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { endpointSchema } from './intent.ts'
 import { epochNumberSchema, jwsSchema, nameSchema, prefixSchema, publicKeySchema } from './values.ts'
@@ -55,6 +56,8 @@ export const connectorDocumentSchema = z
     version: z.int().min(1),
     site: z.strictObject({ name: nameSchema, prefixes: z.array(prefixSchema).min(1).max(16) }),
     tunnels: z.array(documentTunnelSchema).max(10_000),
+    /** Only for a connector that says that it serves functions. */
+    functions: functionsDocumentSchema.optional(),
   })
   .meta({ id: 'ConnectorDocument', description: 'What one connector is to do.' })
 export type ConnectorDocument = z.infer<typeof connectorDocumentSchema>

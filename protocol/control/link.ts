@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { connectorDocumentSchema } from './document.ts'
+import { functionsReportSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { addressSchema, epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema } from './values.ts'
 
@@ -61,6 +62,8 @@ export const connectorReportSchema = z
     /** Local addresses by which the connector reaches the control plane and its peers. */
     addresses: z.array(addressSchema).max(16),
     tunnels: z.array(tunnelReportSchema).max(10_000),
+    /** Where it serves functions. Only then does the control plane speak to it of them. */
+    functions: functionsReportSchema.optional(),
   })
   .meta({ id: 'ConnectorReport', description: 'What a connector says of itself.' })
 export type ConnectorReport = z.infer<typeof connectorReportSchema>
@@ -84,7 +87,16 @@ export type FromConnector = z.infer<typeof fromConnectorSchema>
 /** What the control plane sends. */
 export const fromControlSchema = z.discriminatedUnion('type', [
   /** Answer to a hello; the document follows unless the connector has it. */
-  z.strictObject({ type: z.literal('welcome'), protocol: z.int().min(1), now: instantSchema, version: z.int().min(1) }),
+  z.strictObject({
+    type: z.literal('welcome'),
+    protocol: z.int().min(1),
+    now: instantSchema,
+    version: z.int().min(1),
+    /** Only to a connector that serves functions. `spare`: relay sockets that it is to keep open unused. */
+    relay: z.strictObject({ spare: z.int().min(0).max(16) }).optional(),
+  }),
+  /** Functions wait at the relay for so many sockets of this connector. */
+  z.strictObject({ type: z.literal('call'), count: z.int().min(1).max(1024) }),
   z.strictObject({ type: z.literal('document'), document: connectorDocumentSchema }),
   /** Nothing more comes: the connector is revoked, another with its identity took over, or the server goes away. */
   z.strictObject({

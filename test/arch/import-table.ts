@@ -64,7 +64,7 @@ export const IMPORT_TABLE: readonly Row[] = [
   {
     folder: 'connector/io/',
     may: ['connector/', 'wasm/', 'protocol/'],
-    packages: ['node:', 'koffi', '@noble/', 'ws', 'jose', 'zod'],
+    packages: ['node:', 'koffi', '@noble/', 'ws', 'jose', 'undici', 'zod'],
     why: 'io is the only place with side effects; it does not print and does not parse arguments',
   },
   {
@@ -109,6 +109,18 @@ export const IMPORT_TABLE: readonly Row[] = [
     may: ['control/', 'protocol/'],
     packages: ['hono', '@hono/zod-openapi', 'zod', 'jose', '@noble/'],
     why: 'the API runs on Workers, Lambda and Node alike: no node: module, no platform',
+  },
+  {
+    folder: 'functions/sdk/',
+    may: ['functions/sdk/', 'protocol/', 'wasm/stream-aead'],
+    packages: ['@noble/'],
+    why: 'the SDK runs on Workers and wherever else there are web standards: no node: module, no platform',
+  },
+  {
+    folder: 'functions/node/',
+    may: ['functions/', 'protocol/', 'wasm/'],
+    packages: ['node:', 'ws'],
+    why: 'what the SDK takes from Node where it has Node',
   },
   {
     folder: 'functions/',
