@@ -29,12 +29,13 @@ export class HeldLink {
     socket: LinkSocket,
     saved?: SavedSession,
     onSaved: (saved: SavedSession) => void = () => undefined,
+    spare?: number,
   ) {
     this.#services = services
     this.names = names
     this.#socket = socket
     this.#onSaved = onSaved
-    this.#session = new LinkSession(services.context.clock(), saved)
+    this.#session = new LinkSession(services.context.clock(), saved, spare)
   }
 
   /** Resolves when everything that came of it is done. Never rejects. */

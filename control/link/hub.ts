@@ -4,9 +4,11 @@ export interface Hub {
   changed(network: string, connectors: readonly string[] | 'all'): void
   /** The connector is cut off: its link ends with `bye revoked`. */
   revoked(network: string, connector: string): void
+  /** The function is cut off: what a relay has joined for it ends. */
+  functionRevoked(network: string, functionId: string): void
   /** Whether the connector has a link at this moment. */
   linked(network: string, connector: string): boolean
 }
 
 /** For where there are no links: connectors ask by plain HTTP. */
-export const NO_HUB: Hub = { changed() {}, revoked() {}, linked: () => false }
+export const NO_HUB: Hub = { changed() {}, revoked() {}, functionRevoked() {}, linked: () => false }

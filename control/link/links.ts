@@ -61,6 +61,16 @@ export class Links implements Hub {
     void link?.handle({ type: 'end', code: 'revoked', detail: 'this connector was revoked' })
   }
 
+  /** Links are of connectors. */
+  functionRevoked(): void {}
+
+  /** Has the connector open so many sockets to the relay. False where it has no link here. */
+  call(network: string, connector: string, count: number): boolean {
+    const link = this.#links.get(network)?.get(connector)
+    void link?.handle({ type: 'call', count })
+    return link !== undefined
+  }
+
   linked(network: string, connector: string): boolean {
     return this.#links.get(network)?.has(connector) ?? false
   }

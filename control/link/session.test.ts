@@ -31,8 +31,8 @@ class Driven {
   readonly session: LinkSession
   now = NOW
 
-  constructor(saved?: SavedSession) {
-    this.session = new LinkSession(NOW, saved)
+  constructor(saved?: SavedSession, spare?: number) {
+    this.session = new LinkSession(NOW, saved, spare)
   }
 
   /** What the inputs bring about, in short. */
@@ -87,6 +87,7 @@ const INPUTS = {
   'new document': loaded(4),
   'same document': loaded(3),
   'no document': { type: 'no-document' },
+  call: { type: 'call', count: 2 },
   revoked: { type: 'end', code: 'revoked', detail: 'revoked' },
 } as const satisfies Record<string, SessionInput>
 
@@ -116,6 +117,8 @@ const EXPECTED: Record<keyof typeof INPUTS, { otherwise: string[] } & { [S in St
   'new document': { otherwise: ['document 4'] },
   'same document': { new: ['document 3'], otherwise: [] },
   'no document': { otherwise: ['bye restart: the document could not be read', 'close'] },
+  // None of these connectors serves functions.
+  call: { otherwise: [] },
   revoked: { otherwise: ['bye revoked: revoked', 'close'] },
 }
 
@@ -127,6 +130,48 @@ describe.each(Object.keys(STATES) as State[])('in the state %s', (state) => {
     const ended = state === 'closed' || (expected[state] ?? expected.otherwise).includes('close')
     expect(session.session.closed).toBe(ended)
     if (ended) expect(session.give(hello(), said(), { type: 'changed' })).toEqual([])
+  })
+})
+
+describe('a connector that serves functions', () => {
+  const functions = { streamKey: 'a.b.c', services: [] }
+  const serving = (more: object = { functions }) =>
+    text({ type: 'hello', protocol: 1, report: { ...report(3), ...more } })
+  const call = (count = 1): SessionInput => ({ type: 'call', count })
+  const withRelay = (saved?: SavedSession) => new Driven(saved, 2)
+
+  test('is told how many sockets to keep at the relay, where there is one', () => {
+    const welcome = (session: Driven, first: SessionInput) => {
+      session.give(first)
+      session.session.handle(taken(), NOW)
+      const effect = session.session.poll()
+      return effect?.type === 'send' ? JSON.parse(effect.text) : effect
+    }
+    expect(welcome(withRelay(), serving())).toMatchObject({ type: 'welcome', relay: { spare: 2 } })
+    expect(welcome(new Driven(), serving())).not.toHaveProperty('relay')
+    expect(welcome(withRelay(), hello())).not.toHaveProperty('relay')
+  })
+
+  test('is called at once where the link is open, and else when it opens', () => {
+    const session = withRelay()
+    expect(session.give(call(), serving(), call(2))).toEqual(['take 3'])
+    expect(session.give(taken())).toEqual([WELCOME, 'call 3'])
+    expect(session.give(call())).toEqual(['call 1'])
+  })
+
+  test('is called for no more than one message may name', () => {
+    const session = withRelay()
+    expect(session.give(call(1000), call(1000), serving(), taken())).toEqual(['take 3', WELCOME, 'call 1024'])
+    expect(session.give(call(5000))).toEqual(['call 1024'])
+  })
+
+  test('is known as one after the session was saved, until it reports otherwise', () => {
+    const before = withRelay()
+    before.give(serving(), taken())
+    const after = withRelay(before.session.saved)
+    expect(after.give(call())).toEqual(['call 1'])
+    expect(after.give(said(), call())).toEqual(['take 3'])
+    expect(after.session.saved).toEqual({ state: 'open', sent: 3 })
   })
 })
 

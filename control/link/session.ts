@@ -26,6 +26,8 @@ export type SessionInput =
   | { readonly type: 'document'; readonly document: ConnectorDocument }
   /** The document could not be read. */
   | { readonly type: 'no-document' }
+  /** So many functions wait at the relay for sockets of this connector. */
+  | { readonly type: 'call'; readonly count: number }
   | { readonly type: 'end'; readonly code: 'revoked' | 'replaced' | 'restart'; readonly detail: string }
 
 export type SessionEffect =
@@ -39,11 +41,15 @@ export type SessionEffect =
 export interface SavedSession {
   readonly state: 'new' | 'open'
   readonly sent: number
+  /** The connector serves functions. */
+  readonly serves?: true
 }
 
 /** Messages that a connector may send in one second, and at once. */
 const MESSAGES_PER_SECOND = 10
 const BURST = 50
+/** As many as one `call` may name. */
+const MAX_CALL = 1024
 
 export class LinkSession {
   #state: 'new' | 'open' | 'closed'
@@ -56,16 +62,25 @@ export class LinkSession {
   #stale = false
   #tokens = BURST
   #refilledAt: number
+  /** What the newest report says; a connector that serves no functions does not know `call`. */
+  #serves: boolean
+  /** Calls that came before the link was open. */
+  #called = 0
+  readonly #spare: number | undefined
   #effects: SessionEffect[] = []
 
-  constructor(now: number, saved?: SavedSession) {
+  /** `spare`: relay sockets that a connector is to keep open unused; absent where there is no relay. */
+  constructor(now: number, saved?: SavedSession, spare?: number) {
     this.#state = saved?.state ?? 'new'
     this.#sent = saved?.sent ?? 0
+    this.#serves = saved?.serves ?? false
+    this.#spare = spare
     this.#refilledAt = now
   }
 
   get saved(): SavedSession {
-    return { state: this.#state === 'open' ? 'open' : 'new', sent: this.#sent }
+    const state = this.#state === 'open' ? 'open' : 'new'
+    return { state, sent: this.#sent, ...(this.#serves ? { serves: true } : {}) }
   }
 
   get closed(): boolean {
@@ -93,6 +108,9 @@ export class LinkSession {
         return
       case 'no-document':
         this.#end('restart', 'the document could not be read')
+        return
+      case 'call':
+        this.#call(input.count)
         return
       case 'end':
         this.#end(input.code, input.detail)
@@ -133,6 +151,7 @@ export class LinkSession {
 
   /** One after the other; of those that come meanwhile the newest says it all. */
   #take(report: ConnectorReport): void {
+    this.#serves = report.functions !== undefined
     if (this.#taking) {
       this.#waiting = report
       return
@@ -145,12 +164,19 @@ export class LinkSession {
     this.#taking = false
     if (this.#state === 'new') {
       this.#state = 'open'
-      this.#send({ type: 'welcome', protocol: LINK_PROTOCOL, now, version })
+      const relay = this.#serves && this.#spare !== undefined ? { relay: { spare: this.#spare } } : {}
+      this.#send({ type: 'welcome', protocol: LINK_PROTOCOL, now, version, ...relay })
+      if (this.#called > 0) this.#call(this.#called)
     }
     if (version !== this.#sent || (this.#stale && !this.#loading)) this.#load()
     const next = this.#waiting
     this.#waiting = undefined
     if (next !== undefined) this.#take(next)
+  }
+
+  #call(count: number): void {
+    if (this.#state !== 'open') this.#called = Math.min(MAX_CALL, this.#called + count)
+    else if (this.#serves) this.#send({ type: 'call', count: Math.min(MAX_CALL, count) })
   }
 
   #load(): void {

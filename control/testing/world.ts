@@ -72,6 +72,7 @@ function hubOf(told: World['hub']): Hub {
   return {
     changed: (network, connectors) => void told.changed.push({ network, connectors }),
     revoked: (_network, connector) => void told.revoked.push(connector),
+    functionRevoked: () => undefined,
     linked: () => false,
   }
 }
