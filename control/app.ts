@@ -9,7 +9,7 @@ import { requestId } from './middleware/request-id.ts'
 import { requestLog } from './middleware/request-log.ts'
 import { ALL_OPERATIONS } from './routes/all.ts'
 import { metaRoutes } from './routes/meta.ts'
-import { methodOf, type OpenLink, pathOf } from './routes/operation.ts'
+import { methodOf, type OpenLink, type OpenRelay, pathOf } from './routes/operation.ts'
 import { handlerOf } from './routes/pipeline.ts'
 import type { Auth } from './service/auth.ts'
 import { refusal } from './service/refusals.ts'
@@ -27,6 +27,8 @@ export interface AppOptions {
   readonly clientAddress?: (c: Hono) => string | undefined
   /** Opens the link of a connector that has been admitted; absent where there are no WebSockets. */
   readonly openLink?: OpenLink
+  /** Opens the sockets of the relay; absent where there is none. */
+  readonly openRelay?: OpenRelay
 }
 
 export function defaultLimits(): Limits {

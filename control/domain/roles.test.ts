@@ -42,16 +42,16 @@ describe('what each role may', () => {
     expect(only).toEqual(['networks.remove', 'tokens.list', 'tokens.create', 'tokens.get', 'tokens.revoke'])
   })
 
-  test('a connector reaches its own three and nothing of people, and people nothing of connectors', () => {
+  test('a connector reaches its own four and nothing of people, and people nothing of connectors', () => {
     const own = OPERATION_IDS.filter((id) => allowed(id, 'connector') && !allowed(id, 'anybody'))
-    expect(own).toEqual(['connector.document', 'connector.report', 'connector.link'])
+    expect(own).toEqual(['connector.document', 'connector.report', 'connector.link', 'relay.serve'])
     for (const id of own) expect(of(id)).toEqual(['connector'])
   })
 
-  test('without credentials there are only joining and what is public', () => {
+  test('without credentials there are joining, calling by a session token, and what is public', () => {
     const open = OPERATION_IDS.filter((id) => allowed(id, 'anybody'))
-    expect(open).toEqual(['connector.join', 'meta.openapi', 'meta.docs', 'meta.health'])
-    expect(open.some(isNetworkBound)).toBe(false)
+    expect(open).toEqual(['connector.join', 'relay.call', 'meta.openapi', 'meta.docs', 'meta.health'])
+    expect(open.filter(isNetworkBound)).toEqual(['relay.call'])
   })
 })
 

@@ -110,6 +110,13 @@ export const OPERATIONS = {
     'Say how this connector is doing',
   ),
   'connector.link': operation('GET', `${net}/link`, CONNECTOR, 'Open the link (WebSocket)'),
+  'relay.serve': operation('GET', `${net}/relay`, CONNECTOR, 'Wait at the relay for a function (WebSocket)'),
+  'relay.call': operation(
+    'GET',
+    `${net}/connectors/{connector}/stream`,
+    'anybody',
+    'Reach a connector through the relay (WebSocket), with a session token as subprotocol',
+  ),
 
   'meta.openapi': operation('GET', '/v1/openapi.json', 'anybody', 'This API as OpenAPI 3.1'),
   'meta.docs': operation('GET', '/docs', 'anybody', 'This API to read'),

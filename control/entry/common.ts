@@ -3,7 +3,7 @@ import type { Context as Hono } from 'hono'
 import { createApp } from '../app.ts'
 import { hashSecret, makeAdminToken, parseApiToken } from '../domain/tokens.ts'
 import type { Hub } from '../link/hub.ts'
-import type { OpenLink } from '../routes/operation.ts'
+import type { OpenLink, OpenRelay } from '../routes/operation.ts'
 import { createAuth } from '../service/auth.ts'
 import type { NonceMemory } from '../service/nonces.ts'
 import { createServices, type Services } from '../service/services.ts'
@@ -24,6 +24,7 @@ export interface AssemblyOptions {
   readonly version: string
   readonly clientAddress: (c: Hono) => string | undefined
   readonly openLink?: OpenLink
+  readonly openRelay?: OpenRelay
 }
 
 export interface Assembly {
@@ -32,7 +33,7 @@ export interface Assembly {
 }
 
 export async function assemble(options: AssemblyOptions): Promise<Assembly> {
-  const { repo, hub, log, version, clientAddress, openLink, adminHash, nonces } = options
+  const { repo, hub, log, version, clientAddress, openLink, openRelay, adminHash, nonces } = options
   const clock = () => Date.now()
   const random = randomBytes
   const verifier = new Verifier()
@@ -46,6 +47,7 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
     version,
     clientAddress,
     ...(openLink === undefined ? {} : { openLink }),
+    ...(openRelay === undefined ? {} : { openRelay }),
   })
   return { services, app }
 }

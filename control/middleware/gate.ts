@@ -47,7 +47,8 @@ export class Gate {
     const seenAddress = this.#options.clientAddress(c)
     const rest = { requestId: c.get('requestId'), ...(seenAddress === undefined ? {} : { seenAddress }) }
     if (allowed(operation, 'anybody')) {
-      this.#charge(c, this.#options.limits.anonymous, seenAddress ?? 'unknown')
+      // A relay charges whom the session token names, and an address only for tokens that are no good.
+      if (operation !== 'relay.call') this.#charge(c, this.#options.limits.anonymous, seenAddress ?? 'unknown')
       return { call: { actor: ANYBODY, network, ...rest } }
     }
     const principal = await this.#authenticate(c, seenAddress ?? 'unknown')

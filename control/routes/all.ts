@@ -5,6 +5,7 @@ import { intentRoutes } from './intent.ts'
 import { networkRoutes } from './networks.ts'
 import type { Operation } from './operation.ts'
 import { policyRoutes } from './policies.ts'
+import { relayRoutes } from './relay.ts'
 import { rotationRoutes } from './rotations.ts'
 import { tokenRoutes } from './tokens.ts'
 
@@ -12,6 +13,7 @@ export const ALL_OPERATIONS: readonly Operation[] = [
   ...networkRoutes,
   ...intentRoutes,
   ...connectorRoutes,
+  ...relayRoutes,
   ...tokenRoutes,
   ...policyRoutes,
   ...rotationRoutes,

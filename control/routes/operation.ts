@@ -9,6 +9,14 @@ import type { Call, Outcome } from '../service/types.ts'
 /** Opens the link of a connector that has been admitted. */
 export type OpenLink = (c: Hono, link: { readonly network: string; readonly connector: string }) => Promise<Response>
 
+/** Opens the sockets of the relay, by which functions reach connectors. */
+export interface OpenRelay {
+  /** A function's. Whether it may, its subprotocols tell; one that may not is told so by a close code. */
+  call(c: Hono, target: { readonly network: string; readonly connector: string }): Promise<Response>
+  /** One of a connector that has been admitted. */
+  serve(c: Hono, names: { readonly network: string; readonly connector: string }): Promise<Response>
+}
+
 type Input<S> = S extends z.ZodType ? z.output<S> : undefined
 
 export interface OperationInput<P, Q, B> {
@@ -57,6 +65,8 @@ export interface Handling {
   readonly http: Hono
   /** Absent where there are no WebSockets. */
   readonly openLink: OpenLink | undefined
+  /** Absent where there is no relay. */
+  readonly openRelay: OpenRelay | undefined
 }
 
 export interface Operation {

@@ -13,7 +13,7 @@ import type { Services } from '../service/services.ts'
 import { sha256 } from '../service/signatures.ts'
 import { optional } from '../service/support.ts'
 import type { Call, Match, Outcome } from '../service/types.ts'
-import { type AnyInput, methodOf, type OpenLink, type Operation, takesKey } from './operation.ts'
+import { type AnyInput, methodOf, type OpenLink, type OpenRelay, type Operation, takesKey } from './operation.ts'
 
 export const MAX_BODY = 1 << 20
 
@@ -21,6 +21,7 @@ export interface PipelineOptions {
   readonly services: Services
   readonly gate: Gate
   readonly openLink?: OpenLink
+  readonly openRelay?: OpenRelay
 }
 
 export function handlerOf(operation: Operation, options: PipelineOptions) {
@@ -55,7 +56,8 @@ async function execute(
       ? call
       : { ...call, network: repetition.network, replay: replayMaker(repetition, services, render) }
   try {
-    const outcome = await operation.run({ services, call: full, http: c, openLink: options.openLink }, input)
+    const { openLink, openRelay } = options
+    const outcome = await operation.run({ services, call: full, http: c, openLink, openRelay }, input)
     if (outcome instanceof Response) return outcome
     return answer(operation, c, outcome, call.noneMatch)
   } catch (error) {
