@@ -1,0 +1,397 @@
+/**
+ * Which function is joined with which socket of a connector: first come, first served, for each connector. Pure. The
+ * driver holds the sockets, carries out the effects in order, and passes what comes on joined ones.
+ *
+ *     function    waiting ── joined ── forgotten
+ *     connector   spare ──── joined ── forgotten
+ */
+import { type Instant, type Machine, unreachable } from '../../protocol/machine.ts'
+import { CLOSINGS, type Closing, passedOn } from './close.ts'
+import {
+  type ConnectorNames,
+  type EndReason,
+  EXCHANGE_LIMITS,
+  type ExchangeCounts,
+  type ExchangeEffect,
+  type ExchangeInput,
+  type ExchangeLimits,
+  type Socket,
+} from './types.ts'
+
+/** A function waits so long for a socket of its connector. */
+export const WAIT_MS = 10_000
+/** A connector has so long to answer a first flight. */
+export const ANSWER_MS = 15_000
+/** To the connector, when its socket is joined. */
+export const CALL_MESSAGE = '{"type":"call"}'
+
+/** One connector: who waits for whom there. */
+interface Place extends ConnectorNames {
+  readonly key: string
+  readonly waiting: Set<Socket>
+  readonly spares: Set<Socket>
+  readonly pairs: Set<Pair>
+  /** Sockets by function, joined or waiting. */
+  readonly functions: Map<string, number>
+}
+
+interface Waiting {
+  readonly place: Place
+  readonly function: string
+  readonly until: Instant
+  first: Uint8Array | undefined
+}
+
+interface Spare {
+  readonly place: Place
+  readonly until: Instant
+}
+
+interface Pair {
+  readonly place: Place
+  readonly function: string
+  readonly caller: Socket
+  readonly server: Socket
+  readonly joinedAt: Instant
+}
+
+export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
+  readonly #limits: ExchangeLimits
+  readonly #places = new Map<string, Place>()
+  // Each in the order of its deadlines: all of a kind wait equally long.
+  readonly #waiting = new Map<Socket, Waiting>()
+  readonly #spares = new Map<Socket, Spare>()
+  readonly #unanswered = new Map<Socket, Pair>()
+  /** By both sockets. */
+  readonly #pairs = new Map<Socket, Pair>()
+  #heldBytes = 0
+  #stopped = false
+  #effects: ExchangeEffect[] = []
+  #next = 0
+
+  constructor(limits: ExchangeLimits = EXCHANGE_LIMITS) {
+    this.#limits = limits
+  }
+
+  /** How many there are, of each kind. */
+  get counts(): ExchangeCounts {
+    return {
+      connectors: this.#places.size,
+      waiting: this.#waiting.size,
+      heldBytes: this.#heldBytes,
+      spares: this.#spares.size,
+      pairs: this.#pairs.size / 2,
+    }
+  }
+
+  handle(input: ExchangeInput, now: Instant): void {
+    switch (input.type) {
+      case 'call':
+        this.#call(input, now)
+        return
+      case 'serve':
+        this.#serve(input, now)
+        return
+      case 'message':
+        this.#message(input.socket, input.data)
+        return
+      case 'answered':
+        this.#unanswered.delete(input.socket)
+        return
+      case 'misfit':
+        this.#misfit(input.socket, now)
+        return
+      case 'closed':
+        this.#closed(input, now)
+        return
+      case 'unlinked':
+        this.#refuseAll(input, CLOSINGS.unlinked, 'unlinked')
+        return
+      case 'connector-revoked':
+        this.#connectorRevoked(input, now)
+        return
+      case 'function-revoked':
+        this.#functionRevoked(input, now)
+        return
+      case 'stop':
+        this.#stop(now)
+        return
+      case 'time':
+        this.#time(now)
+        return
+      default:
+        unreachable(input)
+    }
+  }
+
+  poll(): ExchangeEffect | undefined {
+    const effect = this.#effects[this.#next++]
+    if (effect !== undefined) return effect
+    this.#effects = []
+    this.#next = 0
+    return undefined
+  }
+
+  deadline(): Instant | undefined {
+    const first = [
+      this.#waiting.values().next().value?.until,
+      this.#spares.values().next().value?.until,
+      answerBy(this.#unanswered.values().next().value),
+    ].filter((instant) => instant !== undefined && instant !== Number.POSITIVE_INFINITY) as Instant[]
+    return first.length === 0 ? undefined : Math.min(...first)
+  }
+
+  #call(input: Extract<ExchangeInput, { type: 'call' }>, now: Instant): void {
+    const { socket, first } = input
+    const place = this.#placeOf(input)
+    const closing = this.#stopped ? CLOSINGS.stopped : this.#full(place, input.function) ? CLOSINGS.busy : undefined
+    const spare = place.spares.values().next().value
+    if (closing === undefined && spare !== undefined) {
+      this.#spares.delete(spare)
+      place.spares.delete(spare)
+      count(place, input.function, 1)
+      this.#join(place, input.function, socket, spare, first, now)
+      return
+    }
+    if (closing !== undefined || !this.#mayWait(place, first?.length ?? 0)) {
+      this.#refuse(place, input.function, socket, closing ?? CLOSINGS.busy, this.#stopped ? 'stopped' : 'busy')
+      this.#tidy(place)
+      return
+    }
+    count(place, input.function, 1)
+    this.#heldBytes += first?.length ?? 0
+    this.#waiting.set(socket, { place, function: input.function, until: now + WAIT_MS, first })
+    place.waiting.add(socket)
+    this.#effects.push({ type: 'call-connector', network: place.network, connector: place.connector })
+  }
+
+  #full(place: Place, id: string): boolean {
+    const { perConnector, perFunction, total } = this.#limits
+    if (place.pairs.size + place.waiting.size >= perConnector) return true
+    if ((place.functions.get(id) ?? 0) >= perFunction) return true
+    return this.#pairs.size / 2 + this.#waiting.size >= total
+  }
+
+  #mayWait(place: Place, bytes: number): boolean {
+    const { waitingPerConnector, waiting, heldBytes } = this.#limits
+    if (place.waiting.size >= waitingPerConnector || this.#waiting.size >= waiting) return false
+    return this.#heldBytes + bytes <= heldBytes
+  }
+
+  #serve(input: Extract<ExchangeInput, { type: 'serve' }>, now: Instant): void {
+    const { socket } = input
+    const place = this.#placeOf(input)
+    const caller = place.waiting.values().next().value
+    if (caller !== undefined) {
+      const { function: id, first } = this.#unwait(caller)
+      this.#join(place, id, caller, socket, first, now)
+      return
+    }
+    if (this.#stopped || place.spares.size >= this.#limits.sparesPerConnector) {
+      this.#close(socket, this.#stopped ? CLOSINGS.stopped : CLOSINGS.enough)
+      this.#tidy(place)
+      return
+    }
+    this.#spares.set(socket, { place, until: now + (this.#limits.spareMs ?? Number.POSITIVE_INFINITY) })
+    place.spares.add(socket)
+  }
+
+  #join(place: Place, id: string, caller: Socket, server: Socket, first: Uint8Array | undefined, now: Instant): void {
+    const pair: Pair = { place, function: id, caller, server, joinedAt: now }
+    place.pairs.add(pair)
+    this.#pairs.set(caller, pair)
+    this.#pairs.set(server, pair)
+    this.#unanswered.set(server, pair)
+    this.#effects.push({ type: 'join', function: caller, connector: server })
+    this.#effects.push({ type: 'send', socket: server, data: CALL_MESSAGE })
+    if (first !== undefined) this.#effects.push({ type: 'send', socket: server, data: first })
+  }
+
+  /** A function has nothing to say but its first flight until the connector has answered that. */
+  #message(socket: Socket, data: Uint8Array): void {
+    const waiting = this.#waiting.get(socket)
+    if (waiting !== undefined) {
+      if (waiting.first !== undefined) this.#giveUp(socket, CLOSINGS.early, 'early')
+      else if (this.#heldBytes + data.length > this.#limits.heldBytes) this.#giveUp(socket, CLOSINGS.busy, 'busy')
+      else {
+        waiting.first = data
+        this.#heldBytes += data.length
+      }
+    } else if (this.#spares.has(socket)) this.#dismiss(socket, CLOSINGS.misfit)
+  }
+
+  #misfit(socket: Socket, now: Instant): void {
+    if (this.#waiting.has(socket)) this.#giveUp(socket, CLOSINGS.misfit, 'misfit')
+    else if (this.#spares.has(socket)) this.#dismiss(socket, CLOSINGS.misfit)
+    const pair = this.#pairs.get(socket)
+    if (pair === undefined) return
+    const byCaller = socket === pair.caller
+    this.#end(
+      pair,
+      'misfit',
+      byCaller ? CLOSINGS.misfit : CLOSINGS.lost,
+      byCaller ? CLOSINGS.left : CLOSINGS.misfit,
+      now,
+    )
+  }
+
+  #closed({ socket, code, reason }: Extract<ExchangeInput, { type: 'closed' }>, now: Instant): void {
+    const waiting = this.#waiting.get(socket)
+    if (waiting !== undefined) {
+      const { place, function: id } = this.#unwait(socket)
+      count(place, id, -1)
+      this.#told(place, id, 'left')
+      this.#tidy(place)
+      return
+    }
+    const spare = this.#spares.get(socket)
+    if (spare !== undefined) {
+      this.#spares.delete(socket)
+      spare.place.spares.delete(socket)
+      this.#tidy(spare.place)
+      return
+    }
+    const pair = this.#pairs.get(socket)
+    if (pair === undefined) return
+    const byCaller = socket === pair.caller
+    const closing = passedOn(code, reason, byCaller ? CLOSINGS.left : CLOSINGS.lost)
+    const lost = code === 1006
+    if (byCaller) this.#end(pair, lost ? 'function-lost' : 'function-closed', undefined, closing, now)
+    else this.#end(pair, lost ? 'connector-lost' : 'connector-closed', closing, undefined, now)
+  }
+
+  #connectorRevoked(names: ConnectorNames, now: Instant): void {
+    this.#refuseAll(names, CLOSINGS.elsewhere, 'connector-revoked')
+    const place = this.#places.get(keyOf(names))
+    if (place === undefined) return
+    for (const socket of place.spares) this.#dismiss(socket, CLOSINGS.revoked)
+    for (const pair of place.pairs) this.#end(pair, 'connector-revoked', CLOSINGS.lost, CLOSINGS.revoked, now)
+  }
+
+  #functionRevoked({ network, function: id }: { network: string; function: string }, now: Instant): void {
+    for (const place of this.#places.values()) {
+      if (place.network !== network || !place.functions.has(id)) continue
+      for (const socket of place.waiting) {
+        if (this.#waiting.get(socket)?.function === id)
+          this.#giveUp(socket, CLOSINGS.functionRevoked, 'function-revoked')
+      }
+      for (const pair of place.pairs) {
+        if (pair.function === id) this.#end(pair, 'function-revoked', CLOSINGS.functionRevoked, CLOSINGS.left, now)
+      }
+    }
+  }
+
+  #stop(now: Instant): void {
+    this.#stopped = true
+    for (const socket of this.#waiting.keys()) this.#giveUp(socket, CLOSINGS.stopped, 'stopped')
+    for (const socket of this.#spares.keys()) this.#dismiss(socket, CLOSINGS.stopped)
+    for (const place of this.#places.values()) {
+      for (const pair of place.pairs) this.#end(pair, 'stopped', CLOSINGS.stopped, CLOSINGS.stopped, now)
+    }
+  }
+
+  #time(now: Instant): void {
+    for (const [socket, { until }] of this.#waiting) {
+      if (until > now) break
+      this.#giveUp(socket, CLOSINGS.silent, 'no-connector')
+    }
+    for (const [socket, { until }] of this.#spares) {
+      if (until > now) break
+      this.#dismiss(socket, CLOSINGS.unused)
+    }
+    for (const pair of this.#unanswered.values()) {
+      if (answerBy(pair)! > now) break
+      this.#end(pair, 'no-answer', CLOSINGS.unanswered, CLOSINGS.left, now)
+    }
+  }
+
+  #refuseAll(names: ConnectorNames, closing: Closing, why: string): void {
+    for (const socket of this.#places.get(keyOf(names))?.waiting ?? []) this.#giveUp(socket, closing, why)
+  }
+
+  /** Closes a function that waits. */
+  #giveUp(socket: Socket, closing: Closing, why: string): void {
+    const { place, function: id } = this.#unwait(socket)
+    count(place, id, -1)
+    this.#refuse(place, id, socket, closing, why)
+    this.#tidy(place)
+  }
+
+  #unwait(socket: Socket): Waiting {
+    const waiting = this.#waiting.get(socket)!
+    this.#waiting.delete(socket)
+    waiting.place.waiting.delete(socket)
+    this.#heldBytes -= waiting.first?.length ?? 0
+    return waiting
+  }
+
+  #refuse(place: Place, id: string, socket: Socket, closing: Closing, why: string): void {
+    this.#told(place, id, why)
+    this.#close(socket, closing)
+  }
+
+  #told({ network, connector }: Place, id: string, why: string): void {
+    this.#effects.push({ type: 'refused', network, connector, function: id, why })
+  }
+
+  /** Closes a spare. */
+  #dismiss(socket: Socket, closing: Closing): void {
+    const { place } = this.#spares.get(socket)!
+    this.#spares.delete(socket)
+    place.spares.delete(socket)
+    this.#close(socket, closing)
+    this.#tidy(place)
+  }
+
+  /** `toCaller`, `toServer`: undefined for the side that is closed already. */
+  #end(pair: Pair, why: EndReason, toCaller: Closing | undefined, toServer: Closing | undefined, now: Instant): void {
+    const { place, caller, server, function: id } = pair
+    place.pairs.delete(pair)
+    for (const socket of [caller, server]) this.#pairs.delete(socket)
+    this.#unanswered.delete(server)
+    count(place, id, -1)
+    const { network, connector } = place
+    const sockets = { function: caller, connector: server }
+    this.#effects.push({
+      type: 'ended',
+      pair: { network, connector, function: id, sockets, ms: now - pair.joinedAt, why },
+    })
+    if (toCaller !== undefined) this.#close(caller, toCaller)
+    if (toServer !== undefined) this.#close(server, toServer)
+    this.#tidy(place)
+  }
+
+  #close(socket: Socket, { code, reason }: Closing): void {
+    this.#effects.push({ type: 'close', socket, code, reason })
+  }
+
+  #placeOf(names: ConnectorNames): Place {
+    const key = keyOf(names)
+    const known = this.#places.get(key)
+    if (known !== undefined) return known
+    const { network, connector } = names
+    const sets = { waiting: new Set<Socket>(), spares: new Set<Socket>(), pairs: new Set<Pair>() }
+    const fresh: Place = { network, connector, key, ...sets, functions: new Map() }
+    this.#places.set(key, fresh)
+    return fresh
+  }
+
+  /** Nothing is kept of a connector at which nobody is. */
+  #tidy(place: Place): void {
+    if (place.waiting.size + place.spares.size + place.pairs.size === 0) this.#places.delete(place.key)
+  }
+}
+
+function keyOf({ network, connector }: ConnectorNames): string {
+  return `${network}/${connector}`
+}
+
+function answerBy(pair: Pair | undefined): Instant | undefined {
+  return pair === undefined ? undefined : pair.joinedAt + ANSWER_MS
+}
+
+function count(place: Place, id: string, by: 1 | -1): void {
+  const next = (place.functions.get(id) ?? 0) + by
+  if (next === 0) place.functions.delete(id)
+  else place.functions.set(id, next)
+}
