@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { problemSchema } from '../protocol/control/problem.ts'
 import { ALL_OPERATIONS } from './routes/all.ts'
-import { makeNetwork, makePair, must, type TestNetwork } from './testing/network.ts'
+import { makeFunction, makeNetwork, makePair, must, type TestNetwork } from './testing/network.ts'
 import { type JsonSchema, nearly, type Schemas } from './testing/schema-arbitrary.ts'
 import { type Answer, createWorld, type Joined, signed, type World } from './testing/world.ts'
 
@@ -27,6 +27,8 @@ const schemasOf = (await (await createWorld()).request('GET', '/v1/openapi.json'
 const NEEDS_LUCK = new Set([
   'connector.join',
   'connector.link',
+  'relay.serve',
+  'relay.call',
   'intent.replace',
   'networks.remove',
   'sites.remove',
@@ -43,11 +45,12 @@ describe('every operation answers as the document says', () => {
     const network = await makeNetwork(world)
     const { left } = await makePair(world, network)
     must(await network.ask('POST', '/policies', { body: { name: 'weekly', maxAgeHours: 168 } }), 201)
+    const own = await makeFunction(network, 'shop', [{ site: 'hq', services: ['erp'] }])
     const known = await knownIds(network)
     const statuses = new Set<number>()
     await fc.assert(
       fc.asyncProperty(requestsFor(operation, known), async (fuzzed) => {
-        const answer = await send({ world, network, connector: left.joined }, operation, fuzzed)
+        const answer = await send({ world, network, connector: left.joined, own: own.token }, operation, fuzzed)
         statuses.add(answer.status)
         check(operation, answer)
       }),
@@ -110,10 +113,12 @@ interface Target {
   readonly world: World
   readonly network: TestNetwork
   readonly connector: Joined
+  /** Token of a function. */
+  readonly own: string
 }
 
 async function send(target: Target, operation: Operation, { values, body }: Fuzzed): Promise<Answer> {
-  const { world, network, connector } = target
+  const { world, network, connector, own } = target
   const ownPath = operation.id.startsWith('connector.')
   let path = operation.path.replaceAll('{network}', network.id)
   const query = new URLSearchParams()
@@ -131,7 +136,8 @@ async function send(target: Target, operation: Operation, { values, body }: Fuzz
   if (ownPath && operation.id !== 'connector.join') {
     return signed(world, connector, operation.method, url, { headers, body })
   }
-  return world.request(operation.method, url, { token: world.admin, headers, body })
+  const token = operation.id === 'grants.create' ? own : world.admin
+  return world.request(operation.method, url, { token, headers, body })
 }
 
 /** A lone surrogate cannot be written into a URL. */
@@ -149,6 +155,7 @@ async function knownIds(network: TestNetwork): Promise<Record<string, string[]>>
     ['join', 'join-tokens'],
     ['rot', 'rotations'],
     ['pol', 'policies'],
+    ['fn', 'functions'],
   ]) {
     ids[prefix!] = (await network.ask('GET', `/${path}`)).body.items.map(({ id }: { id: string }) => id)
   }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { allowed, OPERATION_IDS, OPERATIONS, type OperationId, type Principal } from './domain/roles.ts'
 import { ALL_OPERATIONS } from './routes/all.ts'
 import { TestConnector } from './testing/connector.ts'
-import { joinToken, makeNetwork, makePair, makeSite, must, type TestNetwork } from './testing/network.ts'
+import { joinToken, makeFunction, makeNetwork, makePair, makeSite, must, type TestNetwork } from './testing/network.ts'
 import { type Answer, createWorld, signed, type World } from './testing/world.ts'
 
 type Caller = (method: string, path: string) => Promise<Answer>
@@ -65,8 +65,9 @@ describe('within a network, a connector reaches only itself', () => {
 })
 
 describe('identifiers of another network', () => {
+  // Whoever asks the relay brings a session token, not one of ours.
   const places = OPERATION_IDS.filter(
-    (id) => /\{network\}\/\w.*\{/.test(OPERATIONS[id].path) && !id.startsWith('connector.'),
+    (id) => /\{network\}\/\w.*\{/.test(OPERATIONS[id].path) && !/^(connector|relay)\./.test(id),
   )
   test.each(places)('%s: not there', async (id) => {
     const path = requestOf(id)[1].replace(network.id, other.id)
@@ -82,6 +83,8 @@ describe('identifiers of another network', () => {
     expect((await ask('/join-tokens', { site })).body.errors).toMatchObject([{ pointer: '/site' }])
     expect((await ask('/tunnels', { name: 't', sites: [site, site] })).status).toBe(400)
     expect((await ask('/runs', { tunnels: [tunnel] })).body.errors).toMatchObject([{ pointer: '/tunnels/0' }])
+    const reach = (await ask('/functions', { name: 'f', allow: [{ site, services: ['erp'] }] })).body
+    expect(reach.errors).toMatchObject([{ pointer: '/allow/0/site' }])
     expect((await ask('/policies', { name: 'p', maxAgeHours: 1, tunnels: [tunnel] })).status).toBe(400)
   })
 
@@ -92,6 +95,7 @@ describe('identifiers of another network', () => {
       'connectors',
       'tokens',
       'join-tokens',
+      'functions',
       'rotations',
       'runs',
       'audit?format=ndjson',
@@ -99,7 +103,8 @@ describe('identifiers of another network', () => {
     ]) {
       const { body } = await other.ask('GET', `/${path}`)
       const text = typeof body === 'string' ? body : JSON.stringify(body)
-      for (const id of [network.id, ids.site, ids.tunnel, ids.connector, ids.token]) expect(text).not.toContain(id)
+      for (const id of [network.id, ids.site, ids.tunnel, ids.connector, ids.token, ids.function])
+        expect(text).not.toContain(id)
     }
   })
 })
@@ -114,6 +119,25 @@ describe('secrets', () => {
     for (const text of [read.body, audit.body, entry, world.log]) expect(JSON.stringify(text)).not.toContain(secret)
     expect(JSON.stringify(read.body)).not.toContain(entry!.value.hash)
     expect(JSON.stringify(audit.body)).not.toContain(entry!.value.hash)
+  })
+
+  test('of functions are nowhere either, nor is the key that signs their session tokens', async () => {
+    const made = await makeFunction(network, 'told', [{ site: 'hq', services: ['erp'] }])
+    const grant = await world.request('POST', `${network.path}/grants`, {
+      token: made.token,
+      body: { site: 'hq', publicKey: left.joined.publicKey },
+    })
+    const session = must(grant, 200).body.token
+    const read = await network.ask('GET', `/functions/${made.id}`)
+    const audit = await network.ask('GET', '/audit?format=ndjson')
+    const entry = await world.repo.get(network.id, 'function', made.id)
+    for (const text of [read.body, audit.body, entry, world.log].map((one) => JSON.stringify(one))) {
+      expect(text).not.toContain(made.token.split('_').at(-1))
+      expect(text).not.toContain(session)
+    }
+    for (const { body } of [read, audit]) expect(JSON.stringify(body)).not.toContain(entry!.value.hash)
+    const sealed = (await world.repo.get(network.id, 'network', network.id))!.value.sealedFunctionKey
+    expect(sealed).toMatch(/^sealed .*"kind":"function-key"/)
   })
 
   test('in the answer that a repetition gets are sealed in the store', async () => {
@@ -147,6 +171,7 @@ function requestOf(id: OperationId): [string, string] {
 
 function bodyFor(id: OperationId): object {
   if (id === 'sites.replace') return { name: 'n', prefixes: ['10.77.0.0/16'] }
+  if (id === 'functions.replace') return { name: 'n', allow: [] }
   if (id === 'tunnels.replace') return { name: 'n', sites: [ids.site, ids.site] }
   return { name: 'n', maxAgeHours: 1 }
 }
@@ -162,6 +187,7 @@ async function idsOf(of: TestNetwork) {
     join: await first('join-tokens'),
     token: (await of.ask('GET', '/tokens')).body.items.find(({ name }: { name: string }) => name === 'viewer')
       .id as string,
+    function: (await makeFunction(of, 'shop', [{ site: 'hq', services: ['erp'] }])).id,
     policy: none('pol'),
     run: none('run'),
     rotation: await first('rotations'),
@@ -183,6 +209,12 @@ async function callersOf(world: World) {
   const elevated = network.tokens.viewer.replace('ist_viewer_', 'ist_owner_')
   const guessed = `${owner.slice(0, -1)}${owner.endsWith('A') ? 'B' : 'A'}`
   const moved = other.tokens.owner.replace(other.id.slice(4), network.id.slice(4))
+  const caller = await makeFunction(network, 'caller', [{ site: 'hq', services: ['erp'] }])
+  const ended = await makeFunction(network, 'ended', [])
+  must(await network.ask('DELETE', `/functions/${ended.id}`, { headers: { 'if-match': '*' } }), 204)
+  const brief = await makeFunction(network, 'brief', [], { expiresInDays: 1 })
+  world.clock.now += 25 * 3_600_000
+  const theirs = await makeFunction(other, 'caller', [])
   const known: Record<Principal, Caller> = {
     admin: bearer(world.admin),
     owner: bearer(owner),
@@ -190,6 +222,7 @@ async function callersOf(world: World) {
     viewer: bearer(network.tokens.viewer),
     rotation: bearer(network.tokens.rotation),
     connector: (method, path) => signed(world, left.joined, method, path),
+    function: bearer(caller.token),
   }
   const strangers: Record<string, { call: Caller; status: number; code: string }> = {
     nobody: { call: (method, path) => world.request(method, path), status: 401, code: 'no-credentials' },
@@ -198,6 +231,14 @@ async function callersOf(world: World) {
     'a foreign token with our network': { call: bearer(moved), status: 401, code: 'bad-credentials' },
     'a revoked token': { call: bearer(revoked.token), status: 401, code: 'token-revoked' },
     'an expired token': { call: bearer(expired.token), status: 401, code: 'token-expired' },
+    'a revoked function': { call: bearer(ended.token), status: 401, code: 'token-revoked' },
+    'an expired function': { call: bearer(brief.token), status: 401, code: 'token-expired' },
+    'a function with the secret of another': {
+      call: bearer(caller.token.slice(0, -43) + ended.token.slice(-43)),
+      status: 401,
+      code: 'bad-credentials',
+    },
+    'a function of another network': { call: bearer(theirs.token), status: 403, code: 'foreign-network' },
     'the owner of another network': { call: bearer(other.tokens.owner), status: 403, code: 'foreign-network' },
     'a connector of another network': {
       call: (method, path) => signed(world, stranger.joined, method, path),

@@ -34,12 +34,15 @@ export interface DocumentView {
   readonly network: string
   readonly connector: DocumentConnector
   readonly site: Site
+  /** Of the connector that carries the tunnels of its site; none for another one at the site. */
   readonly tunnels: readonly TunnelView[]
+  /** Keys that sign session tokens, for a connector that serves functions. */
+  readonly tokenKeys?: readonly string[]
 }
 
 export type DocumentContent = Omit<ConnectorDocument, 'version'>
 
-export function documentContent({ network, connector, site, tunnels }: DocumentView): DocumentContent {
+export function documentContent({ network, connector, site, tunnels, tokenKeys }: DocumentView): DocumentContent {
   const shown = tunnels.flatMap(({ tunnel, peer, keys }) =>
     peer === undefined ? [] : [documentTunnel({ site, connector }, peer, tunnel, keys)],
   )
@@ -50,6 +53,7 @@ export function documentContent({ network, connector, site, tunnels }: DocumentV
     site: { name: site.name, prefixes: site.prefixes },
     // Whatever order the tunnels were read in, the same content is the same document.
     tunnels: shown.sort((left, right) => (left.id < right.id ? -1 : 1)),
+    ...(tokenKeys === undefined ? {} : { functions: { tokenKeys: [...tokenKeys] } }),
   }
 }
 

@@ -48,6 +48,12 @@ describe('what each role may', () => {
     for (const id of own) expect(of(id)).toEqual(['connector'])
   })
 
+  test('a function gets grants and nothing else, and nobody else gets one', () => {
+    const own = OPERATION_IDS.filter((id) => allowed(id, 'function') && !allowed(id, 'anybody'))
+    expect(own).toEqual(['grants.create'])
+    expect(of('grants.create')).toEqual(['function'])
+  })
+
   test('without credentials there are joining, calling by a session token, and what is public', () => {
     const open = OPERATION_IDS.filter((id) => allowed(id, 'anybody'))
     expect(open).toEqual(['connector.join', 'relay.call', 'meta.openapi', 'meta.docs', 'meta.health'])
@@ -59,6 +65,6 @@ test('the table for people has a line for each operation', () => {
   const lines = rolesTable().split('\n')
   expect(lines).toHaveLength(OPERATION_IDS.length + 2)
   expect(lines.find((line) => line.includes('`tokens.create`'))).toBe(
-    '| `tokens.create` | POST `/v1/networks/{network}/tokens` | yes | yes |  |  |  |  |',
+    '| `tokens.create` | POST `/v1/networks/{network}/tokens` | yes | yes |  |  |  |  |  |',
   )
 })

@@ -7,10 +7,10 @@ import { ROLES } from '../../protocol/control/resources.ts'
 
 /**
  * `admin` holds the token of the installation: it makes networks, and is owner of each of them. `connector` proves
- * its identity key and reaches only what is its own.
+ * its identity key and reaches only what is its own. `function` is a program that gets grants, and nothing else.
  */
-export type Principal = 'admin' | Role | 'connector'
-export const PRINCIPALS: readonly Principal[] = ['admin', ...ROLES, 'connector']
+export type Principal = 'admin' | Role | 'connector' | 'function'
+export const PRINCIPALS: readonly Principal[] = ['admin', ...ROLES, 'connector', 'function']
 
 export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -28,6 +28,7 @@ const ROTATE = ['admin', 'owner', 'operator', 'rotation'] as const
 const READ = ['admin', 'owner', 'operator', 'viewer'] as const
 const WATCH = ['admin', 'owner', 'operator', 'viewer', 'rotation'] as const
 const CONNECTOR = ['connector'] as const
+const FUNCTION = ['function'] as const
 
 const net = '/v1/networks/{network}'
 
@@ -72,6 +73,14 @@ export const OPERATIONS = {
   'tokens.create': operation('POST', `${net}/tokens`, OWNER, 'Make an API token'),
   'tokens.get': operation('GET', `${net}/tokens/{token}`, OWNER, 'Read what an API token is for'),
   'tokens.revoke': operation('DELETE', `${net}/tokens/{token}`, OWNER, 'Revoke an API token'),
+
+  'functions.list': operation('GET', `${net}/functions`, READ, 'List functions'),
+  'functions.create': operation('POST', `${net}/functions`, WRITE, 'Make a function and its token'),
+  'functions.get': operation('GET', `${net}/functions/{function}`, READ, 'Read what a function may reach'),
+  'functions.replace': operation('PUT', `${net}/functions/{function}`, WRITE, 'Change what a function may reach'),
+  'functions.revoke': operation('DELETE', `${net}/functions/{function}`, WRITE, 'Revoke a function'),
+  'functions.renew': operation('POST', `${net}/functions/{function}/token`, WRITE, 'Give a function another token'),
+  'grants.create': operation('POST', `${net}/grants`, FUNCTION, 'Get a grant for the services of a site'),
 
   'policies.list': operation('GET', `${net}/policies`, WATCH, 'List rotation policies'),
   'policies.create': operation('POST', `${net}/policies`, WRITE, 'Make a rotation policy'),

@@ -5,6 +5,7 @@
  *
  *     ist_<role>_<network>_<id>_<secret>     a scoped API token
  *     ist_join_<network>_<id>_<secret>       a join token
+ *     ist_function_<network>_<id>_<secret>   the token of a function
  *     ist_admin_<secret>                     the token of the installation
  */
 
@@ -20,7 +21,8 @@ export type ParsedApiToken =
   | { readonly role: Role; readonly network: string; readonly id: string; readonly secret: string }
   | { readonly role: 'admin'; readonly secret: string }
 
-export interface ParsedJoinToken {
+/** Of a kind of token that is of no role. */
+export interface ParsedToken {
   readonly network: string
   readonly id: string
   readonly secret: string
@@ -45,6 +47,7 @@ const SECRET = '([A-Za-z0-9_-]{43})'
 const PART = '([0-9a-z]{20})'
 const API_TOKEN = new RegExp(`^ist_(${ROLES.join('|')})_${PART}_${PART}_${SECRET}$`)
 const JOIN_TOKEN = new RegExp(`^ist_join_${PART}_${PART}_${SECRET}$`)
+const FUNCTION_TOKEN = new RegExp(`^ist_function_${PART}_${PART}_${SECRET}$`)
 const ADMIN_TOKEN = new RegExp(`^ist_admin_${SECRET}$`)
 
 export function makeApiToken({ role, network, id, secret }: TokenParts & { readonly role: Role }): NewToken {
@@ -53,6 +56,10 @@ export function makeApiToken({ role, network, id, secret }: TokenParts & { reado
 
 export function makeJoinToken({ network, id, secret }: TokenParts): NewToken {
   return newToken(`ist_join_${bare('network', network)}_${bare('join', id)}_`, secret)
+}
+
+export function makeFunctionToken({ network, id, secret }: TokenParts): NewToken {
+  return newToken(`ist_function_${bare('network', network)}_${bare('function', id)}_`, secret)
 }
 
 export function makeAdminToken(secret: Uint8Array): NewToken {
@@ -70,9 +77,19 @@ export function parseApiToken(text: string): ParsedApiToken | undefined {
 }
 
 /** Undefined for what is no join token. */
-export function parseJoinToken(text: string): ParsedJoinToken | undefined {
-  const join = JOIN_TOKEN.exec(text)
-  return join === null ? undefined : { network: `net_${join[1]}`, id: `join_${join[2]}`, secret: join[3]! }
+export function parseJoinToken(text: string): ParsedToken | undefined {
+  return parsedAs('join', JOIN_TOKEN.exec(text))
+}
+
+/** Undefined for what is no token of a function. */
+export function parseFunctionToken(text: string): ParsedToken | undefined {
+  return parsedAs('function', FUNCTION_TOKEN.exec(text))
+}
+
+function parsedAs(kind: 'join' | 'function', found: RegExpExecArray | null): ParsedToken | undefined {
+  if (found === null) return undefined
+  const [, network, id, secret] = found
+  return { network: `net_${network}`, id: `${ID_PREFIX[kind]}_${id}`, secret: secret! }
 }
 
 export function hashSecret(secret: string): string {
@@ -90,7 +107,7 @@ function newToken(start: string, random: Uint8Array): NewToken {
   return { text: start + secret, hash: hashSecret(secret) }
 }
 
-function bare(kind: 'network' | 'token' | 'join', id: string): string {
+function bare(kind: 'network' | 'token' | 'join' | 'function', id: string): string {
   const start = `${ID_PREFIX[kind]}_`
   if (!id.startsWith(start)) throw new TypeError(`not the id of a ${kind}: ${id}`)
   return id.slice(start.length)

@@ -48,7 +48,7 @@ export async function clientSource(): Promise<string> {
   const document = openApiDocument(ALL_OPERATIONS, '1') as unknown as Document
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods)
-      .filter(([, { tags }]) => !tags.includes('For connectors'))
+      .filter(([, { tags }]) => !tags.includes('For connectors') && !tags.includes('For functions'))
       .map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
   )
   const root: Schema = {

@@ -9,7 +9,7 @@ import { targetOf } from './idempotency.ts'
 import type { Grant, RateLimiter } from './rate-limit.ts'
 
 export interface Limits {
-  /** Of people and jobs, each token by itself. */
+  /** Of people, jobs and functions, each token by itself. */
   readonly token: RateLimiter
   readonly connector: RateLimiter
   /** Of whoever has not authenticated, by address: joins, and attempts that failed. */
@@ -62,7 +62,7 @@ export class Gate {
     if (!principal.admin && network !== '' && actor.network !== network) {
       throw refusal('foreign-network', 'they reach only the network that they were made for')
     }
-    const caller: Role = principal.admin ? 'admin' : actor.connector === undefined ? actor.role! : 'connector'
+    const caller = principal.admin ? 'admin' : roleOf(actor)
     if (!allowed(operation, caller)) throw refusal('forbidden', `the role ${caller} may not do ${operation}`)
     this.#ownPath(c, actor)
     if (principal.admin && network !== '' && !(await this.#options.networkExists(network))) {
@@ -98,6 +98,11 @@ export class Gate {
       throw refusal('forbidden', 'a connector may not ask for another one')
     }
   }
+}
+
+function roleOf(actor: Actor): Role {
+  if (actor.connector !== undefined) return 'connector'
+  return actor.function === undefined ? actor.role! : 'function'
 }
 
 function limited(c: Hono<AppEnv>, limiter: RateLimiter, grant: Grant): Error {

@@ -1,6 +1,7 @@
 /** Every operation that is served, in the order of the reference. */
 import { auditRoutes } from './audit.ts'
 import { connectorRoutes } from './connectors.ts'
+import { functionRoutes } from './functions.ts'
 import { intentRoutes } from './intent.ts'
 import { networkRoutes } from './networks.ts'
 import type { Operation } from './operation.ts'
@@ -15,6 +16,7 @@ export const ALL_OPERATIONS: readonly Operation[] = [
   ...connectorRoutes,
   ...relayRoutes,
   ...tokenRoutes,
+  ...functionRoutes,
   ...policyRoutes,
   ...rotationRoutes,
   ...auditRoutes,

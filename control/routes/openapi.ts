@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { problemSchema } from '../../protocol/control/problem.ts'
 import { OPERATIONS, type Principal } from '../domain/roles.ts'
 import { REFUSALS, type RefusalCode } from '../service/refusals.ts'
-import { methodOf, type Operation, pathOf, takesKey } from './operation.ts'
+import { isOfPeople, methodOf, type Operation, pathOf, takesKey } from './operation.ts'
 
 /** A document of OpenAPI 3.1, as far as the reference page reads it. */
 export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
@@ -20,6 +20,11 @@ export function openApiDocument(operations: readonly Operation[], version: strin
     type: 'http',
     scheme: 'bearer',
     description: 'An API token of the network, or the admin token of the installation.',
+  })
+  app.openAPIRegistry.registerComponent('securitySchemes', 'function', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The token of a function.',
   })
   app.openAPIRegistry.registerComponent('securitySchemes', 'connector', {
     type: 'apiKey',
@@ -71,7 +76,8 @@ function whoMay(may: readonly Principal[] | 'anybody'): string {
 function securityOf(may: readonly Principal[] | 'anybody'): Record<string, string[]>[] {
   if (may === 'anybody') return []
   const schemes: Record<string, string[]>[] = []
-  if (may.some((principal) => principal !== 'connector')) schemes.push({ token: [] })
+  if (may.some(isOfPeople)) schemes.push({ token: [] })
+  if (may.includes('function')) schemes.push({ function: [] })
   if (may.includes('connector')) schemes.push({ connector: [] })
   return schemes
 }

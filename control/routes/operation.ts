@@ -99,8 +99,13 @@ export function pathOf(operation: Operation): string {
   return OPERATIONS[operation.spec.id].path
 }
 
-/** Posts of people and jobs; a connector's are the same when repeated. */
+/** Posts of people and jobs; those of a connector or a function change nothing when repeated. */
 export function takesKey(operation: Operation): boolean {
   const { may } = OPERATIONS[operation.spec.id]
-  return methodOf(operation) === 'POST' && may !== 'anybody' && !(may as readonly Principal[]).includes('connector')
+  return methodOf(operation) === 'POST' && may !== 'anybody' && (may as readonly Principal[]).some(isOfPeople)
+}
+
+/** Whether it is a person's or a job's, with an API token. */
+export function isOfPeople(principal: Principal): boolean {
+  return principal !== 'connector' && principal !== 'function'
 }

@@ -1,6 +1,10 @@
-/** Who asks: the owner of the installation, a person or job with an API token, or a connector with a signed proof. */
+/**
+ * Who asks: the owner of the installation, a person or job with an API token, a function with its own, or a connector
+ * with a signed proof.
+ */
 import { PROOF_LIFETIME_MS, requestProofSchema } from '../../protocol/control/join.ts'
-import { hashSecret, parseApiToken, secretMatches } from '../domain/tokens.ts'
+import { hashSecret, type ParsedToken, parseApiToken, parseFunctionToken, secretMatches } from '../domain/tokens.ts'
+import type { FunctionRecord } from '../store/repo.ts'
 import type { NonceMemory } from './nonces.ts'
 import { refusal } from './refusals.ts'
 import { claimsOf, type Verifier } from './signatures.ts'
@@ -57,23 +61,39 @@ export function createAuth(options: AuthOptions): Auth {
 
 async function byToken(options: AuthOptions, text: string): Promise<Principal> {
   const parsed = parseApiToken(text)
-  if (parsed === undefined) throw badToken()
+  if (parsed === undefined) return byFunctionToken(options, parseFunctionToken(text))
   if (parsed.role === 'admin') {
     const hash = options.adminHash()
     if (hash === undefined || !secretMatches(parsed.secret, hash)) throw badToken()
     return { actor: { id: 'token:admin', network: '', role: 'owner' }, admin: true }
   }
   const entry = await options.repo.get(parsed.network, 'token', parsed.id)
-  // A hash is compared also for a token that does not exist, so that both take the same time.
-  const hash = entry?.value.hash ?? hashSecret('')
-  if (!secretMatches(parsed.secret, hash) || entry === undefined) throw badToken()
-  const token = entry.value
+  const token = proven(parsed.secret, entry?.value)
   if (token.role !== parsed.role) throw badToken()
-  if (token.revokedAt !== undefined) throw refusal('token-revoked', `it was revoked at ${instantText(token.revokedAt)}`)
-  if (token.expiresAt !== undefined && token.expiresAt <= options.clock()) {
-    throw refusal('token-expired', `it expired at ${instantText(token.expiresAt)}`)
-  }
+  mustBeGood(token, options.clock())
   return { actor: { id: `token:${token.id}`, network: parsed.network, role: token.role } }
+}
+
+async function byFunctionToken(options: AuthOptions, parsed: ParsedToken | undefined): Promise<Principal> {
+  if (parsed === undefined) throw badToken()
+  const entry = await options.repo.get(parsed.network, 'function', parsed.id)
+  const own = proven(parsed.secret, entry?.value)
+  mustBeGood(own, options.clock())
+  return { actor: { id: `function:${own.id}`, network: parsed.network, function: own.id } }
+}
+
+/** The record of which `secret` is. A hash is compared also where there is none, so that both take the same time. */
+function proven<T extends { readonly hash: string }>(secret: string, record: T | undefined): T {
+  if (!secretMatches(secret, record?.hash ?? hashSecret('')) || record === undefined) throw badToken()
+  return record
+}
+
+function mustBeGood(record: Pick<FunctionRecord, 'revokedAt' | 'expiresAt'>, now: number): void {
+  const { revokedAt, expiresAt } = record
+  if (revokedAt !== undefined) throw refusal('token-revoked', `it was revoked at ${instantText(revokedAt)}`)
+  if (expiresAt !== undefined && expiresAt <= now) {
+    throw refusal('token-expired', `it expired at ${instantText(expiresAt)}`)
+  }
 }
 
 async function byProof(options: AuthOptions, request: AuthRequest, jws: string): Promise<Principal> {

@@ -1,6 +1,7 @@
 /** The tunnels of a network as the planner of runs looks at them, read in bulk. */
 import type { Candidate } from '../domain/planner.ts'
-import type { Kind, Records } from '../store/repo.ts'
+import type { ConnectorRecord, Kind, Records } from '../store/repo.ts'
+import { byAge } from './documents.ts'
 import type { Topology } from './planned-view.ts'
 import { optional } from './support.ts'
 import type { Context } from './types.ts'
@@ -36,9 +37,11 @@ export async function candidatesOf(
   network: string,
   topology: Topology & { tunnels(): Iterable<Records['tunnel']> },
 ): Promise<Candidate[]> {
-  const connectorAt = new Map<string, string>()
-  for await (const { id, site, revokedAt } of everyOf(context, network, 'connector')) {
-    if (revokedAt === undefined) connectorAt.set(site, id)
+  const connectorAt = new Map<string, ConnectorRecord>()
+  for await (const connector of everyOf(context, network, 'connector')) {
+    const other = connectorAt.get(connector.site)
+    if (connector.revokedAt !== undefined || (other !== undefined && byAge(other, connector) < 0)) continue
+    connectorAt.set(connector.site, connector)
   }
   const keys = new Map<string, Records['keys']>()
   for await (const one of everyOf(context, network, 'keys')) keys.set(one.id, one)
@@ -47,7 +50,7 @@ export async function candidatesOf(
   const up = new Set<string>()
   for await (const { id, report } of everyOf(context, network, 'end')) if (report.state === 'up') up.add(id)
   return Array.from(topology.tunnels(), ({ id, name, sites }) => {
-    const ends = sites.map((site) => connectorAt.get(site))
+    const ends = sites.map((site) => connectorAt.get(site)?.id)
     const own = keys.get(id)
     return {
       tunnel: id,

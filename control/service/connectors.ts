@@ -1,9 +1,11 @@
 /** Connectors as operators see them, and their revocation. */
+import type { FunctionsReport, OfferedServices } from '../../protocol/control/grant.ts'
 import type { Connector } from '../../protocol/control/resources.ts'
 import type { ConnectorRecord } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
 import type { Intents } from './intents.ts'
+import type { FunctionKeys } from './network-keys.ts'
 import type { Rotating } from './rotating.ts'
 import type { Runs } from './runs.ts'
 import type { Sightings } from './sightings.ts'
@@ -19,6 +21,7 @@ export interface ConnectorParts {
   readonly rotating: Rotating
   readonly runs: Runs
   readonly sightings: Sightings
+  readonly functionKeys: FunctionKeys
 }
 
 export class Connectors {
@@ -39,8 +42,8 @@ export class Connectors {
   }
 
   /**
-   * At once on its link and for its requests; its tunnels leave the documents of its peers, which end them. Revoking
-   * again changes nothing.
+   * At once on its link and for its requests; its tunnels go to the next connector of its site, or leave the documents
+   * of its peers, which end them. Revoking again changes nothing.
    */
   async revoke(call: Call, id: string): Promise<Outcome<Connector>> {
     const { context, committer, intents, documents, rotating, runs } = this.#parts
@@ -52,11 +55,13 @@ export class Connectors {
       }
       const work = new Work(context.repo, call.network)
       const topology = await intents.view(call.network)
+      const carried = await documents.carriesTunnels(work, value)
       const revoked: ConnectorRecord = { ...value, revokedAt: context.clock() }
       await work.put('connector', revoked)
-      const tunnels = topology.tunnelsOf(value.site)
+      const tunnels = carried ? topology.tunnelsOf(value.site) : []
       for (const { id: tunnel } of tunnels) await rotating.settle(work, topology, tunnel)
       for (const { sites } of tunnels) for (const site of sites) documents.refresh(work, site)
+      if (carried) documents.refresh(work, value.site)
       await runs.advance(work, topology)
       await documents.finish(work, topology)
       work.audit({
@@ -70,13 +75,19 @@ export class Connectors {
     })
   }
 
-  #shown(network: string, { documentHash: _, ...record }: ConnectorRecord): Connector {
+  #shown(network: string, { documentHash: _, functions, ...record }: ConnectorRecord): Connector {
     return {
       ...record,
+      ...optional('functions', functions && offered(functions)),
       ...optional('lastSeenAt', this.#parts.sightings.lastSeen(network, record.id)),
       linked: this.#parts.context.hub.linked(network, record.id),
     }
   }
+}
+
+/** Without the key by which functions know it: it is for them. */
+function offered({ streamKey: _, ...rest }: FunctionsReport): OfferedServices {
+  return rest
 }
 
 /** Who it is; what it does changes too often to be audited. */

@@ -9,7 +9,7 @@ import {
   versionFor,
   withVersion,
 } from '../domain/document.ts'
-import { endpointOf } from '../domain/endpoint.ts'
+import { endpointOf, foundEndpoint } from '../domain/endpoint.ts'
 import { sameValue } from '../domain/intent.ts'
 import type { ConnectorRecord } from '../store/repo.ts'
 import type { Intents } from './intents.ts'
@@ -30,16 +30,29 @@ export class Documents {
     this.#intents = intents
   }
 
-  /** The connector of the site that is not revoked. */
-  async connectorOf(work: Work, site: string): Promise<ConnectorRecord | undefined> {
-    if (work.connectorAt.has(site)) {
-      const known = work.connectorAt.get(site)
-      return known === undefined ? undefined : notRevoked(await work.get('connector', known))
+  /** The connectors of the site that are not revoked, the oldest first. */
+  async connectorsOf(work: Work, site: string): Promise<ConnectorRecord[]> {
+    let ids = work.connectorsAt.get(site)
+    if (ids === undefined) {
+      const entries = await this.#context.repo.list(work.network, 'connector', { ref: site, limit: 1000 })
+      ids = work
+        .adopt('connector', entries)
+        .filter(isLiving)
+        .sort(byAge)
+        .map(({ id }) => id)
+      work.connectorsAt.set(site, ids)
     }
-    const entries = await this.#context.repo.list(work.network, 'connector', { ref: site, limit: 1000 })
-    const found = work.adopt('connector', entries).find((record) => notRevoked(record) !== undefined)
-    work.connectorAt.set(site, found?.id)
-    return found
+    const records = await Promise.all(ids.map((id) => work.get('connector', id)))
+    return records.filter(isLiving)
+  }
+
+  /** The one of them that carries the tunnels of the site: the oldest. */
+  async connectorOf(work: Work, site: string): Promise<ConnectorRecord | undefined> {
+    return (await this.connectorsOf(work, site))[0]
+  }
+
+  async carriesTunnels(work: Work, { id, site }: Pick<ConnectorRecord, 'id' | 'site'>): Promise<boolean> {
+    return (await this.connectorOf(work, site))?.id === id
   }
 
   /** The documents at these sites change for certain; their content is made when somebody asks for it. */
@@ -50,28 +63,39 @@ export class Documents {
     }
   }
 
-  /** The document at this site may change: `finish` finds out. */
+  /** The documents at this site may change: `finish` finds out. */
   refresh(work: Work, site: string): void {
     work.sitesToRefresh.add(site)
   }
 
+  /** Like `refresh`, for what concerns one connector alone. */
+  refreshOne(work: Work, connector: string): void {
+    work.connectorsToRefresh.add(connector)
+  }
+
   /** Gives new versions to the documents that differ, and has the links told once it is committed. */
   async finish(work: Work, topology: Topology): Promise<void> {
-    for (const id of work.sitesToRefresh) {
-      const site = topology.site(id)
-      const record = await this.connectorOf(work, id)
-      if (record === undefined || site === undefined) continue
-      const endpoint = endpointOf(site, record)
-      const { endpoint: _, ...rest } = record
-      const placed: ConnectorRecord = { ...rest, ...optional('endpoint', endpoint) }
-      // Of a version whose content was never made here, nobody knows whether it was this.
-      const unknown = record.documentVersion > 0 && record.documentHash === undefined
-      const next = unknown ? announced(record) : versionFor(record, await this.#content(work, topology, placed))
-      if (next.documentVersion !== record.documentVersion) await this.#setVersion(work, placed, next)
-      else if (!sameValue(endpoint, record.endpoint)) await work.put('connector', placed)
+    for (const site of work.sitesToRefresh) {
+      for (const { id } of await this.connectorsOf(work, site)) this.refreshOne(work, id)
     }
+    for (const id of work.connectorsToRefresh) await this.#remake(work, topology, id)
     const { told, network } = work
     if (told.length > 0) work.onCommit(() => this.#context.hub.changed(network, told))
+  }
+
+  async #remake(work: Work, topology: Topology, id: string): Promise<void> {
+    const record = await work.mustGet('connector', id)
+    const site = topology.site(record.site)
+    if (site === undefined || !isLiving(record)) return
+    // What is set for the site is where the one that carries its tunnels is reached.
+    const endpoint = (await this.carriesTunnels(work, record)) ? endpointOf(site, record) : foundEndpoint(record)
+    const { endpoint: _, ...rest } = record
+    const placed: ConnectorRecord = { ...rest, ...optional('endpoint', endpoint) }
+    // Of a version whose content was never made here, nobody knows whether it was this.
+    const unknown = record.documentVersion > 0 && record.documentHash === undefined
+    const next = unknown ? announced(record) : versionFor(record, await this.#content(work, topology, placed))
+    if (next.documentVersion !== record.documentVersion) await this.#setVersion(work, placed, next)
+    else if (!sameValue(endpoint, record.endpoint)) await work.put('connector', placed)
   }
 
   /** The document as it is now, with the version that it has. */
@@ -98,9 +122,15 @@ export class Documents {
   async #content(work: Work, topology: Topology, connector: ConnectorRecord): Promise<DocumentContent> {
     const site = topology.site(connector.site)
     if (site === undefined) throw refusal('not-found', `the site ${connector.site} was removed`)
+    const tunnels = (await this.carriesTunnels(work, connector)) ? await this.#tunnels(work, topology, site.id) : []
+    const tokenKeys = await this.#tokenKeys(work, connector)
+    return documentContent({ network: work.network, connector, site, tunnels, ...optional('tokenKeys', tokenKeys) })
+  }
+
+  async #tunnels(work: Work, topology: Topology, site: string): Promise<TunnelView[]> {
     const tunnels: TunnelView[] = []
-    for (const tunnel of topology.tunnelsOf(site.id)) {
-      const peerSite = topology.site(tunnel.sites[0] === site.id ? tunnel.sites[1] : tunnel.sites[0])
+    for (const tunnel of topology.tunnelsOf(site)) {
+      const peerSite = topology.site(tunnel.sites[0] === site ? tunnel.sites[1] : tunnel.sites[0])
       const peer = peerSite && (await this.connectorOf(work, peerSite.id))
       tunnels.push({
         tunnel,
@@ -108,7 +138,14 @@ export class Documents {
         keys: await work.get('keys', tunnel.id),
       })
     }
-    return documentContent({ network: work.network, connector, site, tunnels })
+    return tunnels
+  }
+
+  /** Only a connector that serves functions is told of them. */
+  async #tokenKeys(work: Work, { functions }: ConnectorRecord): Promise<readonly string[] | undefined> {
+    if (functions === undefined) return undefined
+    const { functionKey } = await work.mustGet('network', work.network)
+    return functionKey === undefined ? undefined : [functionKey]
   }
 
   async #setVersion(work: Work, record: ConnectorRecord, version: VersionRecord): Promise<void> {
@@ -118,6 +155,11 @@ export class Documents {
   }
 }
 
-function notRevoked(record: ConnectorRecord | undefined): ConnectorRecord | undefined {
-  return record?.revokedAt === undefined ? record : undefined
+function isLiving(record: ConnectorRecord | undefined): record is ConnectorRecord {
+  return record !== undefined && record.revokedAt === undefined
+}
+
+/** The oldest first; `joining.ts` sees to it that a later one never looks older. */
+export function byAge(left: ConnectorRecord, right: ConnectorRecord): number {
+  return left.joinedAt - right.joinedAt || (left.id < right.id ? -1 : 1)
 }

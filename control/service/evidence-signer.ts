@@ -1,7 +1,8 @@
 /** Evidence of rotations, signed by the key of the network, whose private half is kept sealed. */
 import type { Rotation } from '../../protocol/control/rotation.ts'
 import { buildEvidence } from '../domain/evidence.ts'
-import { type Ed25519Jwk, sign } from './signatures.ts'
+import { evidenceKeyName, openKey } from './network-keys.ts'
+import { sign } from './signatures.ts'
 import type { Context } from './types.ts'
 import type { Work } from './work.ts'
 
@@ -17,13 +18,11 @@ export class EvidenceSigner {
    * opened: a rotation does not end without its evidence, it waits.
    */
   async evidenceOf(work: Work, rotation: Rotation): Promise<string | undefined> {
-    const { repo, sealer } = this.#context
+    const { repo } = this.#context
     const ends = work.adopt('end', await repo.list(work.network, 'end', { ref: rotation.tunnel, limit: 1000 }))
     const evidence = buildEvidence(work.network, rotation, ends)
     if (evidence === undefined) return undefined
     const { sealedEvidenceKey } = await work.mustGet('network', work.network)
-    const name = { network: work.network, kind: 'network', id: work.network }
-    const jwk = JSON.parse(new TextDecoder().decode(await sealer.open(name, sealedEvidenceKey))) as Ed25519Jwk
-    return sign(evidence, jwk)
+    return sign(evidence, await openKey(this.#context, evidenceKeyName(work.network), sealedEvidenceKey))
   }
 }

@@ -13,6 +13,7 @@ import { affectedSites, type IntentPlan, type IntentView } from '../domain/inten
 import type { Kind } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
+import { forgetSites } from './functions.ts'
 import type { Intents } from './intents.ts'
 import { PlannedView } from './planned-view.ts'
 import type { Rotating } from './rotating.ts'
@@ -221,6 +222,7 @@ export class IntentService {
     const after = new PlannedView(view, plan)
     for (const id of plan.removedTunnels) await rotating.forget(work, id, 'the tunnel was removed')
     for (const id of plan.removedSites) await this.#revokeJoins(work, id, now)
+    await forgetSites(context, work, new Set(plan.removedSites))
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
     for (const site of affectedSites(view, plan)) documents.refresh(work, site)

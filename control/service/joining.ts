@@ -10,6 +10,8 @@ import type { Call, Outcome } from './types.ts'
 import { Work } from './work.ts'
 
 const MAX_NAME = 63
+/** Connectors of one site: one that carries its tunnels, and others that stand by and serve functions. */
+const MAX_CONNECTORS = 4
 
 export class Joining {
   readonly #parts: ConnectorParts
@@ -79,8 +81,10 @@ export class Joining {
     const topology = await intents.view(network)
     const site = topology.site(join.site)
     if (site === undefined) throw refusal('join-token-revoked', 'its site was removed')
-    const there = await documents.connectorOf(work, site.id)
-    if (there !== undefined) throw refusal('site-has-connector', `${site.name} has the connector ${there.id}`)
+    const there = await documents.connectorsOf(work, site.id)
+    if (there.length >= MAX_CONNECTORS) {
+      throw refusal('site-has-connector', `${site.name} has ${there.map(({ name }) => name).join(', ')}`)
+    }
     await this.#mustBeNewKey(network, request.publicKey)
     const now = context.clock()
     const connector: ConnectorRecord = {
@@ -88,20 +92,21 @@ export class Joining {
       site: site.id,
       name: await this.#nameFor(network, request.name, site.name),
       identityKey: request.publicKey,
-      joinedAt: now,
+      // Also where the clock was set back: whoever came later never carries the tunnels of one who was there.
+      joinedAt: Math.max(now, (there.at(-1)?.joinedAt ?? 0) + 1),
       addresses: request.addresses,
       software: request.software,
       documentVersion: 0,
       ...optional('seenAddress', call.seenAddress),
     }
     work.create('connector', connector)
-    work.connectorAt.set(site.id, connector.id)
+    work.connectorsAt.set(site.id, [...there.map(({ id }) => id), connector.id])
     await work.put('join', { ...join, usedAt: now, usedBy: connector.id })
-    for (const tunnel of topology.tunnelsOf(site.id)) {
+    for (const tunnel of there.length === 0 ? topology.tunnelsOf(site.id) : []) {
       await rotating.settle(work, topology, tunnel.id)
       for (const end of tunnel.sites) documents.refresh(work, end)
     }
-    documents.refresh(work, site.id)
+    documents.refreshOne(work, connector.id)
     await documents.finish(work, topology)
     const after = await work.mustGet('connector', connector.id)
     work.audit({

@@ -1,29 +1,29 @@
 /** Networks: the tenants. Only the owner of the installation makes one. */
-import { ed25519 } from '@noble/curves/ed25519.js'
-import { base64url } from 'jose'
 import type { Network } from '../../protocol/control/resources.ts'
 import type { NetworkRecord } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
+import { evidenceKeyName, type FunctionKeys, makeKey } from './network-keys.ts'
 import { refusal } from './refusals.ts'
-import type { Ed25519Jwk } from './signatures.ts'
-import { utf8 } from './signatures.ts'
 import { cursorText, freshId, mustGet, mustMatch, nameTaken, optional, paged } from './support.ts'
 import type { Call, Context, Outcome, PageOf, PageQuery } from './types.ts'
 
 export class Networks {
   readonly #context: Context
   readonly #committer: Committer
+  readonly #functionKeys: FunctionKeys
 
-  constructor(context: Context, committer: Committer) {
+  constructor(context: Context, committer: Committer, functionKeys: FunctionKeys) {
     this.#context = context
     this.#committer = committer
+    this.#functionKeys = functionKeys
   }
 
   async create(call: Call, draft: { readonly name: string }): Promise<Outcome<Network>> {
     const context = this.#context
     // A repeated request names the network that the first one made.
     const id = call.network === '' ? freshId(context, 'network') : call.network
-    const { publicKey, sealed } = await this.#evidenceKey(id)
+    const { publicKey, sealed } = await makeKey(context, evidenceKeyName(id))
+    const functionKey = await this.#functionKeys.make(id)
     return this.#committer.run({ ...call, network: id }, async () => {
       if (await context.repo.hasNetworkNamed(draft.name)) throw nameTaken('network')
       const record: NetworkRecord = {
@@ -32,6 +32,7 @@ export class Networks {
         createdAt: context.clock(),
         evidenceKey: publicKey,
         sealedEvidenceKey: sealed,
+        ...functionKey,
         intentVersion: 0,
         preferences: { topology: 'mesh' },
       }
@@ -77,15 +78,6 @@ export class Networks {
         audit: [{ action: 'networks.remove', target: call.network, before: shown(value) }],
       }
     })
-  }
-
-  async #evidenceKey(network: string): Promise<{ publicKey: string; sealed: string }> {
-    const secret = this.#context.random(32)
-    const publicKey = base64url.encode(ed25519.getPublicKey(secret))
-    const jwk: Ed25519Jwk = { kty: 'OKP', crv: 'Ed25519', x: publicKey, d: base64url.encode(secret) }
-    secret.fill(0)
-    const name = { network, kind: 'network', id: network }
-    return { publicKey, sealed: await this.#context.sealer.seal(name, utf8(JSON.stringify(jwk))) }
   }
 }
 

@@ -47,12 +47,18 @@ const SERVICE_REFUSALS = {
     title: 'The credentials belong to another network',
     remedy: 'Use a token of this network.',
   },
+  'unknown-site': {
+    status: 404,
+    title: 'There is no such site for this function',
+    remedy: 'Name a site that it may reach: isthmus function show tells them, isthmus function allow adds one.',
+  },
   'method-not-allowed': { status: 405, title: 'The method does not apply here' },
   'site-has-connector': {
     status: 409,
-    title: 'The site has a connector',
-    remedy: 'Revoke the connector that the site has, then join again.',
+    title: 'The site has as many connectors as it may have',
+    remedy: 'Revoke one of its connectors, then join again.',
   },
+  'function-revoked': { status: 409, title: 'The function was revoked', remedy: 'Make another function.' },
   'identity-in-use': {
     status: 409,
     title: 'Another connector has this identity',

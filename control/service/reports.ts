@@ -1,5 +1,6 @@
 /** What connectors say of themselves: stored where it matters, and taken further by the rotations that wait for it. */
 import { epochKeySchema } from '../../protocol/control/document.ts'
+import { type FunctionsReport, streamKeySchema } from '../../protocol/control/grant.ts'
 import type { ConnectorReport, LinkEvent, TunnelReport } from '../../protocol/control/link.ts'
 import { announced } from '../domain/document.ts'
 import { standingOf } from '../domain/endpoint.ts'
@@ -41,13 +42,15 @@ export class Reports {
     this.note(call.network, id, events)
     if (report.version > MAX_VERSION) throw refusal('document-from-the-future', `version ${report.version}`)
     await this.#verifyKeys(call.network, id, report.tunnels)
+    await this.#verifyStreamKey(call.network, id, report.functions)
     return committer.run(call, async () => {
       const work = new Work(context.repo, call.network)
       const connector = await work.mustGet('connector', id)
       if (connector.revokedAt !== undefined) throw refusal('connector-revoked', 'it was revoked just now')
       const topology = await intents.view(call.network)
       await this.#takeSelf(work, topology, call, connector, report)
-      for (const tunnel of report.tunnels) {
+      const carries = report.tunnels.length > 0 && (await documents.carriesTunnels(work, connector))
+      for (const tunnel of carries ? report.tunnels : []) {
         if (!topology.tunnel(tunnel.tunnel)?.sites.includes(connector.site)) continue
         if (await this.#takeTunnel(work, id, report, tunnel)) await rotating.settle(work, topology, tunnel.tunnel)
       }
@@ -96,6 +99,17 @@ export class Reports {
     }
   }
 
+  /** One that is stored already was verified then. */
+  async #verifyStreamKey(network: string, connector: string, functions: FunctionsReport | undefined): Promise<void> {
+    if (functions === undefined) return
+    const record = (await this.#parts.context.repo.get(network, 'connector', connector))?.value
+    if (record?.functions?.streamKey === functions.streamKey) return
+    const own = record && (await this.#verifier.open(functions.streamKey, record.identityKey, streamKeySchema))
+    if (own?.network === network && own.connector === connector) return
+    const detail = 'not signed by this connector for this network'
+    throw refusal('bad-signature', detail, { errors: [{ pointer: '/report/functions/streamKey', detail }] })
+  }
+
   async #takeSelf(
     work: Work,
     topology: Topology,
@@ -103,23 +117,40 @@ export class Reports {
     record: ConnectorRecord,
     report: ConnectorReport,
   ): Promise<void> {
-    const { documents, context } = this.#parts
-    const { addresses, software } = report
+    const { documents, context, functionKeys } = this.#parts
+    const { addresses, software, functions } = report
     const seenAddress = call.seenAddress ?? record.seenAddress
-    const after: ConnectorRecord = { ...record, addresses, software, ...optional('seenAddress', seenAddress) }
-    const moved = !sameValue([addresses, seenAddress], [record.addresses, record.seenAddress])
-    if (moved || software !== record.software) await work.put('connector', after)
-    // Each of these documents costs as much as it has tunnels: a hub's must not be made anew for nothing.
-    if (!sameValue(standingOf(after), standingOf(record))) {
-      documents.refresh(work, record.site)
-      for (const { sites } of topology.tunnelsOf(record.site)) for (const site of sites) documents.refresh(work, site)
+    const { functions: before, ...rest } = record
+    const after: ConnectorRecord = {
+      ...rest,
+      addresses,
+      software,
+      ...optional('seenAddress', seenAddress),
+      ...optional('functions', functions),
     }
+    const said = [addresses, seenAddress, software, functions]
+    if (!sameValue(said, [record.addresses, record.seenAddress, record.software, before])) {
+      await work.put('connector', after)
+    }
+    if ((functions === undefined) !== (before === undefined)) {
+      await functionKeys.ensure(work)
+      documents.refreshOne(work, record.id)
+    }
+    if (!sameValue(standingOf(after), standingOf(record))) await this.#moved(work, topology, record)
     if (report.version <= record.documentVersion) return
     const message = 'the connector has a document that this store never gave out: it was restored from an older copy'
     context.log.warn({ network: call.network, connector: record.id, version: report.version }, message)
-    const { documentHash: _, ...rest } = after
-    await work.put('connector', { ...rest, ...announced(record, report.version) })
+    const { documentHash: _, ...unhashed } = after
+    await work.put('connector', { ...unhashed, ...announced(record, report.version) })
     work.tell(record.id)
+  }
+
+  /** Each of these documents costs as much as it has tunnels: a hub's must not be made anew for nothing. */
+  async #moved(work: Work, topology: Topology, record: ConnectorRecord): Promise<void> {
+    const { documents } = this.#parts
+    documents.refreshOne(work, record.id)
+    if (!(await documents.carriesTunnels(work, record))) return
+    for (const { sites } of topology.tunnelsOf(record.site)) for (const site of sites) documents.refresh(work, site)
   }
 
   /** Whether there is something new that a rotation could wait for. */

@@ -5,10 +5,14 @@ import { Committer } from './commit.ts'
 import { type ConnectorParts, Connectors } from './connectors.ts'
 import { Documents } from './documents.ts'
 import { EvidenceSigner } from './evidence-signer.ts'
+import { Functions } from './functions.ts'
+import { GrantCounts } from './grant-counts.ts'
+import { Grants } from './grants.ts'
 import { IntentService } from './intent-service.ts'
 import { Intents } from './intents.ts'
 import { JoinTokens } from './join-tokens.ts'
 import { Joining } from './joining.ts'
+import { FunctionKeys } from './network-keys.ts'
 import { Networks } from './networks.ts'
 import { Policies } from './policies.ts'
 import { Reports } from './reports.ts'
@@ -31,6 +35,8 @@ export interface Services {
   readonly reports: Reports
   readonly tokens: Tokens
   readonly joinTokens: JoinTokens
+  readonly functions: Functions
+  readonly grants: Grants
   readonly policies: Policies
   readonly runs: Runs
   readonly rotations: Rotations
@@ -52,10 +58,13 @@ export function createServices(options: ServiceOptions): Services {
   const documents = new Documents(context, intents)
   const rotating = new Rotating(context, documents, new EvidenceSigner(context))
   const runs = new Runs({ context, committer, intents, documents, rotating })
-  const parts: ConnectorParts = { context, committer, intents, documents, rotating, runs, sightings: new Sightings() }
+  const functionKeys = new FunctionKeys(context)
+  const counts = new GrantCounts(context)
+  const sightings = new Sightings()
+  const parts: ConnectorParts = { context, committer, intents, documents, rotating, runs, sightings, functionKeys }
   return {
     context,
-    networks: new Networks(context, committer),
+    networks: new Networks(context, committer, functionKeys),
     intent: new IntentService(parts),
     connectors: new Connectors(parts),
     joining: new Joining(parts, verifier),
@@ -63,6 +72,8 @@ export function createServices(options: ServiceOptions): Services {
     reports: new Reports(parts, verifier),
     tokens: new Tokens(context, committer, lastUsed),
     joinTokens: new JoinTokens(context, committer),
+    functions: new Functions(context, committer, counts),
+    grants: new Grants({ context, committer, documents, functionKeys, counts }, verifier),
     policies: new Policies(context, committer),
     runs,
     rotations: new Rotations(parts),

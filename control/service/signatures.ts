@@ -45,7 +45,11 @@ export function claimsOf<T>(jws: string, schema: z.ZodType<T>): T | undefined {
 
 /** Signs `payload` with the Ed25519 private key in `jwk`. */
 export async function sign(payload: unknown, jwk: Ed25519Jwk): Promise<string> {
-  const key = await importJWK({ ...jwk }, 'EdDSA')
+  return signWith(payload, (await importJWK({ ...jwk }, 'EdDSA')) as CryptoKey)
+}
+
+/** Signs `payload` with an Ed25519 private key that was imported before. */
+export function signWith(payload: unknown, key: CryptoKey): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
     .setProtectedHeader({ alg: 'EdDSA' })
     .sign(key)

@@ -3,7 +3,7 @@ import type { Role } from '../../protocol/control/resources.ts'
 import type { Hub } from '../link/hub.ts'
 import type { Replay, Repo } from '../store/repo.ts'
 
-/** Who asks: `token:tok_...`, `connector:con_...`, `token:admin`, `schedule` or `system`. */
+/** Who asks: `token:tok_...`, `connector:con_...`, `function:fn_...`, `token:admin`, `schedule` or `system`. */
 export interface Actor {
   readonly id: string
   readonly network: string
@@ -11,6 +11,8 @@ export interface Actor {
   readonly role?: Role
   /** Set when the actor is a connector: its id. */
   readonly connector?: string
+  /** Set when the actor is a function: its id. */
+  readonly function?: string
 }
 
 /** What an operation answers: the value, and the revision that its ETag shows. */

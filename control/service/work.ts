@@ -20,10 +20,12 @@ export class Work {
   readonly #committed: (() => void)[] = []
   /** Connectors whose documents have new versions. */
   readonly #told = new Set<string>()
-  /** Site to its connector, or to undefined where there is none, as far as it was looked up. */
-  readonly connectorAt = new Map<string, string | undefined>()
+  /** Site to its connectors that are not revoked, the oldest first, as far as they were looked up. */
+  readonly connectorsAt = new Map<string, readonly string[]>()
   /** Sites whose documents may have changed. */
   readonly sitesToRefresh = new Set<string>()
+  /** Connectors whose own documents may have changed. */
+  readonly connectorsToRefresh = new Set<string>()
   /** Runs of which a rotation has ended within this decision. */
   readonly runsToAdvance = new Set<string>()
   /** Rotations that this decision has queued, by run, in their order: no list has them yet. */

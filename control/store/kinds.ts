@@ -18,7 +18,7 @@ export function rotationGroup(state: Rotation['state']): RotationGroup {
 
 const TRAITS: { readonly [K in Kind]: Traits<K> } = {
   network: {},
-  // A revoked token or connector makes room for another one of its name.
+  // A revoked token, connector or function makes room for another one of its name.
   token: { name: (token) => (token.revokedAt === undefined ? token.name : undefined) },
   join: { refs: (join) => [join.site] },
   site: { name: (site) => site.name },
@@ -38,6 +38,7 @@ const TRAITS: { readonly [K in Kind]: Traits<K> } = {
       return [rotation.tunnel, group, ...run]
     },
   },
+  function: { name: (own) => (own.revokedAt === undefined ? own.name : undefined) },
   secret: {},
 }
 

@@ -5,19 +5,23 @@
  * Everything belongs to one network; nothing here takes or gives anything of two. Reads are single statements.
  * Writes are batches: all changes of one decision, with the revisions that it was based on, in one transaction.
  */
+import type { FunctionInfo, FunctionsReport } from '../../protocol/control/grant.ts'
 import type { Intent, Preferences, Site, Tunnel } from '../../protocol/control/intent.ts'
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import type { AuditEvent, Connector, Role } from '../../protocol/control/resources.ts'
 import type { Policy, Rotation, Run } from '../../protocol/control/rotation.ts'
 import type { TunnelKeys } from '../domain/keys.ts'
 
-/** A network as it is kept. The private half of its evidence key is sealed (`seal.ts`). */
+/** A network as it is kept. The private halves of its keys are sealed (`seal.ts`). */
 export interface NetworkRecord {
   readonly id: string
   readonly name: string
   readonly createdAt: number
   readonly evidenceKey: string
   readonly sealedEvidenceKey: string
+  /** Signs session tokens of functions. Absent in a network that is older than they are, until it is needed. */
+  readonly functionKey?: string
+  readonly sealedFunctionKey?: string
   readonly intentVersion: number
   readonly preferences: Preferences
 }
@@ -44,9 +48,18 @@ export interface JoinTokenRecord {
   readonly revokedAt?: number
 }
 
-export interface ConnectorRecord extends Omit<Connector, 'linked' | 'lastSeenAt'> {
+export interface ConnectorRecord extends Omit<Connector, 'linked' | 'lastSeenAt' | 'functions'> {
+  /** As it last reported; its signature was verified. */
+  readonly functions?: FunctionsReport
   /** Of the content that has `documentVersion`: tells whether a document differs from the last one. */
   readonly documentHash?: string
+}
+
+/** A program that may reach services. Only a hash of its secret is kept. */
+export interface FunctionRecord extends Omit<FunctionInfo, 'lastGrantAt'> {
+  readonly hash: string
+  /** How long each of its tokens is good; for ever when absent. */
+  readonly expiresInDays?: number
 }
 
 /** The last that each end said of a tunnel. */
@@ -89,6 +102,7 @@ export interface Records {
   policy: Policy
   run: Run
   rotation: Rotation
+  function: FunctionRecord
   secret: SecretRecord
 }
 export type Kind = keyof Records

@@ -76,9 +76,14 @@ export async function createSealer(keyring: Keyring, random: (length: number) =>
  */
 export async function* rewrapChanges(repo: Repo, sealer: Sealer, network: string): AsyncGenerator<Change[]> {
   const own = await repo.get(network, 'network', network)
-  if (own !== undefined && !sealer.isCurrent(own.value.sealedEvidenceKey)) {
-    const value = { ...own.value, sealedEvidenceKey: await sealer.rewrap(own.value.sealedEvidenceKey) }
-    yield [{ type: 'put', kind: 'network', value, revision: own.revision }]
+  if (own !== undefined) {
+    const names = (['sealedEvidenceKey', 'sealedFunctionKey'] as const).filter((name) => {
+      const sealed = own.value[name]
+      return sealed !== undefined && !sealer.isCurrent(sealed)
+    })
+    const fresh = await Promise.all(names.map(async (name) => [name, await sealer.rewrap(own.value[name]!)] as const))
+    const value = { ...own.value, ...Object.fromEntries(fresh) }
+    if (fresh.length > 0) yield [{ type: 'put', kind: 'network', value, revision: own.revision }]
   }
   for (let after = ''; ; ) {
     const page = await repo.list(network, 'secret', { after, limit: PAGE })

@@ -40,6 +40,16 @@ export async function joinToken(network: TestNetwork, site: string): Promise<str
   return must(await network.ask('POST', '/join-tokens', { body: { site } }), 201).body.token
 }
 
+/** A function and its token. */
+export async function makeFunction(
+  network: TestNetwork,
+  name: string,
+  allow: readonly { readonly site: string; readonly services: readonly string[] }[],
+  more: object = {},
+): Promise<{ readonly id: string; readonly token: string }> {
+  return must(await network.ask('POST', '/functions', { body: { name, allow, ...more } }), 201).body
+}
+
 /** Two sites, `hq` with a public address and `branch`, with a tunnel between them and their connectors joined. */
 export async function makePair(
   world: Caller,

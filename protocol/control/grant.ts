@@ -23,16 +23,24 @@ export const allowedServicesSchema = z.strictObject({
   services: z.array(serviceNameSchema).min(1).max(64),
 })
 
-export const functionDraftSchema = z
+/** What of a function can be changed. */
+export const functionChangeSchema = z
   .strictObject({
     name: nameSchema,
     allow: z
       .array(allowedServicesSchema)
       .max(64)
       .meta({ description: 'What it may reach. The connector at the site must allow it too.' }),
+  })
+  .meta({ id: 'FunctionChange' })
+export type FunctionChange = z.infer<typeof functionChangeSchema>
+
+export const functionDraftSchema = functionChangeSchema
+  .extend({
     expiresInDays: z.int().min(1).max(3660).optional().meta({ description: 'Its token is good for ever when absent.' }),
   })
   .meta({ id: 'FunctionDraft' })
+export type FunctionDraft = z.infer<typeof functionDraftSchema>
 
 export const functionInfoSchema = z
   .strictObject({
@@ -54,6 +62,7 @@ export const grantRequestSchema = z
     publicKey: publicKeySchema,
   })
   .meta({ id: 'GrantRequest' })
+export type GrantRequest = z.infer<typeof grantRequestSchema>
 
 export const grantConnectorSchema = z.strictObject({
   id: idSchema('connector'),
@@ -100,14 +109,21 @@ export const streamKeySchema = z.strictObject({
 })
 export type StreamKey = z.infer<typeof streamKeySchema>
 
+/** What a connector offers to functions, as people are shown it. */
+export const offeredServicesSchema = z
+  .strictObject({
+    direct: directUrlSchema.optional(),
+    services: z
+      .array(z.strictObject({ name: serviceNameSchema, kind: z.enum(['http', 'https', 'tcp', 'network']) }))
+      .max(256),
+  })
+  .meta({ id: 'OfferedServices', description: 'What a connector offers to functions.' })
+export type OfferedServices = z.infer<typeof offeredServicesSchema>
+
 /** What a connector that serves functions says of that in its report. */
-export const functionsReportSchema = z.strictObject({
-  streamKey: jwsSchema,
-  direct: directUrlSchema.optional(),
-  services: z
-    .array(z.strictObject({ name: serviceNameSchema, kind: z.enum(['http', 'https', 'tcp', 'network']) }))
-    .max(256),
-})
+export const functionsReportSchema = offeredServicesSchema
+  .extend({ streamKey: jwsSchema })
+  .meta({ id: 'FunctionsReport', description: 'What a connector that serves functions says of that.' })
 export type FunctionsReport = z.infer<typeof functionsReportSchema>
 
 /** In the document of a connector that serves functions. */

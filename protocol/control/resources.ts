@@ -1,5 +1,6 @@
 /** The remaining resources of the API: networks, connectors, join tokens, API tokens, audit events. */
 import { z } from 'zod'
+import { offeredServicesSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { endpointSchema } from './intent.ts'
 import { addressSchema, instantSchema, nameSchema, publicKeySchema } from './values.ts'
@@ -35,6 +36,8 @@ export const connectorSchema = z
     lastSeenAt: instantSchema.optional(),
     linked: z.boolean(),
     documentVersion: z.int().min(0),
+    /** Where it serves functions. */
+    functions: offeredServicesSchema.optional(),
   })
   .meta({ id: 'Connector' })
 export type Connector = z.infer<typeof connectorSchema>
@@ -90,7 +93,7 @@ export const auditEventSchema = z
   .strictObject({
     seq: z.int().min(1),
     at: instantSchema,
-    /** `token:<id>`, `connector:<id>`, `schedule`, or `system`. */
+    /** `token:<id>`, `connector:<id>`, `function:<id>`, `schedule`, or `system`. */
     actor: z.string().max(128),
     action: z.string().max(64),
     target: z.string().max(128),

@@ -331,6 +331,69 @@ export interface Operations {
     }
   }
   /**
+   * Make a function and its token
+   */
+  'functions.create': {
+    params: {
+      network: string
+    }
+    body: FunctionDraft
+    answer: NewFunction
+  }
+  /**
+   * List functions
+   */
+  'functions.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: FunctionPage
+  }
+  /**
+   * Read what a function may reach
+   */
+  'functions.get': {
+    params: {
+      network: string
+      function: string
+    }
+    answer: Function
+  }
+  /**
+   * Change what a function may reach
+   */
+  'functions.replace': {
+    params: {
+      network: string
+      function: string
+    }
+    body: FunctionChange
+    answer: Function
+  }
+  /**
+   * Revoke a function
+   */
+  'functions.revoke': {
+    params: {
+      network: string
+      function: string
+    }
+  }
+  /**
+   * Give a function another token
+   */
+  'functions.renew': {
+    params: {
+      network: string
+      function: string
+    }
+    answer: NewFunction
+  }
+  /**
    * Make a rotation policy
    */
   'policies.create': {
@@ -817,6 +880,7 @@ export interface Connector {
   lastSeenAt?: number
   linked: boolean
   documentVersion: number
+  functions?: OfferedServices
 }
 /**
  * Where a connector can be reached from outside.
@@ -834,6 +898,22 @@ export interface Endpoint {
    * UDP port for IKE and ESP behind NAT.
    */
   natPort: number
+}
+/**
+ * What a connector offers to functions.
+ */
+export interface OfferedServices {
+  /**
+   * WebSocket address.
+   */
+  direct?: string
+  services: {
+    /**
+     * A service, as the connector at its site declares it.
+     */
+    name: string
+    kind: 'http' | 'https' | 'tcp' | 'network'
+  }[]
 }
 export interface JoinTokenDraft {
   /**
@@ -994,6 +1074,116 @@ export interface ApiToken {
    * Milliseconds since 1970-01-01, UTC.
    */
   revokedAt?: number
+}
+export interface FunctionDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * What it may reach. The connector at the site must allow it too.
+   */
+  allow: {
+    site: string
+    services: string[]
+  }[]
+  /**
+   * Its token is good for ever when absent.
+   */
+  expiresInDays?: number
+}
+export interface NewFunction {
+  /**
+   * Identifier of a function.
+   */
+  id: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  allow: {
+    /**
+     * Identifier of a site.
+     */
+    site: string
+    services: string[]
+  }[]
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastGrantAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+  /**
+   * Its token. It is shown this once, and only its hash is kept.
+   */
+  token: string
+}
+export interface FunctionPage {
+  items: Function[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+/**
+ * A program that may reach services behind connectors.
+ */
+export interface Function {
+  /**
+   * Identifier of a function.
+   */
+  id: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  allow: {
+    /**
+     * Identifier of a site.
+     */
+    site: string
+    services: string[]
+  }[]
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  expiresAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lastGrantAt?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  revokedAt?: number
+}
+export interface FunctionChange {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  /**
+   * What it may reach. The connector at the site must allow it too.
+   */
+  allow: {
+    site: string
+    services: string[]
+  }[]
 }
 export interface PolicyDraft {
   /**
@@ -1288,6 +1478,12 @@ export const ROUTES = {
   'tokens.list': { method: 'GET', path: '/v1/networks/{network}/tokens', match: false },
   'tokens.get': { method: 'GET', path: '/v1/networks/{network}/tokens/{token}', match: false },
   'tokens.revoke': { method: 'DELETE', path: '/v1/networks/{network}/tokens/{token}', match: true },
+  'functions.create': { method: 'POST', path: '/v1/networks/{network}/functions', match: false },
+  'functions.list': { method: 'GET', path: '/v1/networks/{network}/functions', match: false },
+  'functions.get': { method: 'GET', path: '/v1/networks/{network}/functions/{function}', match: false },
+  'functions.replace': { method: 'PUT', path: '/v1/networks/{network}/functions/{function}', match: true },
+  'functions.revoke': { method: 'DELETE', path: '/v1/networks/{network}/functions/{function}', match: true },
+  'functions.renew': { method: 'POST', path: '/v1/networks/{network}/functions/{function}/token', match: false },
   'policies.create': { method: 'POST', path: '/v1/networks/{network}/policies', match: false },
   'policies.list': { method: 'GET', path: '/v1/networks/{network}/policies', match: false },
   'policies.get': { method: 'GET', path: '/v1/networks/{network}/policies/{policy}', match: false },
