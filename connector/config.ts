@@ -11,9 +11,10 @@ import type { ConfigFault, Finding } from './config/faults.ts'
 import { findingsOf, valueAt } from './config/issues.ts'
 import { keysAt } from './config/keys.ts'
 import { planOf } from './config/plan-of.ts'
+import { placed, readText } from './config/read.ts'
 import { type Config, configSchema } from './config/schema.ts'
 import { decodeSecret, isShort, readSecretFile, type SecretSource } from './config/secret.ts'
-import { type ConfigSource, readSource } from './config/source.ts'
+import { readSource } from './config/source.ts'
 import type { ConnectorPlan } from './plan.ts'
 
 export type { ConfigFault } from './config/faults.ts'
@@ -32,7 +33,7 @@ export function loadConfig(
   path: string,
   files: SecretSource = systemFiles,
 ): LoadedConfig | { readonly faults: readonly ConfigFault[] } {
-  const text = readText(path, files)
+  const text = readText(path, files, HINT)
   if (typeof text !== 'string') return { faults: [text] }
   const source = readSource(path, text)
   if (source.faults.length > 0) return { faults: source.faults }
@@ -65,10 +66,12 @@ export function loadConfig(
 
 /** The control socket that a configuration names, also when the rest is faulty or its secrets may not be read. */
 export function controlSocketOf(path: string, files: SecretSource = systemFiles): string {
-  const text = readText(path, files)
+  const text = readText(path, files, HINT)
   const value = typeof text === 'string' ? valueAt(readSource(path, text).value, ['control_socket']) : undefined
   return typeof value === 'string' ? resolve(dirname(resolve(path)), value) : DEFAULT_CONTROL_SOCKET
 }
+
+const HINT = 'name the configuration with --config; docs/config.md shows a short one'
 
 export const DEFAULT_CONTROL_SOCKET = '/run/isthmus/control.sock'
 
@@ -76,35 +79,6 @@ export const systemFiles: SecretSource = {
   readFile: (path) => readFileSync(path),
   fileMode: (path) => (process.platform === 'win32' ? undefined : statSync(path, { throwIfNoEntry: false })?.mode),
   env: process.env,
-}
-
-function readText(path: string, files: SecretSource): string | ConfigFault {
-  const fault = (message: string, remedy: string): ConfigFault => {
-    return { file: path, line: 1, column: 1, path: '', message, remedy, kind: 'file' }
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(files.readFile(path))
-  } catch (error) {
-    const code = (error as { code?: unknown }).code
-    if (code === 'ENOENT') {
-      return fault('there is no such file', 'name the configuration with --config; docs/config.md shows a short one')
-    }
-    if (code === 'EACCES') return fault('it may not be read', 'run as a user who may read it')
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return fault('it is not UTF-8 text', 'save it as UTF-8')
-    return fault(`it could not be read (${String(code ?? 'unknown')})`, 'name a plain file')
-  }
-}
-
-/** One place per finding, in the order of the text; the same place and words once. */
-function placed(source: ConfigSource, findings: readonly Finding[]): ConfigFault[] {
-  const seen = new Set<string>()
-  return findings
-    .map((finding) => source.place(finding))
-    .sort((left, right) => left.line - right.line || left.column - right.column)
-    .filter((fault) => {
-      const key = `${fault.path}\0${fault.message}`
-      return seen.has(key) ? false : seen.add(key)
-    })
 }
 
 interface Secrets {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { jsonSchema, type SchemaNode } from '../config/keys.ts'
+import { servicesJsonSchema } from '../config/services.ts'
 import { generatedFiles, PROJECT_ROOT } from './generate.ts'
 
 test.each([...generatedFiles()])('%s is current (else run node connector/cli/generate.ts)', (path, text) => {
@@ -19,13 +20,14 @@ test('every key has a type, a description, a reason, and a default or the duty t
     }
     if (typeof node.additionalProperties === 'object') visit(`${path}.<name>`, node.additionalProperties)
   }
-  visit('', jsonSchema())
+  visit('isthmus', jsonSchema())
+  visit('services', servicesJsonSchema())
   expect(lacking).toEqual([])
 })
 
-test('numbers and durations state their unit or range', () => {
-  const page = generatedFiles().get('docs/config.md')!
+test.each(['docs/config.md', 'docs/services.md'])('numbers and durations state their unit or range: %s', (name) => {
+  const page = generatedFiles().get(name)!
   const rows = page.split('\n').filter((row) => /\| (duration|integer|number|size) \|/.test(row))
-  expect(rows.length).toBeGreaterThan(20)
+  expect(rows.length).toBeGreaterThan(10)
   expect(rows.filter((row) => row.split(' | ')[2]!.trim() === '')).toEqual([])
 })

@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { configPage, SCHEMA_FILE, schemaText } from '../config/docs.ts'
+import { servicesJsonSchema } from '../config/services.ts'
+import { SERVICES_SCHEMA_FILE, servicesPage } from '../config/services-docs.ts'
 import { cliPage, metricsPage } from './docs.ts'
 
 /** By path from the project's root. */
@@ -9,6 +11,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     [SCHEMA_FILE, schemaText()],
     ['docs/config.md', configPage()],
+    [SERVICES_SCHEMA_FILE, schemaText(servicesJsonSchema())],
+    ['docs/services.md', servicesPage()],
     ['docs/cli.md', cliPage()],
     ['docs/metrics.md', metricsPage()],
   ])

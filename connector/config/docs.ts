@@ -4,8 +4,8 @@ import { jsonSchema, type SchemaNode } from './keys.ts'
 export const SCHEMA_FILE = 'connector/config/isthmus.schema.json'
 
 /** As the formatter leaves it: objects open, short lists of plain values on one line. */
-export function schemaText(): string {
-  return `${layOut(jsonSchema(), '')}\n`
+export function schemaText(schema: SchemaNode = jsonSchema()): string {
+  return `${layOut(schema, '')}\n`
 }
 
 function layOut(value: unknown, indent: string): string {
@@ -56,7 +56,7 @@ export function configPage(): string {
 }
 
 /** The section itself, then those below it. */
-function sections(path: string, title: string, node: SchemaNode): string[] {
+export function sections(path: string, title: string, node: SchemaNode): string[] {
   const keys = Object.entries(node.properties ?? {})
   const lead = path === '' ? '' : `${node.description} ${node['x-why']}\n\n`
   const required = new Set(node.required)
@@ -66,7 +66,7 @@ function sections(path: string, title: string, node: SchemaNode): string[] {
     const inner = path === '' ? key : `${path}.${key}`
     if (child.properties !== undefined) return sections(inner, `\`${inner}\``, child)
     const named = child.additionalProperties
-    if (typeof named !== 'object') return []
+    if (typeof named !== 'object' || named.properties === undefined) return []
     return sections(`${inner}.<name>`, `\`${inner}.<name>\``, named)
   })
   return [`## ${title}\n\n${lead}${head}${rows.join('\n')}\n`, ...below]

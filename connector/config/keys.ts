@@ -28,7 +28,12 @@ export function jsonSchema(): SchemaNode {
 }
 
 export function keysAt(path: ConfigPath): readonly string[] {
-  let node: SchemaNode | undefined = jsonSchema()
+  return keysIn(jsonSchema(), path)
+}
+
+/** The keys that the schema `root` allows at a path. */
+export function keysIn(root: SchemaNode, path: ConfigPath): readonly string[] {
+  let node: SchemaNode | undefined = root
   for (const part of path) {
     const named: SchemaNode | undefined = typeof part === 'string' ? node?.properties?.[part] : undefined
     const any: SchemaNode | undefined =

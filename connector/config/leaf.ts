@@ -49,6 +49,8 @@ function text<T>(type: string, doc: KeyDoc, wanted: string, parse: (text: string
     })
 }
 
+export { text as parsedText }
+
 function isFault(parsed: unknown): parsed is { fault: string; remedy: string } {
   return typeof parsed === 'object' && parsed !== null && 'fault' in parsed
 }
