@@ -28,6 +28,9 @@ const MAX_REASONS = 256
  */
 export type SessionState = 'new' | 'waiting' | 'answering' | 'open' | 'over'
 
+/** What the peer did wrong: a sentence, by which the session ends. */
+export type Fault = string | undefined
+
 export abstract class SessionCore implements Machine<SessionInput, SessionEffect>, MuxView {
   protected state: SessionState
   protected handshake: NoiseHandshake | undefined
@@ -76,17 +79,22 @@ export abstract class SessionCore implements Machine<SessionInput, SessionEffect
     if (this.state === 'over') return
     switch (input.type) {
       case 'start':
-        return this.start(now)
+        this.start()
+        break
       case 'message':
-        return this.state === 'open' ? this.#receive(input.bytes, now) : this.handshakeMessage(input.bytes, now)
+        this.#message(input.bytes, now)
+        break
       case 'refuse':
         this.outbox.addControl(encodeControl({ type: 'reset', stream: input.stream, problem: input.problem }))
-        return this.mux.handle({ type: 'reset', stream: input.stream }, now)
+        this.mux.handle({ type: 'reset', stream: input.stream }, now)
+        break
       case 'drain':
         this.outbox.addControl(encodeControl({ type: 'drain', problem: input.problem }))
-        return this.mux.handle({ type: 'go-away', code: 'normal' }, now)
+        this.mux.handle({ type: 'go-away', code: 'normal' }, now)
+        break
       case 'close':
-        return this.#close()
+        this.#close()
+        break
       default:
         this.mux.handle(input, now)
     }
@@ -116,13 +124,13 @@ export abstract class SessionCore implements Machine<SessionInput, SessionEffect
   }
 
   /** The input `start`. */
-  protected abstract start(now: Instant): void
-  /** A message before there are keys. */
-  protected abstract handshakeMessage(bytes: Uint8Array, now: Instant): void
+  protected abstract start(): void
+  /** A message before there are keys. What is wrong with it, where the session has not ended otherwise. */
+  protected abstract handshakeMessage(bytes: Uint8Array, now: Instant): Fault
   /** Responder: message 2 with these records. Undefined where that failed and the session is over. */
   protected abstract answer(): Uint8Array | undefined
   /** A ticket came. */
-  protected abstract ticket(control: StreamControl & { type: 'ticket' }): void
+  protected abstract ticket(control: StreamControl & { type: 'ticket' }): Fault
 
   /** To be called once the handshake is complete. */
   protected open(transport: NoiseTransport): void {
@@ -135,7 +143,10 @@ export abstract class SessionCore implements Machine<SessionInput, SessionEffect
     return readRecords(bytes, (kind, content) => {
       if (this.state === 'over') return
       if (kind === RECORD_MUX) this.mux.handle({ type: 'received', bytes: content }, now)
-      else this.#control(content)
+      else {
+        const fault = this.#control(content)
+        if (fault !== undefined) this.breach(fault)
+      }
     })
   }
 
@@ -161,12 +172,17 @@ export abstract class SessionCore implements Machine<SessionInput, SessionEffect
   /** Erases what a subclass holds. */
   protected abstract wipeOwn(): void
 
-  #receive(bytes: Uint8Array, now: Instant): void {
+  #message(bytes: Uint8Array, now: Instant): void {
+    const fault = this.state === 'open' ? this.#receive(bytes, now) : this.handshakeMessage(bytes, now)
+    if (fault !== undefined) this.breach(fault)
+  }
+
+  #receive(bytes: Uint8Array, now: Instant): Fault {
     const { receive } = this.#transport!
     const records = bytes.length > MAX_NOISE_MESSAGE ? undefined : receive.open(bytes)
-    if (records === undefined) return this.breach('A message of the session is not authentic, or not the next one.')
+    if (records === undefined) return 'A message of the session is not authentic, or not the next one.'
     if (++this.#received % REKEY_MESSAGES === 0) receive.rekey()
-    if (records.length === 0 || !this.takeRecords(records, now)) this.breach('A message holds no proper records.')
+    return records.length > 0 && this.takeRecords(records, now) ? undefined : 'A message holds no proper records.'
   }
 
   #nextMessage(): Uint8Array | undefined {
@@ -201,18 +217,13 @@ export abstract class SessionCore implements Machine<SessionInput, SessionEffect
     return problem
   }
 
-  #control(content: Uint8Array): void {
+  #control(content: Uint8Array): Fault {
     const control = readControl(content)
-    if (control === undefined) return this.breach('A control message makes no sense.')
-    switch (control.type) {
-      case 'ticket':
-        return this.ticket(control)
-      case 'drain':
-        this.effects.push({ type: 'draining', problem: control.problem })
-        return
-      case 'reset':
-        this.#keepReason(control.stream, control.problem)
-    }
+    if (control === undefined) return 'A control message makes no sense.'
+    if (control.type === 'ticket') return this.ticket(control)
+    if (control.type === 'drain') this.effects.push({ type: 'draining', problem: control.problem })
+    else this.#keepReason(control.stream, control.problem)
+    return undefined
   }
 
   #keepReason(stream: number, problem: StreamProblem): void {

@@ -5,7 +5,7 @@ import type { Instant } from './machine.ts'
 import { readAnswer, type StreamControl } from './stream-control.ts'
 import { MAX_NOISE_MESSAGE, NOISE_OVERHEAD, NoiseHandshake, type NoiseOptions } from './stream-noise.ts'
 import { streamProblem } from './stream-problem.ts'
-import { CLOSE_DONE, prologue, resumptionSecret, SessionCore } from './stream-session-core.ts'
+import { CLOSE_DONE, type Fault, prologue, resumptionSecret, SessionCore } from './stream-session-core.ts'
 import type { InitiatorOptions } from './stream-session-types.ts'
 
 /** First octet of a first flight. */
@@ -36,43 +36,51 @@ export class InitiatorSession extends SessionCore {
     const room = longest - head.length - NOISE_OVERHEAD[pattern][0] - fixed.length
     if (room < 0) {
       const cause = 'The session token is too long for a first flight.'
-      return this.end(streamProblem('control-refused', cause, 'Allow the function fewer services.'), CLOSE_DONE)
+      this.end(streamProblem('control-refused', cause, 'Allow the function fewer services.'), CLOSE_DONE)
+      return
     }
     this.state = 'waiting'
     this.#early = join(this.#earlyRecords(room))
     const message = this.handshake!.write([fixed, this.#early])
-    if (message === undefined) return this.#otherKey()
-    this.effects.push({ type: 'send', message: join([head, message]), first: true })
+    if (message === undefined) this.#otherKey()
+    else this.effects.push({ type: 'send', message: join([head, message]), first: true })
   }
 
-  protected override handshakeMessage(bytes: Uint8Array, now: Instant): void {
-    if (this.state !== 'waiting') return this.breach('A message came before the first flight went.')
+  protected override handshakeMessage(bytes: Uint8Array, now: Instant): Fault {
+    if (this.state !== 'waiting') return 'A message came before the first flight went.'
     const payload = bytes.length > MAX_NOISE_MESSAGE ? undefined : this.handshake!.read(bytes)
-    if (payload === undefined) return this.breach('The answer of the connector is not authentic.')
+    if (payload === undefined) return 'The answer of the connector is not authentic.'
     const length = payload.length < 4 ? Number.POSITIVE_INFINITY : new DataView(payload.buffer).getUint32(0)
     const answer = length > payload.length - 4 ? undefined : readAnswer(payload.subarray(4, 4 + length))
-    if (answer === undefined) return this.breach('The answer of the connector makes no sense.')
-    if ('refused' in answer) return this.end(answer.refused, CLOSE_DONE)
+    if (answer === undefined) return 'The answer of the connector makes no sense.'
+    if ('refused' in answer) this.end(answer.refused, CLOSE_DONE)
+    else this.#established(answer.early, payload.subarray(4 + length), now)
+    return undefined
+  }
+
+  #established(early: boolean, records: Uint8Array, now: Instant): void {
     this.open(this.handshake!.split())
-    const resumed = this.#options.mode.type === 'resume'
-    this.effects.push({ type: 'established', early: answer.early, resumed })
-    if (!answer.early && this.#early.length > 0) {
+    this.effects.push({ type: 'established', early, resumed: this.#options.mode.type === 'resume' })
+    if (!early && this.#early.length > 0) {
       this.effects.push({ type: 'send', message: this.sealMessage([this.#early]) })
     }
-    if (!this.takeRecords(payload.subarray(4 + length), now)) this.breach('The answer holds no proper records.')
+    if (!this.takeRecords(records, now)) this.breach('The answer holds no proper records.')
     // Tickets come with message 2 only: the chaining key, by which transport keys could be had again, goes now.
     this.handshake?.wipe()
     this.handshake = undefined
     this.wipeOwn()
   }
 
-  protected override ticket({ id, goodMs }: StreamControl & { type: 'ticket' }): void {
-    if (this.handshake === undefined || this.#tickets >= MAX_TICKETS) return this.breach('A ticket came out of turn.')
+  protected override ticket({ id, goodMs }: StreamControl & { type: 'ticket' }): Fault {
+    if (this.handshake === undefined || this.#tickets >= MAX_TICKETS) return 'A ticket came out of turn.'
     const secret = resumptionSecret(this.handshake, this.#tickets++)
     this.effects.push({ type: 'ticket', ticket: { id: fromBase64url(id)!, secret, goodMs } })
+    return undefined
   }
 
-  protected override answer(): undefined {}
+  protected override answer(): undefined {
+    // Only a responder answers.
+  }
 
   protected override wipeOwn(): void {
     this.#early.fill(0)

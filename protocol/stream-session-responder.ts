@@ -5,7 +5,14 @@ import type { Instant } from './machine.ts'
 import { encodeAnswer, encodeControl, TICKET_ID } from './stream-control.ts'
 import { MAX_NOISE_MESSAGE, NOISE_OVERHEAD, NoiseHandshake } from './stream-noise.ts'
 import { type StreamProblem, streamProblem } from './stream-problem.ts'
-import { CLOSE_DONE, CLOSE_OTHER_KEY, prologue, resumptionSecret, SessionCore } from './stream-session-core.ts'
+import {
+  CLOSE_DONE,
+  CLOSE_OTHER_KEY,
+  type Fault,
+  prologue,
+  resumptionSecret,
+  SessionCore,
+} from './stream-session-core.ts'
 import { FLIGHT_IK, FLIGHT_RESUME } from './stream-session-initiator.ts'
 import { readRecords } from './stream-session-records.ts'
 import type { ResponderOptions, SessionIdentity } from './stream-session-types.ts'
@@ -35,15 +42,17 @@ export class ResponderSession extends SessionCore {
     return this.#identity
   }
 
-  protected override start(): void {}
+  protected override start(): void {
+    // Only an initiator starts.
+  }
 
-  protected override handshakeMessage(bytes: Uint8Array, now: Instant): void {
+  protected override handshakeMessage(bytes: Uint8Array, now: Instant): Fault {
     // Message 2 has not gone yet: nobody can have an answer to it.
-    if (this.state !== 'waiting') return this.breach('A second message came before the answer to the first.')
-    if (bytes.length > MAX_NOISE_MESSAGE) return this.breach('The first flight is too long.')
-    if (bytes[0] === FLIGHT_IK) this.#full(bytes.subarray(1), now)
-    else if (bytes[0] === FLIGHT_RESUME) this.#resume(bytes.subarray(1), now)
-    else this.breach('The first flight is of no known kind.')
+    if (this.state !== 'waiting') return 'A second message came before the answer to the first.'
+    if (bytes.length > MAX_NOISE_MESSAGE) return 'The first flight is too long.'
+    if (bytes[0] === FLIGHT_IK) return this.#full(bytes.subarray(1), now)
+    if (bytes[0] === FLIGHT_RESUME) return this.#resume(bytes.subarray(1), now)
+    return 'The first flight is of no known kind.'
   }
 
   /** Message 2 with tickets, and what the mux has to say already. */
@@ -65,27 +74,29 @@ export class ResponderSession extends SessionCore {
     return message
   }
 
-  protected override ticket(): void {
-    this.breach('A ticket came from the initiator.')
+  protected override ticket(): Fault {
+    return 'A ticket came from the initiator.'
   }
 
-  protected override wipeOwn(): void {}
+  protected override wipeOwn(): void {
+    // Nothing of its own is secret.
+  }
 
-  #full(bytes: Uint8Array, now: Instant): void {
+  #full(bytes: Uint8Array, now: Instant): Fault {
     const { crypto, connector, staticKeys } = this.#options
     const options = { crypto, pattern: 'IK', initiator: false, prologue: prologue(connector), staticKeys } as const
     this.handshake = new NoiseHandshake(options)
     const payload = this.handshake.read(bytes)
     if (payload === undefined) return this.#otherKey('The first flight was not for this key of the connector.')
     const flight = readFlight(payload, true)
-    if (flight === undefined) return this.breach('The first flight makes no sense.')
+    if (flight === undefined) return 'The first flight makes no sense.'
     const verdict = this.#options.authorize(flight.token!, this.handshake.remoteStatic!)
     if ('refused' in verdict) return this.#refuse(verdict.refused)
     const early = flight.records.length === 0 || this.#options.admitEarly(this.handshake.remoteEphemeral!, flight.time)
-    this.#accept(verdict.identity, flight, early, false, now)
+    return this.#accept(verdict.identity, flight, early, false, now)
   }
 
-  #resume(bytes: Uint8Array, now: Instant): void {
+  #resume(bytes: Uint8Array, now: Instant): Fault {
     const taken = bytes.length < TICKET_ID ? undefined : this.#options.takeTicket(bytes.slice(0, TICKET_ID))
     if (taken === undefined) return this.#otherKey('The ticket is unknown, spent or expired.')
     const { crypto, connector } = this.#options
@@ -95,12 +106,12 @@ export class ResponderSession extends SessionCore {
     taken.secret.fill(0)
     if (payload === undefined) return this.#otherKey('The first flight does not fit its ticket.')
     const flight = readFlight(payload, false)
-    if (flight === undefined) return this.breach('The first flight makes no sense.')
+    if (flight === undefined) return 'The first flight makes no sense.'
     // The ticket is spent: this flight comes only once.
-    this.#accept(taken.identity, flight, true, true, now)
+    return this.#accept(taken.identity, flight, true, true, now)
   }
 
-  #accept(identity: SessionIdentity, flight: Flight, early: boolean, resumed: boolean, now: Instant): void {
+  #accept(identity: SessionIdentity, flight: Flight, early: boolean, resumed: boolean, now: Instant): undefined {
     this.#identity = identity
     this.#early = early
     this.state = 'answering'
@@ -113,13 +124,13 @@ export class ResponderSession extends SessionCore {
     if (early) this.takeRecords(flight.records, now)
   }
 
-  #refuse(problem: StreamProblem): void {
+  #refuse(problem: StreamProblem): undefined {
     const message = this.handshake!.write([answerHead({ refused: problem })])
     if (message !== undefined) this.effects.push({ type: 'send', message })
     this.end(problem, CLOSE_DONE)
   }
 
-  #otherKey(cause: string): void {
+  #otherKey(cause: string): undefined {
     this.end(streamProblem('key-changed', cause, 'Ask for a new grant.'), CLOSE_OTHER_KEY)
   }
 }
