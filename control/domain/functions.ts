@@ -47,3 +47,9 @@ export function withoutSites(allow: readonly Allowed[], removed: ReadonlySet<str
   const kept = allow.filter(({ site }) => !removed.has(site))
   return kept.length === allow.length ? allow : kept
 }
+
+/** Whether there is a service in `before` that is not in `after`. */
+export function mayReachLess(before: readonly Allowed[], after: readonly Allowed[]): boolean {
+  const there = new Map(after.map(({ site, services }) => [site, new Set(services)]))
+  return before.some(({ site, services }) => services.some((service) => !there.get(site)?.has(service)))
+}

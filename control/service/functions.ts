@@ -1,6 +1,6 @@
 /** Functions: programs that may reach services behind connectors. Their tokens are shown once, when they are made. */
 import type { FunctionChange, FunctionDraft, FunctionInfo } from '../../protocol/control/grant.ts'
-import { type Allowed, resolvedAllow, withoutSites } from '../domain/functions.ts'
+import { type Allowed, mayReachLess, resolvedAllow, withoutSites } from '../domain/functions.ts'
 import { makeFunctionToken, type NewToken, SECRET_BYTES } from '../domain/tokens.ts'
 import type { FunctionRecord } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
@@ -62,7 +62,10 @@ export class Functions {
     return { value: this.#shown(call.network, value), revision }
   }
 
-  /** Grants that are given from now on follow it; sessions that are open go on until their tokens end. */
+  /**
+   * Grants that are given from now on follow it. Where it may reach less, what a relay has joined for it ends: it comes
+   * back with a new grant, or not at all.
+   */
   async replace(call: Call, id: string, { name, allow }: FunctionChange): Promise<Outcome<FunctionInfo>> {
     return this.#committer.run(call, async () => {
       const before = await this.#living(call, id)
@@ -73,6 +76,7 @@ export class Functions {
         outcome: { value: this.#shown(call.network, after), revision: before.revision + 1 },
         changes: [{ type: 'put', kind: 'function', value: after, revision: before.revision }],
         audit: [{ action: 'functions.replace', target: id, before: audited(before.value), after: audited(after) }],
+        ...(mayReachLess(before.value.allow, resolved) ? { committed: () => this.#cutOff(call, id) } : {}),
       }
     })
   }
@@ -87,6 +91,7 @@ export class Functions {
         outcome: { value: { ...this.#shown(call.network, after), token: text }, revision: revision + 1 },
         changes: [{ type: 'put', kind: 'function', value: after, revision }],
         audit: [{ action: 'functions.renew', target: id, before: audited(value), after: audited(after) }],
+        committed: () => this.#cutOff(call, id),
       }
     })
   }
@@ -102,8 +107,13 @@ export class Functions {
         outcome: { value: undefined },
         changes: [{ type: 'put', kind: 'function', value: after, revision }],
         audit: [{ action: 'functions.revoke', target: id, before: audited(value), after: audited(after) }],
+        committed: () => this.#cutOff(call, id),
       }
     })
+  }
+
+  #cutOff({ network }: Call, id: string): void {
+    this.#context.hub.functionRevoked(network, id)
   }
 
   #token(network: string, id: string): NewToken {

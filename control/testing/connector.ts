@@ -4,6 +4,7 @@ import {
   connectorDocumentSchema,
   type DocumentTunnel,
 } from '../../protocol/control/document.ts'
+import type { FunctionsReport } from '../../protocol/control/grant.ts'
 import { joinAnswerSchema } from '../../protocol/control/join.ts'
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import { sha256, sign, utf8 } from '../service/signatures.ts'
@@ -85,6 +86,14 @@ export class TestConnector {
       ...more,
     }
     return signed(this.world, this.joined, 'POST', `${this.path}/report`, { body: { report, events: [] } })
+  }
+
+  /** What it says of the functions that it serves: its key, signed, and one service. */
+  async serving(more: object = {}): Promise<FunctionsReport> {
+    const { network, connector, jwk } = this.joined
+    const claims = { use: 'isthmus-stream-key', network, connector, key: makeIdentity(7).publicKey }
+    const streamKey = await sign(claims, jwk)
+    return { streamKey, services: [{ name: 'erp', kind: 'http' }], ...more }
   }
 
   /** What IKE would do: authenticates with the newest epoch that is to be used. */

@@ -24,6 +24,9 @@ export interface World extends Caller {
   readonly hub: {
     readonly changed: { network: string; connectors: readonly string[] | 'all' }[]
     readonly revoked: string[]
+    readonly functionsRevoked: string[]
+    /** Connectors that are to look linked. */
+    readonly linked: Set<string>
   }
   readonly log: { level: string; fields: Readonly<Record<string, unknown>>; message: string }[]
 }
@@ -33,7 +36,7 @@ export async function createWorld(options: Partial<AppOptions> & { readonly seed
   const clock = { now: START }
   const random = seededRandom(options.seed ?? 1)
   const admin = makeAdminToken(random(32))
-  const hub: World['hub'] = { changed: [], revoked: [] }
+  const hub: World['hub'] = { changed: [], revoked: [], functionsRevoked: [], linked: new Set() }
   const log: World['log'] = []
   const verifier = new Verifier()
   const auth = createAuth({
@@ -72,8 +75,8 @@ function hubOf(told: World['hub']): Hub {
   return {
     changed: (network, connectors) => void told.changed.push({ network, connectors }),
     revoked: (_network, connector) => void told.revoked.push(connector),
-    functionRevoked: () => undefined,
-    linked: () => false,
+    functionRevoked: (_network, id) => void told.functionsRevoked.push(id),
+    linked: (_network, connector) => told.linked.has(connector),
   }
 }
 
