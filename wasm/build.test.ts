@@ -3,11 +3,13 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { MAX_PAGES } from './abi.ts'
-import { BuildError, build, modulePath, TARGETS } from './build.ts'
+import { BuildError, build, MODULES, modulePath, TARGETS } from './build.ts'
 
 const project = fileURLToPath(new URL('..', import.meta.url))
+const ALL = MODULES.flatMap((module) => TARGETS.map((target) => `${module}.${target}`))
 let root: string
 let messages: string
 
@@ -17,14 +19,18 @@ beforeEach(() => {
   mkdirSync(join(root, 'wasm/assembly'), { recursive: true })
   for (const name of ['asconfig.json', 'wasm/abi.ts']) cpSync(join(project, name), join(root, name))
   writeEntry('export function answer(): i32 { return 42 }')
+  writeFileSync(join(root, 'wasm/assembly/stream.ts'), 'export function question(): i32 { return 54 }\n')
 })
 
 afterEach(() => rmSync(root, { recursive: true }))
 
 describe('build', () => {
-  test('makes both modules, with nothing imported and memory that has a bound', async () => {
-    expect(await buildHere()).toEqual(TARGETS)
+  test('makes all modules, with nothing imported and memory that has a bound', async () => {
+    expect(await buildHere()).toEqual(ALL)
     for (const target of TARGETS) {
+      const stream = new WebAssembly.Module(readFileSync(modulePath(target, root, 'stream')))
+      const { question } = new WebAssembly.Instance(stream).exports as { question(): number }
+      expect(question()).toBe(54)
       const module = new WebAssembly.Module(readFileSync(modulePath(target, root)))
       const exports = new WebAssembly.Instance(module).exports as { answer(): number; memory: GrowingMemory }
       expect(WebAssembly.Module.imports(module)).toEqual([])
@@ -42,16 +48,21 @@ describe('build', () => {
     await buildHere()
     for (const name of ['wasm/assembly/index.ts', 'wasm/abi.ts', 'asconfig.json']) {
       writeFileSync(join(root, name), `${readFileSync(join(root, name), 'utf8')}\n`)
-      expect(await buildHere(), name).toEqual(TARGETS)
+      expect(await buildHere(), name).toEqual(ALL)
     }
+  })
+
+  test('builds one module alone', async () => {
+    expect(await build({ root, modules: ['stream'] })).toEqual(['stream.relaxed', 'stream.strict'])
+    expect(await buildHere()).toEqual(['engine.relaxed', 'engine.strict'])
   })
 
   test('builds again only what is missing or damaged', async () => {
     await buildHere()
     rmSync(modulePath('strict', root))
-    expect(await buildHere()).toEqual(['strict'])
+    expect(await buildHere()).toEqual(['engine.strict'])
     writeFileSync(modulePath('relaxed', root), readFileSync(modulePath('relaxed', root)).subarray(0, 20))
-    expect(await buildHere()).toEqual(['relaxed'])
+    expect(await buildHere()).toEqual(['engine.relaxed'])
   })
 
   test('says what does not compile, and leaves the last module in place', async () => {
@@ -76,7 +87,7 @@ describe('build', () => {
       await build({ root: ${JSON.stringify(root)} })`
     const results = await Promise.all([1, 2, 3].map(() => runNode(script)))
     expect(results).toEqual([0, 0, 0].map((code) => ({ code, output: '' })))
-    expect(readdirSync(join(root, 'wasm/build')).sort()).toEqual(['engine.relaxed.wasm', 'engine.strict.wasm'])
+    expect(readdirSync(join(root, 'wasm/build')).sort()).toEqual(ALL.map((name) => `${name}.wasm`))
     expect(await buildHere()).toEqual([])
   })
 })
@@ -91,6 +102,12 @@ describe("the engine's own modules", () => {
     const exported = WebAssembly.Module.exports(module).map(({ name }) => name)
     expect(WebAssembly.Module.imports(module)).toEqual([])
     expect(exported.sort()).toEqual(Array.from(names, (match) => match[1]!).sort())
+  })
+
+  test.each(TARGETS)('%s: that of sessions imports nothing and is small', (target) => {
+    const bytes = readFileSync(modulePath(target, project, 'stream'))
+    expect(WebAssembly.Module.imports(new WebAssembly.Module(bytes))).toEqual([])
+    expect(gzipSync(bytes).length).toBeLessThan(12_000)
   })
 })
 

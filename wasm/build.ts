@@ -1,8 +1,8 @@
 /**
- * Builds the engine from wasm/assembly/: `node wasm/build.ts`.
+ * Builds the modules from wasm/assembly/: `node wasm/build.ts`.
  *
- * Two modules come out, wasm/build/engine.relaxed.wasm (relaxed SIMD) and engine.strict.wasm (for hosts without it).
- * Each carries a digest of what it was made from in a custom section, so that a module which is up to date is left
+ * Of each two come out, such as wasm/build/engine.relaxed.wasm (relaxed SIMD) and engine.strict.wasm (for hosts without
+ * it). Each carries a digest of what it was made from in a custom section, so that a module which is up to date is left
  * alone, and is put in place by a rename, so that builds may run side by side. Messages go to stderr.
  */
 import { createHash, randomUUID } from 'node:crypto'
@@ -16,11 +16,29 @@ import { boundMemory, customSection } from './module-bytes.ts'
 export type Target = 'relaxed' | 'strict'
 export const TARGETS: readonly Target[] = ['relaxed', 'strict']
 
+/** The packet engine, and the AEAD of sessions. */
+export type ModuleName = 'engine' | 'stream'
+export const MODULES: readonly ModuleName[] = ['engine', 'stream']
+
+interface ModulePlan {
+  readonly entry: string
+  /** Pages of 64 KB that its memory has at most. */
+  readonly maxPages: number
+}
+
+/** That of sessions has room for 60,000 keys. */
+const PLANS: Readonly<Record<ModuleName, ModulePlan>> = {
+  engine: { entry: 'wasm/assembly/index.ts', maxPages: MAX_PAGES },
+  stream: { entry: 'wasm/assembly/stream.ts', maxPages: 64 },
+}
+
 const DIGEST_SECTION = 'sources'
 
 export interface BuildOptions {
   /** Folder that holds asconfig.json and wasm/; the project's own by default. */
   readonly root?: string
+  /** Default: both. */
+  readonly modules?: readonly ModuleName[]
   /** Receives progress and the compiler's messages. */
   readonly log?: (text: string) => void
 }
@@ -30,27 +48,30 @@ export class BuildError extends Error {
   override readonly name = 'BuildError'
 }
 
-/** Builds what is missing or out of date; returns the targets that were. Throws `BuildError`. */
-export async function build(options: BuildOptions = {}): Promise<Target[]> {
+/** Builds what is missing or out of date; returns what was, such as `engine.strict`. Throws `BuildError`. */
+export async function build(options: BuildOptions = {}): Promise<string[]> {
   const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))
   const log = options.log ?? (() => {})
   const digest = sourceDigest(root)
-  const built: Target[] = []
-  for (const target of TARGETS) {
-    const path = modulePath(target, root)
-    if (recordedDigest(path) === digest) continue
-    log(`building ${target} engine\n`)
-    const bytes = boundMemory(await compileTarget(root, target, log), MAX_PAGES)
-    requireNoImports(bytes, target)
-    putInPlace(path, Buffer.concat([bytes, customSection(DIGEST_SECTION, Buffer.from(digest))]))
-    built.push(target)
+  const built: string[] = []
+  for (const module of options.modules ?? MODULES) {
+    for (const target of TARGETS) {
+      const path = modulePath(target, root, module)
+      if (recordedDigest(path) === digest) continue
+      const name = `${module}.${target}`
+      log(`building ${name}\n`)
+      const bytes = boundMemory(await compile(root, module, target, log), PLANS[module].maxPages)
+      requireNoImports(bytes, name)
+      putInPlace(path, Buffer.concat([bytes, customSection(DIGEST_SECTION, Buffer.from(digest))]))
+      built.push(name)
+    }
   }
   return built
 }
 
-/** Where the module of a target lies. */
-export function modulePath(target: Target, root: string): string {
-  return join(root, 'wasm/build', `engine.${target}.wasm`)
+/** Where a module lies. */
+export function modulePath(target: Target, root: string, module: ModuleName = 'engine'): string {
+  return join(root, 'wasm/build', `${module}.${target}.wasm`)
 }
 
 function sourceDigest(root: string): string {
@@ -76,27 +97,32 @@ function recordedDigest(path: string): string | undefined {
   }
 }
 
-async function compileTarget(root: string, target: Target, log: (text: string) => void): Promise<Uint8Array> {
+async function compile(
+  root: string,
+  module: ModuleName,
+  target: Target,
+  log: (text: string) => void,
+): Promise<Uint8Array> {
   // Loaded here: most starts find the modules up to date and need no compiler.
-  const { main: compile } = await import('assemblyscript/asc')
+  const { main } = await import('assemblyscript/asc')
   let binary: Uint8Array | undefined
   const write = { write: (chunk: string | Uint8Array) => log(String(chunk)) }
-  const { error } = await compile(['--baseDir', root, '--target', target, '--outFile', 'engine.wasm'], {
+  const { error } = await main([PLANS[module].entry, '--baseDir', root, '--target', target, '--outFile', 'out.wasm'], {
     stdout: write,
     stderr: write,
     writeFile: (_name: string, contents: string | Uint8Array) => {
       if (typeof contents !== 'string') binary = contents
     },
   })
-  if (error || !binary) throw new BuildError(`the ${target} engine does not compile`, { cause: error ?? undefined })
+  if (error || !binary) throw new BuildError(`${module}.${target} does not compile`, { cause: error ?? undefined })
   return binary
 }
 
-function requireNoImports(bytes: Uint8Array<ArrayBuffer>, target: Target): void {
+function requireNoImports(bytes: Uint8Array<ArrayBuffer>, module: string): void {
   const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes))
   if (imports.length === 0) return
-  const names = imports.map(({ module, name }) => `${module}.${name}`).join(', ')
-  throw new BuildError(`the ${target} engine imports ${names}; it must import nothing`)
+  const names = imports.map((item) => `${item.module}.${item.name}`).join(', ')
+  throw new BuildError(`${module} imports ${names}; it must import nothing`)
 }
 
 function putInPlace(path: string, bytes: Uint8Array): void {

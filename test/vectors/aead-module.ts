@@ -87,7 +87,7 @@ export async function compileEntry(entry: string): Promise<Record<Target, Uint8A
     }
     writeFileSync(join(root, 'wasm/assembly/index.ts'), entry)
     let messages = ''
-    await build({ root, log: (text) => (messages += text) }).catch((error) => {
+    await build({ root, modules: ['engine'], log: (text) => (messages += text) }).catch((error) => {
       throw new Error(messages, { cause: error })
     })
     return { relaxed: readFileSync(modulePath('relaxed', root)), strict: readFileSync(modulePath('strict', root)) }
