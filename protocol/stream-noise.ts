@@ -105,7 +105,7 @@ export class NoiseHandshake {
     return this.#remoteEphemeral
   }
 
-  /** h: after both messages, the handshake hash (section 11.2). */
+  /** h, fresh: after both messages the handshake hash, to bind to (section 11.2). */
   get hash(): Uint8Array {
     return this.#symmetric.h.slice()
   }
