@@ -34,8 +34,16 @@ export class NodeLinks {
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_LINK_MESSAGE })
   readonly #heard = new Map<WebSocket, { at: number; pinged: boolean }>()
   readonly #sweep: NodeJS.Timeout
+  readonly #spares: number | undefined
 
-  constructor(links: Links, services: () => Services, seenAddress: (incoming: IncomingMessage) => string | undefined) {
+  /** `spares`: relay sockets that a connector is to keep open; absent where there is no relay. */
+  constructor(
+    links: Links,
+    services: () => Services,
+    seenAddress: (incoming: IncomingMessage) => string | undefined,
+    spares?: number,
+  ) {
+    this.#spares = spares
     this.#links = links
     this.#services = services
     this.#seenAddress = seenAddress
@@ -83,8 +91,8 @@ export class NodeLinks {
   }
 
   #hold(socket: WebSocket, names: { network: string; connector: string; seenAddress?: string }): void {
-    const link = new HeldLink(this.#services(), names, {
-      send: (text) => {
+    const ends = {
+      send: (text: string) => {
         if (socket.bufferedAmount > MAX_BACKLOG) socket.terminate()
         else socket.send(text)
       },
@@ -92,7 +100,8 @@ export class NodeLinks {
         socket.close(1000)
         setTimeout(() => socket.terminate(), CLOSE_MS).unref()
       },
-    })
+    }
+    const link = new HeldLink(this.#services(), names, ends, undefined, undefined, this.#spares)
     const heard = { at: Date.now(), pinged: false }
     const alive = () => {
       heard.at = Date.now()

@@ -16,6 +16,8 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { Links } from '../link/links.ts'
+import { withRelay } from '../relay/hub.ts'
+import type { ExchangeCounts } from '../relay/types.ts'
 import { storedNonces } from '../service/nonces.ts'
 import type { Services } from '../service/services.ts'
 import type { Log } from '../service/types.ts'
@@ -27,6 +29,7 @@ import type { Sql } from '../store/sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
 import { adminTokenOf, assemble, isInUse } from './common.ts'
 import { NodeLinks, type UpgradeEnv } from './node-link.ts'
+import { NODE_SPARES, NodeRelay } from './node-relay.ts'
 import { ReplicaWatch } from './replica-watch.ts'
 
 export interface NodeOptions {
@@ -52,6 +55,8 @@ export interface ControlPlane {
   readonly services: Services
   /** Links that this process holds. */
   links(): number
+  /** What its relay holds. */
+  relayed(): ExchangeCounts
   /** Finishes what is under way, sends the connectors away, closes the store. Idempotent. */
   close(): Promise<void>
 }
@@ -60,6 +65,8 @@ export interface ControlPlane {
 const TICK_MS = 1000
 /** Between two looks at what other processes have changed. */
 const LOOK_MS = 1000
+/** Bytes of the head of a request: the first flight of a function and its session token go in it. */
+const MAX_HEADERS = 24 << 10
 /** How long requests that are under way may take at the end. */
 const DRAIN_MS = 5000
 
@@ -86,10 +93,16 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   const links = new Links()
   let services: Services
   const seen = addressOf(options.trustedProxies ?? [])
-  const nodeLinks = new NodeLinks(links, () => services, seen)
+  const nodeLinks = new NodeLinks(links, () => services, seen, NODE_SPARES)
+  const nodeRelay = new NodeRelay({
+    log,
+    services: () => services,
+    seenAddress: seen,
+    call: ({ network, connector }, count) => links.call(network, connector, count),
+  })
   const assembly = await assemble({
     repo,
-    hub: links,
+    hub: withRelay(links, nodeRelay.relay, Date.now),
     keyring,
     adminHash: admin.hash,
     // A proof must not be good again for having survived our own restart.
@@ -98,12 +111,15 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     version,
     clientAddress: (c) => seen((c.env as UpgradeEnv).incoming),
     openLink: nodeLinks.open,
+    openRelay: nodeRelay,
   })
   services = assembly.services
   const fetch = (request: Request, env: unknown) => assembly.app.fetch(request, env as object)
-  const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false }))
+  const listener = getRequestListener(fetch, { overrideGlobalObjects: false })
+  const server = createServer({ maxHeaderSize: MAX_HEADERS }, listener)
   nodeLinks.listen(server, fetch)
   await listen(server, host, port).catch(async (error) => {
+    await nodeRelay.close()
     await nodeLinks.close()
     throw error
   })
@@ -114,6 +130,7 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   const close = async (): Promise<void> => {
     await job.stop()
     await look?.stop()
+    await nodeRelay.close()
     await nodeLinks.close()
     await closeServer(server)
     await sql.close()
@@ -123,6 +140,7 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     ...(admin.fresh === undefined ? {} : { adminToken: admin.fresh }),
     services,
     links: () => links.size,
+    relayed: () => nodeRelay.relay.counts,
     close: () => (closing ??= close()),
   }
 }

@@ -1,66 +1,8 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CLOSINGS } from './close.ts'
-import { ANSWER_MS, Exchange, WAIT_MS } from './exchange.ts'
-import { EXCHANGE_LIMITS, type ExchangeEffect, type ExchangeInput, type ExchangeLimits } from './types.ts'
-
-const HQ = { network: 'net', connector: 'hq' } as const
-const FLIGHT = Uint8Array.of(1, 2, 3)
-
-const call = (socket: number, more: object = {}): ExchangeInput => ({
-  type: 'call',
-  socket,
-  function: 'orders',
-  ...HQ,
-  ...more,
-})
-const serve = (socket: number, more: object = {}): ExchangeInput => ({ type: 'serve', socket, ...HQ, ...more })
-const message = (socket: number, data = FLIGHT): ExchangeInput => ({ type: 'message', socket, data })
-const closed = (socket: number, code = 1000, reason = ''): ExchangeInput => ({ type: 'closed', socket, code, reason })
-const TIME: ExchangeInput = { type: 'time' }
-
-class Driven {
-  readonly exchange: Exchange
-  now = 1000
-
-  constructor(limits: Partial<ExchangeLimits> = {}) {
-    this.exchange = new Exchange({ ...EXCHANGE_LIMITS, ...limits })
-  }
-
-  /** What the inputs bring about, in short. */
-  give(...inputs: ExchangeInput[]): string[] {
-    return this.take(...inputs).map(short)
-  }
-
-  take(...inputs: ExchangeInput[]): ExchangeEffect[] {
-    for (const input of inputs) this.exchange.handle(input, this.now)
-    const effects: ExchangeEffect[] = []
-    for (let effect = this.exchange.poll(); effect !== undefined; effect = this.exchange.poll()) effects.push(effect)
-    return effects
-  }
-
-  after(ms: number, ...inputs: ExchangeInput[]): string[] {
-    this.now += ms
-    return this.give(...inputs)
-  }
-}
-
-function short(effect: ExchangeEffect): string {
-  switch (effect.type) {
-    case 'call-connector':
-      return `call ${effect.connector}`
-    case 'join':
-      return `join ${effect.function}+${effect.connector}`
-    case 'send':
-      return `send ${effect.socket} ${typeof effect.data === 'string' ? effect.data : effect.data.length}`
-    case 'close':
-      return `close ${effect.socket} ${effect.code}`
-    case 'ended':
-      return `ended ${effect.pair.why}`
-    case 'refused':
-      return `refused ${effect.why}`
-  }
-}
+import { ANSWER_MS, WAIT_MS } from './exchange.ts'
+import { call, closed, Driven, driven, FLIGHT, HQ, message, serve, TIME } from './testing/driven.ts'
+import type { ExchangeInput } from './types.ts'
 
 const CALLED = 'send 2 {"type":"call"}'
 
@@ -73,15 +15,12 @@ const STATES = {
   joined: () => driven(serve(2), call(1)),
   answered: () => driven(serve(2), call(1), { type: 'answered', socket: 2 }),
   ended: () => driven(serve(2), call(1), closed(1)),
+  'without the connector, just revoked': () => driven({ type: 'connector-revoked', ...HQ }),
+  'without the function, just revoked': () =>
+    driven({ type: 'function-revoked', network: 'net', function: 'orders', at: 50 }),
   stopped: () => driven({ type: 'stop' }),
 } as const
 type State = keyof typeof STATES
-
-function driven(...inputs: ExchangeInput[]): Driven {
-  const made = new Driven()
-  made.give(...inputs)
-  return made
-}
 
 const INPUTS = {
   'a function': call(3),
@@ -100,9 +39,14 @@ const INPUTS = {
   'no link': { type: 'unlinked', ...HQ },
   'no link of another': { type: 'unlinked', network: 'net', connector: 'branch' },
   'the connector is revoked': { type: 'connector-revoked', ...HQ },
-  'the function is revoked': { type: 'function-revoked', network: 'net', function: 'orders' },
-  'another function is revoked': { type: 'function-revoked', network: 'net', function: 'invoices' },
-  'the function of another network is revoked': { type: 'function-revoked', network: 'other', function: 'orders' },
+  'the function is revoked': { type: 'function-revoked', network: 'net', function: 'orders', at: 50 },
+  'another function is revoked': { type: 'function-revoked', network: 'net', function: 'invoices', at: 50 },
+  'the function of another network is revoked': {
+    type: 'function-revoked',
+    network: 'other',
+    function: 'orders',
+    at: 50,
+  },
   stop: { type: 'stop' },
   time: TIME,
 } as const satisfies Record<string, ExchangeInput>
@@ -120,17 +64,22 @@ const EXPECTED: Record<keyof typeof INPUTS, Row> = {
   'a function': {
     spare: ['join 3+2', CALLED],
     stopped: ['refused stopped', 'close 3 4503'],
+    'without the connector, just revoked': ['refused connector-revoked', 'close 3 4404'],
+    'without the function, just revoked': ['refused function-revoked', 'close 3 4401'],
     otherwise: ['call hq'],
   },
   'a function with its flight': {
     spare: ['join 3+2', CALLED, 'send 2 3'],
     stopped: ['refused stopped', 'close 3 4503'],
+    'without the connector, just revoked': ['refused connector-revoked', 'close 3 4404'],
+    'without the function, just revoked': ['refused function-revoked', 'close 3 4401'],
     otherwise: ['call hq'],
   },
   'a socket of the connector': {
     waiting: ['join 1+4', 'send 4 {"type":"call"}'],
     'waiting with its flight': ['join 1+4', 'send 4 {"type":"call"}', 'send 4 3'],
     stopped: ['close 4 4503'],
+    'without the connector, just revoked': ['close 4 1008'],
     otherwise: [],
   },
   'a socket of another connector': { stopped: ['close 4 4503'], otherwise: [] },
@@ -190,6 +139,27 @@ describe.each(Object.keys(STATES) as State[])('where it is %s', (state) => {
   test.each(Object.keys(INPUTS) as (keyof typeof INPUTS)[])('%s', (name) => {
     const row = EXPECTED[name]
     expect(STATES[state]().give(INPUTS[name])).toEqual(row[state] ?? row.otherwise)
+  })
+})
+
+describe('who was revoked', () => {
+  test('is refused while session tokens of before may be about, and not those of later', () => {
+    const one = driven({ type: 'function-revoked', network: 'net', function: 'orders', at: 50 })
+    expect(one.after(599_999, call(1))).toEqual(['refused function-revoked', 'close 1 4401'])
+    expect(one.give(call(2, { issuedAt: 51 }))).toEqual(['call hq'])
+    expect(one.after(1, call(3))).toEqual(['call hq'])
+  })
+
+  test('is refused as a connector whenever the token was made', () => {
+    const one = driven({ type: 'connector-revoked', ...HQ })
+    expect(one.after(599_999, call(1, { issuedAt: 1e15 }))).toEqual(['refused connector-revoked', 'close 1 4404'])
+  })
+
+  test('is forgotten in the end, however many there are', () => {
+    const one = new Driven()
+    for (let n = 0; n < 10_001; n++) one.give({ type: 'function-revoked', network: 'net', function: `f${n}`, at: 50 })
+    expect(one.give(call(1, { function: 'f0' }))).toEqual(['call hq'])
+    expect(one.give(call(2, { function: 'f1' }))).toEqual(['refused function-revoked', 'close 2 4401'])
   })
 })
 
@@ -341,112 +311,4 @@ describe('limits', () => {
     three.give(...many(2, 1, (n) => ({ connector: `c${n}` })))
     expect(three.give(call(9))).toEqual(busy(9))
   })
-})
-
-describe('any sequence', () => {
-  const connector = fc.constantFrom('hq', 'branch')
-  const id = fc.constantFrom('orders', 'invoices')
-  const step = fc.oneof(
-    fc.record({ do: fc.constant('call' as const), connector, function: id, flight: fc.boolean() }),
-    fc.record({ do: fc.constant('serve' as const), connector }),
-    fc.record({ do: fc.constantFrom('close', 'lose', 'say', 'misfit'), pick: fc.nat() }),
-    fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 8000 }) }),
-    fc.record({ do: fc.constantFrom('unlinked', 'revoke'), connector }),
-    fc.record({ do: fc.constant('revoke-function' as const), function: id }),
-  )
-
-  test('joins each socket at most once, closes what it forgets, and forgets all', () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        const one = new Driven({ waitingPerConnector: 3, sparesPerConnector: 2, perConnector: 5, perFunction: 4 })
-        const model = new Model()
-        let next = 0
-        for (const each of steps) {
-          const socket = next++
-          const input = inputOf(each, socket, model)
-          if (input === undefined) continue
-          if (each.do === 'pass') one.now += each.ms
-          model.give(input)
-          for (const effect of one.take(input)) model.take(effect)
-          model.check(one)
-        }
-        for (const socket of [...model.open]) {
-          if (!model.open.has(socket)) continue
-          model.give(closed(socket, 1006))
-          for (const effect of one.take(closed(socket, 1006))) model.take(effect)
-        }
-        expect(one.exchange.counts).toEqual({ connectors: 0, waiting: 0, heldBytes: 0, spares: 0, pairs: 0 })
-        expect(one.exchange.deadline()).toBeUndefined()
-      }),
-      { numRuns: 300 },
-    )
-  })
-
-  type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
-
-  function inputOf(each: Step, socket: number, model: Model): ExchangeInput | undefined {
-    if (each.do === 'call')
-      return call(socket, {
-        connector: each.connector,
-        function: each.function,
-        ...(each.flight ? { first: FLIGHT } : {}),
-      })
-    if (each.do === 'serve') return serve(socket, { connector: each.connector })
-    if (each.do === 'pass') return TIME
-    if ('pick' in each) {
-      const open = [...model.open]
-      if (open.length === 0) return undefined
-      const picked = open[each.pick % open.length]!
-      if (each.do === 'say') return model.joined.has(picked) ? { type: 'answered', socket: picked } : message(picked)
-      return each.do === 'misfit'
-        ? { type: 'misfit', socket: picked }
-        : closed(picked, each.do === 'lose' ? 1006 : 1000)
-    }
-    if ('connector' in each) {
-      const type = each.do === 'unlinked' ? 'unlinked' : 'connector-revoked'
-      return { type, network: 'net', connector: each.connector }
-    }
-    return { type: 'function-revoked', network: 'net', function: each.function }
-  }
-
-  /** What is known of the sockets from outside. */
-  class Model {
-    readonly open = new Set<number>()
-    readonly joined = new Map<number, number>()
-    readonly kinds = new Map<number, string>()
-
-    give(input: ExchangeInput): void {
-      if (input.type === 'call' || input.type === 'serve') {
-        this.open.add(input.socket)
-        this.kinds.set(input.socket, `${input.type} ${input.connector}`)
-      }
-      if (input.type === 'closed') this.open.delete(input.socket)
-    }
-
-    take(effect: ExchangeEffect): void {
-      if (effect.type === 'join') {
-        const { function: caller, connector: server } = effect
-        expect([this.kinds.get(caller), this.joined.has(caller), this.joined.has(server)]).toEqual([
-          this.kinds.get(server)!.replace('serve', 'call'),
-          false,
-          false,
-        ])
-        for (const socket of [caller, server]) expect(this.open.has(socket)).toBe(true)
-        this.joined.set(caller, server).set(server, caller)
-      }
-      if (effect.type === 'send') expect(this.joined.has(effect.socket)).toBe(true)
-      if (effect.type === 'close') expect(this.open.delete(effect.socket)).toBe(true)
-    }
-
-    check({ exchange, now }: Driven): void {
-      const { waiting, spares, pairs } = exchange.counts
-      expect(waiting + spares + 2 * pairs).toBe(this.open.size)
-      // Nobody waits where a socket is ready.
-      const free = [...this.open].filter((socket) => !this.joined.has(socket)).map((socket) => this.kinds.get(socket)!)
-      for (const kind of free)
-        expect(free).not.toContain(kind.replace(/^\w+/, kind.startsWith('call') ? 'serve' : 'call'))
-      const deadline = exchange.deadline()
-      if (deadline !== undefined) expect(deadline).toBeLessThanOrEqual(now + ANSWER_MS)
-    }
-  }
 })

@@ -7,7 +7,9 @@
  */
 import { type Instant, type Machine, unreachable } from '../../protocol/machine.ts'
 import { CLOSINGS, type Closing, passedOn } from './close.ts'
+import { count, keyOf, type Pair, type Place, Places, type Spare, type Waiting, Withdrawn } from './places.ts'
 import {
+  type Caller,
   type ConnectorNames,
   type EndReason,
   EXCHANGE_LIMITS,
@@ -25,39 +27,10 @@ export const ANSWER_MS = 15_000
 /** To the connector, when its socket is joined. */
 export const CALL_MESSAGE = '{"type":"call"}'
 
-/** One connector: who waits for whom there. */
-interface Place extends ConnectorNames {
-  readonly key: string
-  readonly waiting: Set<Socket>
-  readonly spares: Set<Socket>
-  readonly pairs: Set<Pair>
-  /** Sockets by function, joined or waiting. */
-  readonly functions: Map<string, number>
-}
-
-interface Waiting {
-  readonly place: Place
-  readonly function: string
-  readonly until: Instant
-  first: Uint8Array | undefined
-}
-
-interface Spare {
-  readonly place: Place
-  readonly until: Instant
-}
-
-interface Pair {
-  readonly place: Place
-  readonly function: string
-  readonly caller: Socket
-  readonly server: Socket
-  readonly joinedAt: Instant
-}
-
 export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
   readonly #limits: ExchangeLimits
-  readonly #places = new Map<string, Place>()
+  readonly #places = new Places()
+  readonly #withdrawn = new Withdrawn()
   // Each in the order of its deadlines: all of a kind wait equally long.
   readonly #waiting = new Map<Socket, Waiting>()
   readonly #spares = new Map<Socket, Spare>()
@@ -142,58 +115,72 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
   }
 
   #call(input: Extract<ExchangeInput, { type: 'call' }>, now: Instant): void {
-    const { socket, first } = input
-    const place = this.#placeOf(input)
-    const closing = this.#stopped ? CLOSINGS.stopped : this.#full(place, input.function) ? CLOSINGS.busy : undefined
+    const { socket, first, function: id } = input
+    const place = this.#places.of(input)
     const spare = place.spares.values().next().value
-    if (closing === undefined && spare !== undefined) {
+    const refused = this.#refusalOf(place, input, now) ?? this.#waitRefusalOf(place, spare, first?.length ?? 0)
+    if (refused !== undefined) {
+      this.#refuse(place, id, socket, ...refused)
+      this.#places.tidy(place)
+      return
+    }
+    count(place, id, 1)
+    if (spare !== undefined) {
       this.#spares.delete(spare)
       place.spares.delete(spare)
-      count(place, input.function, 1)
-      this.#join(place, input.function, socket, spare, first, now)
+      this.#join(place, id, socket, spare, first, now)
       return
     }
-    if (closing !== undefined || !this.#mayWait(place, first?.length ?? 0)) {
-      this.#refuse(place, input.function, socket, closing ?? CLOSINGS.busy, this.#stopped ? 'stopped' : 'busy')
-      this.#tidy(place)
-      return
-    }
-    count(place, input.function, 1)
     this.#heldBytes += first?.length ?? 0
-    this.#waiting.set(socket, { place, function: input.function, until: now + WAIT_MS, first })
+    this.#waiting.set(socket, { place, function: id, until: now + WAIT_MS, first })
     place.waiting.add(socket)
     this.#effects.push({ type: 'call-connector', network: place.network, connector: place.connector })
   }
 
-  #full(place: Place, id: string): boolean {
+  #refusalOf(place: Place, caller: Caller, now: Instant): [Closing, string] | undefined {
+    const { network, function: id, issuedAt } = caller
+    if (this.#stopped) return [CLOSINGS.stopped, 'stopped']
+    if (this.#withdrawn.has(place.key, issuedAt, now)) return [CLOSINGS.elsewhere, 'connector-revoked']
+    if (this.#withdrawn.has(functionKey(network, id), issuedAt, now)) return [CLOSINGS.withdrawn, 'function-revoked']
     const { perConnector, perFunction, total } = this.#limits
-    if (place.pairs.size + place.waiting.size >= perConnector) return true
-    if ((place.functions.get(id) ?? 0) >= perFunction) return true
-    return this.#pairs.size / 2 + this.#waiting.size >= total
+    const full =
+      place.pairs.size + place.waiting.size >= perConnector ||
+      (place.functions.get(id) ?? 0) >= perFunction ||
+      this.#pairs.size / 2 + this.#waiting.size >= total
+    return full ? [CLOSINGS.busy, 'busy'] : undefined
   }
 
-  #mayWait(place: Place, bytes: number): boolean {
+  #waitRefusalOf(place: Place, spare: Socket | undefined, bytes: number): [Closing, string] | undefined {
+    if (spare !== undefined) return undefined
     const { waitingPerConnector, waiting, heldBytes } = this.#limits
-    if (place.waiting.size >= waitingPerConnector || this.#waiting.size >= waiting) return false
-    return this.#heldBytes + bytes <= heldBytes
+    const full =
+      place.waiting.size >= waitingPerConnector || this.#waiting.size >= waiting || this.#heldBytes + bytes > heldBytes
+    return full ? [CLOSINGS.busy, 'busy'] : undefined
   }
 
   #serve(input: Extract<ExchangeInput, { type: 'serve' }>, now: Instant): void {
     const { socket } = input
-    const place = this.#placeOf(input)
+    const place = this.#places.of(input)
     const caller = place.waiting.values().next().value
     if (caller !== undefined) {
       const { function: id, first } = this.#unwait(caller)
       this.#join(place, id, caller, socket, first, now)
       return
     }
-    if (this.#stopped || place.spares.size >= this.#limits.sparesPerConnector) {
-      this.#close(socket, this.#stopped ? CLOSINGS.stopped : CLOSINGS.enough)
-      this.#tidy(place)
+    const closing = this.#dismissalOf(place, now)
+    if (closing !== undefined) {
+      this.#close(socket, closing)
+      this.#places.tidy(place)
       return
     }
     this.#spares.set(socket, { place, until: now + (this.#limits.spareMs ?? Number.POSITIVE_INFINITY) })
     place.spares.add(socket)
+  }
+
+  #dismissalOf(place: Place, now: Instant): Closing | undefined {
+    if (this.#withdrawn.has(place.key, 0, now)) return CLOSINGS.revoked
+    if (this.#stopped) return CLOSINGS.stopped
+    return place.spares.size >= this.#limits.sparesPerConnector ? CLOSINGS.enough : undefined
   }
 
   #join(place: Place, id: string, caller: Socket, server: Socket, first: Uint8Array | undefined, now: Instant): void {
@@ -241,14 +228,14 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
       const { place, function: id } = this.#unwait(socket)
       count(place, id, -1)
       this.#told(place, id, 'left')
-      this.#tidy(place)
+      this.#places.tidy(place)
       return
     }
     const spare = this.#spares.get(socket)
     if (spare !== undefined) {
       this.#spares.delete(socket)
       spare.place.spares.delete(socket)
-      this.#tidy(spare.place)
+      this.#places.tidy(spare.place)
       return
     }
     const pair = this.#pairs.get(socket)
@@ -261,22 +248,24 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
   }
 
   #connectorRevoked(names: ConnectorNames, now: Instant): void {
+    this.#withdrawn.note(keyOf(names), Number.POSITIVE_INFINITY, now)
     this.#refuseAll(names, CLOSINGS.elsewhere, 'connector-revoked')
-    const place = this.#places.get(keyOf(names))
+    const place = this.#places.get(names)
     if (place === undefined) return
     for (const socket of place.spares) this.#dismiss(socket, CLOSINGS.revoked)
     for (const pair of place.pairs) this.#end(pair, 'connector-revoked', CLOSINGS.lost, CLOSINGS.revoked, now)
   }
 
-  #functionRevoked({ network, function: id }: { network: string; function: string }, now: Instant): void {
-    for (const place of this.#places.values()) {
+  #functionRevoked(input: Extract<ExchangeInput, { type: 'function-revoked' }>, now: Instant): void {
+    const { network, function: id } = input
+    this.#withdrawn.note(functionKey(network, id), input.at, now)
+    for (const place of this.#places.all()) {
       if (place.network !== network || !place.functions.has(id)) continue
       for (const socket of place.waiting) {
-        if (this.#waiting.get(socket)?.function === id)
-          this.#giveUp(socket, CLOSINGS.functionRevoked, 'function-revoked')
+        if (this.#waiting.get(socket)?.function === id) this.#giveUp(socket, CLOSINGS.withdrawn, 'function-revoked')
       }
       for (const pair of place.pairs) {
-        if (pair.function === id) this.#end(pair, 'function-revoked', CLOSINGS.functionRevoked, CLOSINGS.left, now)
+        if (pair.function === id) this.#end(pair, 'function-revoked', CLOSINGS.withdrawn, CLOSINGS.left, now)
       }
     }
   }
@@ -285,7 +274,7 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
     this.#stopped = true
     for (const socket of this.#waiting.keys()) this.#giveUp(socket, CLOSINGS.stopped, 'stopped')
     for (const socket of this.#spares.keys()) this.#dismiss(socket, CLOSINGS.stopped)
-    for (const place of this.#places.values()) {
+    for (const place of this.#places.all()) {
       for (const pair of place.pairs) this.#end(pair, 'stopped', CLOSINGS.stopped, CLOSINGS.stopped, now)
     }
   }
@@ -306,7 +295,7 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
   }
 
   #refuseAll(names: ConnectorNames, closing: Closing, why: string): void {
-    for (const socket of this.#places.get(keyOf(names))?.waiting ?? []) this.#giveUp(socket, closing, why)
+    for (const socket of this.#places.get(names)?.waiting ?? []) this.#giveUp(socket, closing, why)
   }
 
   /** Closes a function that waits. */
@@ -314,7 +303,7 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
     const { place, function: id } = this.#unwait(socket)
     count(place, id, -1)
     this.#refuse(place, id, socket, closing, why)
-    this.#tidy(place)
+    this.#places.tidy(place)
   }
 
   #unwait(socket: Socket): Waiting {
@@ -340,7 +329,7 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
     this.#spares.delete(socket)
     place.spares.delete(socket)
     this.#close(socket, closing)
-    this.#tidy(place)
+    this.#places.tidy(place)
   }
 
   /** `toCaller`, `toServer`: undefined for the side that is closed already. */
@@ -358,40 +347,18 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
     })
     if (toCaller !== undefined) this.#close(caller, toCaller)
     if (toServer !== undefined) this.#close(server, toServer)
-    this.#tidy(place)
+    this.#places.tidy(place)
   }
 
   #close(socket: Socket, { code, reason }: Closing): void {
     this.#effects.push({ type: 'close', socket, code, reason })
   }
-
-  #placeOf(names: ConnectorNames): Place {
-    const key = keyOf(names)
-    const known = this.#places.get(key)
-    if (known !== undefined) return known
-    const { network, connector } = names
-    const sets = { waiting: new Set<Socket>(), spares: new Set<Socket>(), pairs: new Set<Pair>() }
-    const fresh: Place = { network, connector, key, ...sets, functions: new Map() }
-    this.#places.set(key, fresh)
-    return fresh
-  }
-
-  /** Nothing is kept of a connector at which nobody is. */
-  #tidy(place: Place): void {
-    if (place.waiting.size + place.spares.size + place.pairs.size === 0) this.#places.delete(place.key)
-  }
 }
 
-function keyOf({ network, connector }: ConnectorNames): string {
-  return `${network}/${connector}`
+function functionKey(network: string, id: string): string {
+  return `${network} ${id}`
 }
 
 function answerBy(pair: Pair | undefined): Instant | undefined {
   return pair === undefined ? undefined : pair.joinedAt + ANSWER_MS
-}
-
-function count(place: Place, id: string, by: 1 | -1): void {
-  const next = (place.functions.get(id) ?? 0) + by
-  if (next === 0) place.functions.delete(id)
-  else place.functions.set(id, next)
 }

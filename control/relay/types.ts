@@ -8,11 +8,18 @@ export interface ConnectorNames {
   readonly connector: string
 }
 
+export interface Caller extends ConnectorNames {
+  /** Id of the function. */
+  readonly function: string
+  /** When its session token was made, milliseconds since 1970. */
+  readonly issuedAt: number
+  /** Its first flight, where it came with the upgrade; the relay's to keep. */
+  readonly first?: Uint8Array
+}
+
 export type ExchangeInput =
-  /** A function has come that may. `first`: its first flight, where it came with the upgrade; ours to keep. */
-  | ({ readonly type: 'call'; readonly socket: Socket; readonly function: string } & ConnectorNames & {
-        readonly first?: Uint8Array
-      })
+  /** A function has come that may. */
+  | ({ readonly type: 'call'; readonly socket: Socket } & Caller)
   /** A socket of a connector has come, for a function. */
   | ({ readonly type: 'serve'; readonly socket: Socket } & ConnectorNames)
   /** Binary, on a socket that is not joined; ours to keep. What comes on one that is joined the driver passes itself. */
@@ -26,7 +33,8 @@ export type ExchangeInput =
   /** The connector has no link: nobody could be called. */
   | ({ readonly type: 'unlinked' } & ConnectorNames)
   | ({ readonly type: 'connector-revoked' } & ConnectorNames)
-  | { readonly type: 'function-revoked'; readonly network: string; readonly function: string }
+  /** What session tokens of `at` and before allow is withdrawn. */
+  | { readonly type: 'function-revoked'; readonly network: string; readonly function: string; readonly at: number }
   /** Everything ends, and nothing is taken any more. */
   | { readonly type: 'stop' }
   | { readonly type: 'time' }
@@ -98,5 +106,5 @@ export const EXCHANGE_LIMITS: ExchangeLimits = {
   sparesPerConnector: 16,
   perConnector: 1024,
   perFunction: 512,
-  total: 16_384,
+  total: 4096,
 }
