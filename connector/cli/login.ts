@@ -70,8 +70,8 @@ async function tokenOf(input: CommandInput, io: CliIo): Promise<string> {
       ? await readStandardInput()
       : given
   if (/^ist_(admin|owner|operator|viewer|rotation)_[0-9A-Za-z_-]{43,}$/.test(token)) return token
-  const remedy = token.startsWith('ist_join_')
-    ? 'a join token is for isthmus join; make an API token with isthmus token add'
+  const remedy = /^ist_(join|function)_/.test(token)
+    ? `${token.startsWith('ist_join_') ? 'a join token is for isthmus join' : 'a function has that one'}; make an API token with isthmus token add`
     : 'give one that isthmus token add, or the first start of isthmus control, has printed'
   throw new CommandFailure('this is no API token', remedy, EXIT.usage)
 }

@@ -1,9 +1,9 @@
 import type { Connector } from '../../../protocol/control/generated/api-client.ts'
 import { EXIT } from '../../handle.ts'
 import type { CliIo, CommandInput } from '../command.ts'
-import { nowOf, openNetwork, type Place } from './access.ts'
+import { nowOf, openNetwork } from './access.ts'
 import { confirm, printJson } from './options.ts'
-import { connectorBy } from './resolve.ts'
+import { connectorBy, siteNames } from './resolve.ts'
 import { ago, byName, type Cell, renderFields, renderTable, since } from './view.ts'
 
 /** A connector without a link that was heard of within this time asks by plain HTTP. */
@@ -59,6 +59,7 @@ export async function listConnectors(input: CommandInput, io: CliIo): Promise<nu
     sites.get(connector.site) ?? connector.site,
     presenceCell(connector, now),
     endpointText(connector.endpoint) ?? 'behind a NAT',
+    servicesText(connector) ?? '',
     connector.software,
     ago(connector.joinedAt, now),
   ])
@@ -67,6 +68,7 @@ export async function listConnectors(input: CommandInput, io: CliIo): Promise<nu
     { title: 'SITE', shrinks: true },
     { title: 'STATE' },
     { title: 'REACHED AT', shrinks: true },
+    { title: 'SERVICES', shrinks: true },
     { title: 'RELEASE' },
     { title: 'JOINED' },
   ] as const
@@ -92,6 +94,8 @@ export async function showConnector(input: CommandInput, io: CliIo): Promise<num
     ['reached at', endpointText(connector.endpoint) ?? 'nowhere: it is behind a NAT, and initiates itself'],
     ['seen from', connector.seenAddress],
     ['own addresses', connector.addresses.join(', ') || undefined],
+    ['services', connector.functions?.services.map(({ name, kind }) => `${name} (${kind})`).join(', ')],
+    ['listens at', connector.functions?.direct],
     ['release', connector.software],
     ['document', `version ${connector.documentVersion}`],
     ['identity key', connector.identityKey],
@@ -102,14 +106,21 @@ export async function showConnector(input: CommandInput, io: CliIo): Promise<num
 
 export async function revokeConnector(input: CommandInput, io: CliIo): Promise<number> {
   const place = await openNetwork(input, io)
-  const { id, name } = await connectorBy(place, input.args[0]!)
+  const { id, name, site } = await connectorBy(place, input.args[0]!)
+  const there = standingAt(await place.api.all('connectors.list', { params: place.params, query: { site } }), site)
+  const next = there[0]?.id === id ? there[1]?.name : undefined
+  const standsBy = there.length > 0 && there[0]!.id !== id
+  const loss =
+    next === undefined ? `end the tunnels of the connector ${name}` : `move its tunnels to ${next}, with new keys`
   confirm(
     input,
-    `this would end the tunnels of the connector ${name} for good`,
+    standsBy ? `this would put the connector ${name} out for good` : `this would ${loss} for good`,
     `isthmus connector revoke ${name} --yes`,
   )
   const revoked = await place.api.value('connectors.revoke', { params: { ...place.params, connector: id } })
   if (input.options.json === true) printJson(io, revoked)
+  else if (standsBy) io.stdout(`Connector ${name} is revoked; the tunnels of its site are where they were.\n`)
+  else if (next !== undefined) io.stdout(`Connector ${name} is revoked; ${next} takes its tunnels, with new keys.\n`)
   else io.stdout(`Connector ${name} is revoked; its peers end its tunnels. What next: isthmus site token <site>\n`)
   return EXIT.ok
 }
@@ -121,6 +132,19 @@ export function endpointText(endpoint: { address: string; port: number } | undef
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-async function siteNames({ api, params }: Place): Promise<ReadonlyMap<string, string>> {
-  return new Map((await api.all('sites.list', { params })).map(({ id, name }) => [id, name]))
+/** The one of a site that carries its tunnels: the oldest that is not revoked. The others stand by. */
+export function carrierOf(connectors: readonly Connector[], site: string): Connector | undefined {
+  return standingAt(connectors, site)[0]
+}
+
+/** The oldest first. */
+export function standingAt(connectors: readonly Connector[], site: string): Connector[] {
+  return connectors
+    .filter((connector) => connector.site === site && connector.revokedAt === undefined)
+    .toSorted((left, right) => left.joinedAt - right.joinedAt)
+}
+
+/** `erp, db`; undefined where it serves no functions. */
+export function servicesText({ functions }: Connector): string | undefined {
+  return functions && (functions.services.map(({ name }) => name).join(', ') || 'none')
 }

@@ -33,6 +33,7 @@ export function accessOf(input: CommandInput, io: CliIo): Access {
   const savedHere = saved !== undefined && sameOrigin(saved.url, url) ? saved : undefined
   const token = textOption(input, 'token') ?? (io.env.ISTHMUS_TOKEN || undefined) ?? savedHere?.token
   if (token === undefined) throw notLoggedIn(`there is no token for ${url}`)
+  if (token.startsWith('ist_function_')) throw ofFunction()
   const network = textOption(input, 'network') ?? (io.env.ISTHMUS_NETWORK || undefined) ?? savedHere?.network
   return { url, token, ...(network === undefined ? {} : { network }) }
 }
@@ -78,6 +79,12 @@ function sameOrigin(left: string, right: string): boolean {
 
 function notLoggedIn(cause: string): CommandFailure {
   return new CommandFailure(cause, 'log in with isthmus login <url>, or set ISTHMUS_URL and ISTHMUS_TOKEN', EXIT.usage)
+}
+
+/** Functions find theirs in the same variable. It may manage nothing, and is not sent for that. */
+function ofFunction(): CommandFailure {
+  const remedy = 'use an API token: unset ISTHMUS_TOKEN to use the one of isthmus login'
+  return new CommandFailure('the token is one of a function', remedy, EXIT.usage)
 }
 
 function jsonOf(text: string): unknown {

@@ -1,6 +1,12 @@
 /** Resources by the names that people give them, or by their identifiers. */
 
-import type { Connector, Policy, Site, Tunnel } from '../../../protocol/control/generated/api-client.ts'
+import type {
+  Connector,
+  Function as FunctionInfo,
+  Policy,
+  Site,
+  Tunnel,
+} from '../../../protocol/control/generated/api-client.ts'
 import { ID_PREFIX, type IdKind, idSchema } from '../../../protocol/control/ids.ts'
 import { EXIT } from '../../handle.ts'
 import { CommandFailure } from '../command.ts'
@@ -26,6 +32,23 @@ export async function connectorBy(place: Place, text: string): Promise<Connector
   const all = await api.all('connectors.list', { params })
   const live = all.filter(({ revokedAt }) => revokedAt === undefined)
   return pick('connector', text, live.length === 0 ? all : live)
+}
+
+/** Of several with one name, the one that is not revoked. */
+export async function functionBy(place: Place, text: string): Promise<FunctionInfo> {
+  const { api, params } = place
+  if (isIdOf('function', text)) return api.value('functions.get', { params: { ...params, function: text } })
+  const all = await api.all('functions.list', { params })
+  return pick(
+    'function',
+    text,
+    all.filter(({ revokedAt }) => revokedAt === undefined),
+  )
+}
+
+/** By identifier. */
+export async function siteNames({ api, params }: Place): Promise<ReadonlyMap<string, string>> {
+  return new Map((await api.all('sites.list', { params })).map(({ id, name }) => [id, name]))
 }
 
 /** The one of `items` that `text` means. */

@@ -21,7 +21,7 @@ export async function listRotations(input: CommandInput, io: CliIo): Promise<num
         ? { state: 'active' as const }
         : {}
   const found = await api.all('rotations.list', { params, query })
-  const rotations = found.sort((left, right) => right.createdAt - left.createdAt)
+  const rotations = found.sort((left, right) => right.createdAt - left.createdAt || right.to - left.to)
   const outcomes = await outcomesOf(place, input.options.all === true ? rotations : rotations.slice(0, MOST_ROWS))
   if (input.options.json === true) {
     printJson(io, { items: outcomes.map(rotationDocument) })

@@ -3,7 +3,7 @@ import { formatDuration } from '../../config/units.ts'
 import { EXIT } from '../../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput, listOption, textOption } from '../command.ts'
 import { nowOf, openNetwork, openOrMakeNetwork, type Place } from './access.ts'
-import { endpointText, presenceCell } from './connector.ts'
+import { carrierOf, endpointText, presenceCell, standingAt } from './connector.ts'
 import { durationOption, endpointOption, nothingToChange, printJson } from './options.ts'
 import { siteBy } from './resolve.ts'
 import { byName, type Cell, renderFields, renderTable } from './view.ts'
@@ -53,7 +53,7 @@ export async function listSites(input: CommandInput, io: CliIo): Promise<number>
   const connectors = await api.all('connectors.list', { params })
   const now = nowOf(io)
   const rows = byName(sites).map(({ id, name, prefixes, endpoint }): Cell[] => {
-    const own = connectors.find(({ site, revokedAt }) => site === id && revokedAt === undefined)
+    const own = carrierOf(connectors, id)
     const reached = endpoint ?? own?.endpoint
     const state = own === undefined ? ({ text: 'none yet', style: 'yellow' } as const) : presenceCell(own, now)
     return [name, prefixes.join(', '), state, endpointText(reached) ?? '']
@@ -81,7 +81,7 @@ export async function showSite(input: CommandInput, io: CliIo): Promise<number> 
     printJson(io, { site, connectors, tunnels, openJoinTokens: tokens })
     return EXIT.ok
   }
-  const own = connectors.find(({ revokedAt }) => revokedAt === undefined)
+  const [own, ...others] = standingAt(connectors, site.id)
   const set = endpointText(site.endpoint)
   const fields = [
     ['id', site.id],
@@ -89,6 +89,7 @@ export async function showSite(input: CommandInput, io: CliIo): Promise<number> 
     ['endpoint', set ?? `found out: ${endpointText(own?.endpoint) ?? 'not reached from outside'}`],
     ['connector', own?.name ?? 'none yet'],
     ['state', own === undefined ? undefined : presenceCell(own, now)],
+    ['stands by', others.map(({ name }) => name).join(', ') || undefined],
     ['tunnels', tunnels.map(({ name }) => name).join(', ') || 'none'],
     ...tokens.map(
       ({ id, expiresAt }) => ['join token', `${id}, for another ${formatDuration(expiresAt - now)}`] as const,

@@ -1,6 +1,6 @@
 /** The state of a network for people: first whether all is well, then what is wrong and what to do, then the details. */
 import type { CliIo } from '../command.ts'
-import { presenceCell, presenceOf } from './connector.ts'
+import { carrierOf, presenceCell, presenceOf, servicesText } from './connector.ts'
 import { rotationCell } from './run.ts'
 import { type NetworkProblem, type NetworkState, named } from './status.ts'
 import { keyText } from './tunnel.ts'
@@ -16,6 +16,7 @@ export function renderNetwork(state: NetworkState, problems: readonly NetworkPro
     headline(state, problems, io),
     siteBlock(state, io),
     tunnelBlock(state, io),
+    servingBlock(state, io),
     rotationBlock(state, io),
     policyNote(state),
   ]
@@ -37,7 +38,8 @@ function headline(state: NetworkState, problems: readonly NetworkProblem[], io: 
         ? paint(io, 'yellow', 'EMPTY')
         : paint(io, 'green', 'ALL WELL')
   const looked = statuses.size < tunnels.length ? ` that were looked at (of ${tunnels.length}; --all looks at all)` : ''
-  const counts = `${present} of ${counted(sites.length, 'connector')} there, ${up} of ${counted(statuses.size, 'tunnel')} up${looked}`
+  const missing = sites.filter(({ id }) => carrierOf(connectors, id) === undefined).length
+  const counts = `${present} of ${counted(connectors.length + missing, 'connector')} there, ${up} of ${counted(statuses.size, 'tunnel')} up${looked}`
   const lines = [`${paint(io, 'bold', network.name)}: ${word}, ${counts}`]
   for (const { kind, name, cause, remedy } of problems.slice(0, MOST_PROBLEMS)) {
     lines.push(...wrapped(`${kind} ${name}: ${cause}`, '  ', io).map((line) => paint(io, 'yellow', line)))
@@ -51,7 +53,7 @@ function headline(state: NetworkState, problems: readonly NetworkProblem[], io: 
 function siteBlock({ sites, connectors, now }: NetworkState, io: CliIo): string {
   if (sites.length === 0) return ''
   const rows = sites.slice(0, MOST_ROWS).map(({ id, name, prefixes }): Cell[] => {
-    const own = connectors.find(({ site }) => site === id)
+    const own = carrierOf(connectors, id)
     const presence = own === undefined ? ({ text: 'none yet', style: 'yellow' } as const) : presenceCell(own, now)
     return [name, prefixes.join(', '), presence, own?.software ?? '']
   })
@@ -79,6 +81,27 @@ function tunnelBlock({ tunnels, statuses, heard, now }: NetworkState, io: CliIo)
     { title: 'ROTATING' },
   ] as const
   return renderTable(columns, rows, io) + more(tunnels.length)
+}
+
+/** Those through which functions reach services. */
+function servingBlock({ sites, connectors, now }: NetworkState, io: CliIo): string {
+  const serving = connectors.filter(({ functions }) => functions !== undefined)
+  if (serving.length === 0) return ''
+  const rows = serving
+    .slice(0, MOST_ROWS)
+    .map((connector): Cell[] => [
+      connector.name,
+      sites.find(({ id }) => id === connector.site)?.name ?? connector.site,
+      presenceCell(connector, now),
+      servicesText(connector) ?? '',
+    ])
+  const columns = [
+    { title: 'SERVES FUNCTIONS', shrinks: true },
+    { title: 'SITE', shrinks: true },
+    { title: 'STATE' },
+    { title: 'SERVICES', shrinks: true },
+  ] as const
+  return renderTable(columns, rows, io) + more(serving.length)
 }
 
 function rotationBlock(state: NetworkState, io: CliIo): string {

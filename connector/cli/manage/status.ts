@@ -11,7 +11,7 @@ import type {
 import { EXIT } from '../../handle.ts'
 import type { CliIo, CommandInput } from '../command.ts'
 import { nowOf, openNetwork, type Place } from './access.ts'
-import { heardOf, presenceOf } from './connector.ts'
+import { carrierOf, heardOf, presenceOf } from './connector.ts'
 import { printJson } from './options.ts'
 import { type Heard, healthOf, MOST_LOOKED_AT, statusesOf } from './tunnel-states.ts'
 import { byName, since } from './view.ts'
@@ -58,7 +58,7 @@ export async function networkStatus(input: CommandInput, io: CliIo): Promise<num
 export function problemsOf(state: NetworkState): NetworkProblem[] {
   return [
     ...state.tunnels.flatMap((tunnel) => tunnelProblem(tunnel, state) ?? []),
-    ...state.connectors.flatMap((connector) => connectorProblem(connector, state.now) ?? []),
+    ...state.connectors.flatMap((connector) => connectorProblem(connector, state) ?? []),
     ...state.sites.flatMap((site) => siteProblem(site, state) ?? []),
     ...state.rotations.flatMap((rotation) => rotationProblem(rotation, state) ?? []),
   ]
@@ -101,12 +101,17 @@ function siteProblem({ id, name }: Site, { connectors }: NetworkState): NetworkP
   return { kind: 'site', name, cause: 'no connector has joined', remedy }
 }
 
-function connectorProblem(connector: Connector, now: number): NetworkProblem | undefined {
+function connectorProblem(connector: Connector, { connectors, now }: NetworkState): NetworkProblem | undefined {
   if (presenceOf(connector, now) !== 'away') return undefined
-  const { name, lastSeenAt } = connector
+  const { name, lastSeenAt, functions } = connector
   const cause =
     lastSeenAt === undefined ? 'has not been heard of' : `has not been heard of for ${since(lastSeenAt, now)}`
-  const remedy = 'its tunnels may be up all the same; run isthmus status on it, and look at its way here'
+  const known = [
+    carrierOf(connectors, connector.site)?.id === connector.id ? 'its tunnels may be up all the same' : '',
+    functions !== undefined && functions.direct === undefined ? 'no function reaches its services now' : '',
+    'run isthmus status on it, and look at its way here',
+  ]
+  const remedy = known.filter((text) => text !== '').join('; ')
   return { kind: 'connector', name, cause, remedy }
 }
 

@@ -2,6 +2,7 @@
 import type { Verb } from '../../command.ts'
 import { audit } from './audit.ts'
 import { connector } from './connector.ts'
+import { functions } from './function.ts'
 import { network } from './network.ts'
 import { policy } from './policy.ts'
 import { rotate, run } from './rotate.ts'
@@ -16,6 +17,7 @@ export const MANAGE_VERBS: readonly Verb[] = [
   connector,
   tunnel,
   token,
+  functions,
   policy,
   rotate,
   run,

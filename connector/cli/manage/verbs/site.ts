@@ -87,7 +87,7 @@ const token: Command = managed({
   name: 'token',
   summary: 'make another join token for a site',
   description:
-    'For a gateway that has not joined in time, or that takes the place of one that was revoked. The token lets one connector join this site, once.',
+    'For a gateway that has not joined in time, that takes the place of one that was revoked, or that stands by: a site has up to four connectors, of which the oldest carries its tunnels, and all serve functions. The token lets one connector join this site, once.',
   arguments: [SITE_ARGUMENT],
   options: [EXPIRES_OPTION],
   examples: [{ command: 'isthmus site token hq --expires 1h', what: 'prints what to run on the gateway' }],
@@ -100,7 +100,8 @@ const token: Command = managed({
 const remove: Command = managed({
   name: 'remove',
   summary: 'remove a site that has no tunnels and no connector',
-  description: 'Its open join tokens are revoked. Remove its tunnels and revoke its connector first.',
+  description:
+    'Its open join tokens are revoked, and no function may reach it any more. Remove its tunnels and revoke its connectors first.',
   arguments: [SITE_ARGUMENT],
   examples: [{ command: 'isthmus site remove lab', what: 'it is gone' }],
   async action(input, io) {
