@@ -9,8 +9,10 @@ import {
   hashSecret,
   makeAdminToken,
   makeApiToken,
+  makeFunctionToken,
   makeJoinToken,
   parseApiToken,
+  parseFunctionToken,
   parseJoinToken,
   secretMatches,
 } from './tokens.ts'
@@ -42,6 +44,28 @@ test('a join token is taken by the schema of joining and parsed as one', () => {
       const parsed = parseJoinToken(text)
       expect(parsed).toMatchObject({ network, id })
       expect(hashSecret(parsed!.secret)).toBe(hash)
+    }),
+  )
+})
+
+test('the token of a function is parsed as one and as nothing else', () => {
+  fc.assert(
+    fc.property(id20, id20, bytes(32), (net, own, random) => {
+      const network = makeId('network', net)
+      const id = makeId('function', own)
+      const { text, hash } = makeFunctionToken({ network, id, secret: random })
+      const parsed = parseFunctionToken(text)
+      expect(parsed).toMatchObject({ network, id })
+      expect(hashSecret(parsed!.secret)).toBe(hash)
+      expect([parseApiToken(text), parseJoinToken(text)]).toEqual([undefined, undefined])
+      for (const other of [
+        `${text}A`,
+        text.slice(0, -1),
+        ` ${text}`,
+        `${text}@https://x`,
+        text.replace('function', 'join'),
+      ])
+        expect(parseFunctionToken(other)).toBeUndefined()
     }),
   )
 })

@@ -82,6 +82,9 @@ describe('a function', () => {
     const put = (match: string) => network.ask('PUT', `/functions/${id}`, { body, headers: { 'if-match': match } })
     expect(must(await put(etag), 200).body).toMatchObject({ name: 'store', allow: [] })
     expect(coded(await put(etag))).toEqual([412, 'stale'])
+    const again = must(await put('"2"'), 200)
+    expect(again.headers.get('etag')).toBe('"2"')
+    expect((await events()).filter(({ action }: { action: string }) => action === 'functions.replace')).toHaveLength(1)
     expect(coded(await network.ask('PUT', `/functions/${id}`, { body }))).toEqual([428, 'precondition-required'])
   })
 

@@ -1,6 +1,7 @@
 /** Functions: programs that may reach services behind connectors. Their tokens are shown once, when they are made. */
 import type { FunctionChange, FunctionDraft, FunctionInfo } from '../../protocol/control/grant.ts'
 import { type Allowed, mayReachLess, resolvedAllow, withoutSites } from '../domain/functions.ts'
+import { sameValue } from '../domain/intent.ts'
 import { makeFunctionToken, type NewToken, SECRET_BYTES } from '../domain/tokens.ts'
 import type { FunctionRecord } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
@@ -72,6 +73,10 @@ export class Functions {
       const resolved = await this.#resolved(call.network, allow)
       await this.#mustBeFree(call.network, name, id)
       const after: FunctionRecord = { ...before.value, name, allow: resolved }
+      if (sameValue(after, before.value)) {
+        const value = this.#shown(call.network, before.value)
+        return { outcome: { value, revision: before.revision }, changes: [], audit: [] }
+      }
       return {
         outcome: { value: this.#shown(call.network, after), revision: before.revision + 1 },
         changes: [{ type: 'put', kind: 'function', value: after, revision: before.revision }],

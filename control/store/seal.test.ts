@@ -77,7 +77,12 @@ describe('seal', () => {
     const old = await sealerOf(K1)
     const repo = await openRepo(openSqlite(':memory:'))
     const own = { network: 'net_a', kind: 'network', id: 'net_a' }
-    const value = { ...samples.network('net_a'), sealedEvidenceKey: await old.seal(own, SECRET) }
+    const functions = { network: 'net_a', kind: 'function-key', id: 'net_a' }
+    const value = {
+      ...samples.network('net_a'),
+      sealedEvidenceKey: await old.seal(own, SECRET),
+      sealedFunctionKey: await old.seal(functions, SECRET),
+    }
     const secrets = await Promise.all(
       Array.from({ length: 501 }, async (_, index) => {
         const id = `s${String(index).padStart(3, '0')}`
@@ -95,6 +100,7 @@ describe('seal', () => {
     const alone = await sealerOf(K2)
     const after = await repo.get('net_a', 'network', 'net_a')
     expect(await alone.open(own, after!.value.sealedEvidenceKey)).toEqual(new Uint8Array(SECRET))
+    expect(await alone.open(functions, after!.value.sealedFunctionKey!)).toEqual(new Uint8Array(SECRET))
     const last = await repo.get('net_a', 'secret', 's500')
     expect(await alone.open({ ...HERE, id: 's500' }, last!.value.sealed)).toEqual(new Uint8Array(SECRET))
     expect(await Array.fromAsync(rewrapChanges(repo, both, 'net_a'))).toEqual([])

@@ -83,6 +83,25 @@ export function backupCompliance(home: string, fresh: () => Promise<Sql>): void 
       await samples.change(repo, 'net_a', [samples.putSite(samples.site('site_3'), 0)])
     })
 
+    test('functions come back, and the sealed key that signs for them', async () => {
+      await restore(sql, lines)
+      const repo = await openRepo(sql)
+      const keys = { functionKey: 'public of functions', sealedFunctionKey: 'sealed for functions' }
+      const value = { ...samples.network('net_a'), ...keys }
+      const changes = [
+        { type: 'put', kind: 'network', value } as const,
+        { type: 'put', kind: 'function', value: samples.program('fn_1', 'shop'), revision: 0 } as const,
+      ]
+      await repo.commit('net_a', { changes })
+      const again = await linesFrom(sql)
+      await sql.close()
+      sql = await fresh()
+      await restore(sql, again)
+      const restored = await openRepo(sql)
+      expect((await restored.byName('net_a', 'function', 'shop'))?.value).toEqual(samples.program('fn_1', 'shop'))
+      expect((await restored.get('net_a', 'network', 'net_a'))?.value).toMatchObject(keys)
+    })
+
     test('a store that is in use is left alone', async () => {
       const repo = await openRepo(sql)
       await samples.found(repo, 'net_c')

@@ -157,6 +157,19 @@ function findingCompliance(repo: () => Repo): void {
     expect((await repo().byName(A, 'token', 'ci'))?.value.id).toBe('tok_2')
   })
 
+  test('functions have names of their own, until they are revoked', async () => {
+    const put = (value: ReturnType<typeof samples.program>) =>
+      repo().commit(A, { changes: [{ type: 'put', kind: 'function', value }] })
+    await repo().commit(A, { changes: [{ type: 'put', kind: 'token', value: samples.token('tok_1', 'shop') }] })
+    await put(samples.program('fn_1', 'shop'))
+    await expect(put(samples.program('fn_2', 'shop'))).rejects.toEqual(conflict('name', 'function'))
+    await put(samples.program('fn_1', 'shop', 1500))
+    await put(samples.program('fn_2', 'shop'))
+    expect((await repo().byName(A, 'function', 'shop'))?.value).toEqual(samples.program('fn_2', 'shop'))
+    expect((await repo().list(A, 'function', { limit: 10 })).map(({ value }) => value.id)).toEqual(['fn_1', 'fn_2'])
+    expect(await repo().byName(B, 'function', 'shop')).toBeUndefined()
+  })
+
   test('many may exchange their names in one batch', async () => {
     const ids = Array.from({ length: 200 }, (_, index) => `site_${String(index).padStart(3, '0')}`)
     await samples.change(

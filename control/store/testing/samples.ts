@@ -3,7 +3,16 @@ import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { AuditEvent } from '../../../protocol/control/resources.ts'
 import type { Rotation } from '../../../protocol/control/rotation.ts'
 import { chainEvents } from '../../domain/audit.ts'
-import type { ApiTokenRecord, Change, JoinTokenRecord, NetworkRecord, Replay, Repo, SecretRecord } from '../repo.ts'
+import type {
+  ApiTokenRecord,
+  Change,
+  FunctionRecord,
+  JoinTokenRecord,
+  NetworkRecord,
+  Replay,
+  Repo,
+  SecretRecord,
+} from '../repo.ts'
 
 export function network(id: string): NetworkRecord {
   return {
@@ -33,6 +42,12 @@ export function token(id: string, name: string, revokedAt?: number): ApiTokenRec
 export function join(id: string, at: string, usedBy?: string): JoinTokenRecord {
   const record: JoinTokenRecord = { id, site: at, hash: `hash of ${id}`, createdAt: 1000, expiresAt: 2000 }
   return usedBy === undefined ? record : { ...record, usedAt: 1500, usedBy }
+}
+
+export function program(id: string, name: string, revokedAt?: number): FunctionRecord {
+  const allow = [{ site: 'site_1', services: ['erp'] }]
+  const record: FunctionRecord = { id, name, hash: `hash of ${id}`, allow, createdAt: 1000, expiresInDays: 30 }
+  return revokedAt === undefined ? record : { ...record, revokedAt }
 }
 
 export function rotation(id: string, of: string, state: Rotation['state'], run?: string): Rotation {
