@@ -17,7 +17,6 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { Links } from '../link/links.ts'
 import { withRelay } from '../relay/hub.ts'
-import type { ExchangeCounts } from '../relay/types.ts'
 import { storedNonces } from '../service/nonces.ts'
 import type { Services } from '../service/services.ts'
 import type { Log } from '../service/types.ts'
@@ -29,7 +28,7 @@ import type { Sql } from '../store/sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
 import { adminTokenOf, assemble, isInUse } from './common.ts'
 import { NodeLinks, type UpgradeEnv } from './node-link.ts'
-import { NODE_SPARES, NodeRelay } from './node-relay.ts'
+import { NODE_SPARES, NodeRelay, type RelayCounts } from './node-relay.ts'
 import { ReplicaWatch } from './replica-watch.ts'
 
 export interface NodeOptions {
@@ -56,7 +55,7 @@ export interface ControlPlane {
   /** Links that this process holds. */
   links(): number
   /** What its relay holds. */
-  relayed(): ExchangeCounts
+  relayed(): RelayCounts
   /** Finishes what is under way, sends the connectors away, closes the store. Idempotent. */
   close(): Promise<void>
 }
@@ -140,7 +139,7 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     ...(admin.fresh === undefined ? {} : { adminToken: admin.fresh }),
     services,
     links: () => links.size,
-    relayed: () => nodeRelay.relay.counts,
+    relayed: () => nodeRelay.counts,
     close: () => (closing ??= close()),
   }
 }
