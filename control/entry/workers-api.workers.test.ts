@@ -1,8 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
-import { makeNetwork, makePair, makeSite, must } from '../testing/network.ts'
-import { objectOf, workerCaller } from './testing/workers-world.ts'
+import { grantOf, makeFunction, makeNetwork, makePair, makeSite, must } from '../testing/network.ts'
+import { hibernate, objectOf, workerCaller } from './testing/workers-world.ts'
 import worker from './workers.ts'
 
 const caller = workerCaller()
@@ -20,6 +20,23 @@ test('two sites join, and each learns of the other', async () => {
     [undefined, false],
   ])
   expect(must(await network.ask('GET', '/audit/verify'), 200).body).toMatchObject({ intact: true })
+})
+
+test('a function gets grants, by a key that only the network has, and that outlives its object in memory', async () => {
+  const network = await makeNetwork(caller, 'functions')
+  const { left } = await makePair(caller, network)
+  must(await left.report({ functions: await left.serving() }), 200)
+  await left.follow()
+  const { id, token } = await makeFunction(network, 'shop', [{ site: 'hq', services: ['erp'] }])
+  const first = await grantOf(caller, network, token, left)
+  expect(first.claims).toMatchObject({ function: id, site: 'hq', services: ['erp'] })
+  expect(first.grant.connectors).toMatchObject([{ id: left.joined.connector }])
+  await hibernate(network.id)
+  expect((await grantOf(caller, network, token, left)).claims).toMatchObject({ function: id })
+  const other = await makeNetwork(caller, 'functions-of-others')
+  const body = { site: 'hq', publicKey: left.joined.publicKey }
+  const foreign = await caller.request('POST', `${other.path}/grants`, { token, body })
+  expect([foreign.status, foreign.body.code]).toEqual([401, 'bad-credentials'])
 })
 
 test('the directory lists the networks that there are, by pages, and takes each name once', async () => {

@@ -1,5 +1,7 @@
 /** Networks for tests, made by the API as an operator would. */
 
+import { type Grant, grantSchema, type SessionClaims, sessionClaimsSchema } from '../../protocol/control/grant.ts'
+import { Verifier } from '../service/signatures.ts'
 import type { Answer, Caller, RequestOptions } from './caller.ts'
 import { TestConnector } from './connector.ts'
 
@@ -48,6 +50,21 @@ export async function makeFunction(
   more: object = {},
 ): Promise<{ readonly id: string; readonly token: string }> {
   return must(await network.ask('POST', '/functions', { body: { name, allow, ...more } }), 201).body
+}
+
+/** A grant, and what its session token says to a connector that only has its document. */
+export async function grantOf(
+  world: Caller,
+  { id, path }: TestNetwork,
+  token: string,
+  connector: TestConnector,
+): Promise<{ readonly grant: Grant; readonly claims: SessionClaims | undefined }> {
+  const { name: site } = connector.document.site
+  const body = { site, publicKey: connector.joined.publicKey }
+  const grant = grantSchema.parse(must(await world.request('POST', `${path}/grants`, { token, body }), 200).body)
+  const [key] = connector.document.functions!.tokenKeys
+  const claims = await new Verifier().open(grant.token, key!, sessionClaimsSchema)
+  return { grant, claims: claims?.network === id ? claims : undefined }
 }
 
 /** Two sites, `hq` with a public address and `branch`, with a tunnel between them and their connectors joined. */

@@ -42,7 +42,7 @@ describe('add', () => {
     expect(out).toContain(
       "  import { site } from 'isthmus/functions'\n  const hq = site('hq', { token: env.ISTHMUS_TOKEN })\n",
     )
-    expect(out).toContain('The connector at hq must allow it too: under services, erp: { allow: [shop] }.')
+    expect(out).toContain('The connector at hq must allow it too: in services.yaml, erp: { allow: [shop], ... }.')
     const [, word] = /^ {2}(ist_function_\S+@\S+)$/m.exec(out)!
     expect((await grant(word!)).body).toMatchObject({ site: 'hq', services: ['erp', 'db'] })
     expect((await grant(word!, 'branch')).status).toBe(404)

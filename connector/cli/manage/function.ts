@@ -174,7 +174,7 @@ function printNext(io: CliIo, { name }: FunctionInfo, allow: Reach): void {
   import { site } from 'isthmus/functions'
   const ${identifier(first.site)} = site('${first.site}', { token: env.ISTHMUS_TOKEN })
 
-The connector at ${first.site} must allow it too: under services, ${first.services[0]}: { allow: [${name}] }.
+The connector at ${first.site} must allow it too: in services.yaml, ${first.services[0]}: { allow: [${name}], ... }.
 `)
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Sql } from '../../store/sql.ts'
 import { ask, type Caller, emptyReport, signed } from '../../testing/caller.ts'
 import { converge, TestConnector } from '../../testing/connector.ts'
-import { joinToken, makeNetwork, makePair, makeSite, must } from '../../testing/network.ts'
+import { grantOf, joinToken, makeFunction, makeNetwork, makePair, makeSite, must } from '../../testing/network.ts'
 import { createLambda, type LambdaHandler } from '../lambda.ts'
 
 export const ADMIN = `ist_admin_${'B'.repeat(43)}`
@@ -115,6 +115,20 @@ export function lambdaCases(home: string, fresh: () => Promise<Sql>): void {
       expect(items.map(({ state }: { state: string }) => state)).toEqual(['done', 'done'])
       const shown = must(await network.ask('GET', `/connectors/${left.joined.connector}`), 200).body
       expect(shown).toMatchObject({ seenAddress: '203.0.113.5', linked: false })
+      await sql.close()
+    })
+
+    test('functions get grants, which name no relay', async () => {
+      const { caller, sql } = await start()
+      const network = await makeNetwork(caller)
+      const { left } = await makePair(caller, network)
+      must(await left.report({ functions: await left.serving({ direct: 'wss://hq.example.net/' }) }), 200)
+      await left.follow()
+      const { id, token } = await makeFunction(network, 'shop', [{ site: 'hq', services: ['erp'] }])
+      const { grant, claims } = await grantOf(caller, network, token, left)
+      expect(claims).toMatchObject({ function: id, services: ['erp'] })
+      expect(grant.connectors).toMatchObject([{ direct: 'wss://hq.example.net/' }])
+      expect(grant.connectors[0]).not.toHaveProperty('relay')
       await sql.close()
     })
 

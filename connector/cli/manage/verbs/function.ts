@@ -68,7 +68,7 @@ const deny: Command = managed({
   name: 'deny',
   summary: 'let a function reach fewer services',
   description:
-    'Takes away from what it may reach. Its next grant lacks it, and the relay ends its sessions, so that it asks for one; on a straight way a session may go on for ten minutes.',
+    'Takes away from what it may reach. Its next grant lacks it, and the relay ends its sessions, so that it asks for one. On a straight way what it was granted is good for ten minutes; allow in the services.yaml of the connector ends that at once.',
   arguments: [FUNCTION_ARGUMENT, { name: '[site/service...]', description: 'like hq/erp; a site alone for all of it' }],
   examples: [
     { command: 'isthmus function deny shop hq/db', what: 'not the database any more' },
@@ -96,7 +96,8 @@ const renew: Command = managed({
 const revoke: Command = managed({
   name: 'revoke',
   summary: 'let a function reach nothing any more',
-  description: 'It gets no more grants, and the relay ends its sessions. There is no way back; its name is free again.',
+  description:
+    'It gets no more grants, and the relay ends its sessions; on a straight way what it was granted is good for ten minutes. There is no way back; its name is free again.',
   arguments: [FUNCTION_ARGUMENT],
   examples: [{ command: 'isthmus function revoke shop', what: 'it is not used any more' }],
   async action(input, io) {
