@@ -257,16 +257,31 @@ describe('a session token at the relay', () => {
     expect(await admit(token)).toBe('bad-credentials')
   })
 
-  test('is worth nothing once its function or the connector is revoked, or the site is not allowed any more', async () => {
+  test('is worth nothing once its function or the connector is revoked, or it may reach less', async () => {
     const { id, token: own } = await shop()
     const { token } = await granted(own)
-    must(await network.ask('PUT', `/functions/${id}`, { ...MATCH, body: { name: 'shop', allow: [] } }), 200)
-    expect(await admit(token)).toBe('bad-credentials')
+    const put = async (allow: object[]) =>
+      must(await network.ask('PUT', `/functions/${id}`, { ...MATCH, body: { name: 'shop', allow } }), 200)
+    await put([{ site: 'hq', services: ['erp', 'db', 'files'] }])
+    expect(await admit(token)).toBe('shop')
+    await put([{ site: 'hq', services: ['erp'] }])
+    expect(await admit(token)).toBe('token-revoked')
+    await put([])
+    expect(await admit(token)).toBe('token-revoked')
     must(await network.ask('DELETE', `/functions/${id}`, MATCH), 204)
     expect(await admit(token)).toBe('token-revoked')
     const again = await granted((await shop()).token)
     must(await network.ask('POST', `/connectors/${connector.joined.connector}/revoke`), 200)
     expect(await admit(again.token)).toBe('not-found')
+  })
+
+  test('that was bought with another token of the function is worth nothing', async () => {
+    const { id, token: own } = await shop()
+    const { token } = await granted(own)
+    world.clock.now += 1
+    const renewed = must(await network.ask('POST', `/functions/${id}/token`), 200).body
+    expect(await admit(token)).toBe('token-revoked')
+    expect(await admit((await granted(renewed.token)).token)).toBe('shop')
   })
 
   test('of another network, by another key, for another use or altered is none', async () => {

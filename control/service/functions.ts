@@ -91,7 +91,8 @@ export class Functions {
     return this.#committer.run(call, async () => {
       const { value, revision } = await this.#living(call, id)
       const { text, hash } = this.#token(call.network, id)
-      const after = { ...value, hash, ...expiryOf(value.expiresInDays, this.#context.clock()) }
+      const now = this.#context.clock()
+      const after: FunctionRecord = { ...value, hash, renewedAt: now, ...expiryOf(value.expiresInDays, now) }
       return {
         outcome: { value: { ...this.#shown(call.network, after), token: text }, revision: revision + 1 },
         changes: [{ type: 'put', kind: 'function', value: after, revision }],
@@ -150,8 +151,8 @@ export class Functions {
     return resolvedAllow(allow, (reference) => sites.get(reference))
   }
 
-  #shown(network: string, { hash: _, expiresInDays: __, ...record }: FunctionRecord): FunctionInfo {
-    return { ...record, ...optional('lastGrantAt', this.#counts.lastGrant(network, record.id)) }
+  #shown(network: string, record: FunctionRecord): FunctionInfo {
+    return { ...audited(record), ...optional('lastGrantAt', this.#counts.lastGrant(network, record.id)) }
   }
 }
 
@@ -185,6 +186,6 @@ function expiryOf(days: number | undefined, now: number): Pick<FunctionRecord, '
   return optional('expiresAt', days === undefined ? undefined : now + days * DAY_MS)
 }
 
-function audited({ hash: _, expiresInDays: __, ...record }: FunctionRecord): FunctionInfo {
+function audited({ hash: _, expiresInDays: __, renewedAt: ___, ...record }: FunctionRecord): FunctionInfo {
   return record
 }

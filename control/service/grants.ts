@@ -10,6 +10,7 @@ import {
   type SessionClaims,
   sessionClaimsSchema,
 } from '../../protocol/control/grant.ts'
+import { mayReachLess } from '../domain/functions.ts'
 import type { ConnectorRecord, FunctionRecord } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
@@ -91,8 +92,9 @@ export class Grants {
   }
 
   /**
-   * Whether a session token opens the way to this connector at this moment. Throws a Refusal: `bad-credentials`,
-   * `token-revoked`, or `not-found` for a connector that is not at the site, or not any more.
+   * Whether a session token opens the way to this connector at this moment. Throws a Refusal: `bad-credentials`;
+   * `token-revoked` where the function was revoked, has another token or may reach less since; `not-found` for a
+   * connector that is not at the site, or not any more.
    */
   async admit(network: string, connector: string, token: string): Promise<Passage> {
     const { repo } = this.#parts.context
@@ -100,14 +102,14 @@ export class Grants {
     if (claims === undefined) throw refusal('bad-credentials', 'not a session token of this network that is good now')
     const own: FunctionRecord | undefined = (await repo.get(network, 'function', claims.function))?.value
     if (own === undefined || own.revokedAt !== undefined) throw refusal('token-revoked', 'the function was revoked')
+    if (claims.iat < (own.renewedAt ?? 0)) throw refusal('token-revoked', 'the function has another token since')
     const site = (await repo.byName(network, 'site', claims.site))?.value
     const record = (await repo.get(network, 'connector', connector))?.value
     if (record === undefined || record.revokedAt !== undefined || record.site !== site?.id) {
       throw refusal('not-found', `there is no connector ${connector.slice(0, 40)} at ${claims.site}`)
     }
-    if (!own.allow.some((allowed) => allowed.site === record.site)) {
-      throw refusal('bad-credentials', `the function may not reach ${claims.site} any more`)
-    }
+    const granted = [{ site: record.site, services: claims.services }]
+    if (mayReachLess(granted, own.allow)) throw refusal('token-revoked', `it may reach less at ${claims.site} since`)
     return { claims, connector: record }
   }
 

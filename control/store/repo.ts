@@ -60,6 +60,8 @@ export interface FunctionRecord extends Omit<FunctionInfo, 'lastGrantAt'> {
   readonly hash: string
   /** How long each of its tokens is good; for ever when absent. */
   readonly expiresInDays?: number
+  /** When it got its present token; absent while that is the first. */
+  readonly renewedAt?: number
 }
 
 /** The last that each end said of a tunnel. */
