@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { Links } from '../link/links.ts'
 import { withRelay } from '../relay/hub.ts'
+import { RelayWatch } from '../relay/watch.ts'
 import { storedNonces } from '../service/nonces.ts'
 import type { Services } from '../service/services.ts'
 import type { Log } from '../service/types.ts'
@@ -124,7 +125,9 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
   })
   const job = repeated(TICK_MS, () => services.scheduler.tick(), log)
   const watch = new ReplicaWatch(repo, links)
-  const look = options.postgres === undefined ? undefined : repeated(LOOK_MS, () => watch.look(), log)
+  const relayWatch = new RelayWatch(repo, nodeRelay.relay)
+  const lookAll = () => Promise.all([watch.look(), relayWatch.look()])
+  const look = options.postgres === undefined ? undefined : repeated(LOOK_MS, lookAll, log)
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await job.stop()

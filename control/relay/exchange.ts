@@ -17,6 +17,7 @@ import {
   type ExchangeEffect,
   type ExchangeInput,
   type ExchangeLimits,
+  type Present,
   type Socket,
 } from './types.ts'
 
@@ -55,6 +56,18 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
       spares: this.#spares.size,
       pairs: this.#pairs.size / 2,
     }
+  }
+
+  /** By network: connectors that have sockets here, or are waited for, and functions. */
+  present(): ReadonlyMap<string, Present> {
+    const networks = new Map<string, { connectors: Set<string>; functions: Set<string> }>()
+    for (const { network, connector, functions } of this.#places.all()) {
+      const present = networks.get(network) ?? { connectors: new Set(), functions: new Set() }
+      networks.set(network, present)
+      present.connectors.add(connector)
+      for (const id of functions.keys()) present.functions.add(id)
+    }
+    return networks
   }
 
   handle(input: ExchangeInput, now: Instant): void {

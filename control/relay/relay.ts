@@ -13,6 +13,7 @@ import type {
   ExchangeEffect,
   ExchangeInput,
   ExchangeLimits,
+  Present,
   Socket,
 } from './types.ts'
 
@@ -73,21 +74,21 @@ export class Relay {
     return this.#exchange.counts
   }
 
-  /** Networks of which there are sockets here. */
-  networks(): ReadonlySet<string> {
-    return new Set([...this.#held.values()].map(({ network }) => network))
+  /** Who is here, by network. */
+  present(): ReadonlyMap<string, Present> {
+    return this.#exchange.present()
   }
 
   /** Takes the socket of a function that may reach the connector. */
   call(socket: RelaySocket, caller: Caller): HeldSocket {
-    const held = this.#hold(socket, caller.network)
+    const held = this.#hold(socket)
     this.#handle({ type: 'call', socket: held.id, ...caller })
     return held
   }
 
   /** Takes a socket of a connector. */
   serve(socket: RelaySocket, { network, connector }: ConnectorNames): HeldSocket {
-    const held = this.#hold(socket, network)
+    const held = this.#hold(socket)
     this.#handle({ type: 'serve', socket: held.id, network, connector })
     return held
   }
@@ -106,8 +107,8 @@ export class Relay {
     this.#handle({ type: 'stop' })
   }
 
-  #hold(socket: RelaySocket, network: string): Held {
-    const held = new Held(this.#ids++, network, socket, (input) => this.#handle(input))
+  #hold(socket: RelaySocket): Held {
+    const held = new Held(this.#ids++, socket, (input) => this.#handle(input))
     this.#held.set(held.id, held)
     return held
   }
@@ -175,7 +176,6 @@ export class Relay {
 
 class Held implements HeldSocket {
   readonly id: Socket
-  readonly network: string
   readonly socket: RelaySocket
   /** Bytes that came on it and went to the other. */
   passed = 0
@@ -184,9 +184,8 @@ class Held implements HeldSocket {
   #unanswered = false
   #closing = false
 
-  constructor(id: Socket, network: string, socket: RelaySocket, tell: (input: ExchangeInput) => void) {
+  constructor(id: Socket, socket: RelaySocket, tell: (input: ExchangeInput) => void) {
     this.id = id
-    this.network = network
     this.socket = socket
     this.#tell = tell
   }

@@ -81,6 +81,12 @@ export interface ExchangeCounts {
   readonly pairs: number
 }
 
+/** Who is there, of one network. */
+export interface Present {
+  readonly connectors: ReadonlySet<string>
+  readonly functions: ReadonlySet<string>
+}
+
 export interface ExchangeLimits {
   /** Functions that wait for sockets of one connector. */
   readonly waitingPerConnector: number
