@@ -104,6 +104,21 @@ describe('the document', () => {
     expect(documentContent({ ...view, tunnels: [{ tunnel, keys: undefined, peer: undefined }] }).tunnels).toEqual([])
   })
 
+  test('of a connector that serves functions has their keys besides; any other stays octet for octet as it was', () => {
+    const view: DocumentView = { network: id('network', 0), connector: connector(1), site: site(1), tunnels: [] }
+    const plain = withVersion(documentContent(view), 3)
+    expect(JSON.stringify(plain)).toBe(
+      `{"format":1,"network":"${view.network}","connector":"${view.connector.id}","version":3,` +
+        '"site":{"name":"s1","prefixes":["10.1.0.0/16"]},"tunnels":[]}',
+    )
+    const serving = documentContent({ ...view, tokenKeys: [KEY] })
+    expect(connectorDocumentSchema.parse(withVersion(serving, 3))).toEqual({
+      ...plain,
+      functions: { tokenKeys: [KEY] },
+    })
+    expect(contentHash(serving)).not.toBe(contentHash(documentContent(view)))
+  })
+
   test('does not depend on the order in which tunnels were read', () => {
     const view = { network: id('network', 0), connector: connector(1), site: site(1) }
     const views = [2, 3, 4].map((n) => ({

@@ -10,6 +10,7 @@ import {
 } from '../../protocol/control/grant.ts'
 import { jwsSchema } from '../../protocol/control/values.ts'
 import { Refusal } from '../domain/refusal.ts'
+import { RateLimiter } from '../middleware/rate-limit.ts'
 import { sign } from '../service/signatures.ts'
 import { TestConnector } from '../testing/connector.ts'
 import { joinToken, makeFunction, makeNetwork, makeSite, must, type TestNetwork } from '../testing/network.ts'
@@ -206,6 +207,20 @@ describe('a grant', () => {
     const { expiresAt } = (await network.ask('GET', '/functions')).body.items[0]
     world.clock.now = expiresAt - 1000
     expect(await granted(token)).toMatchObject({ expiresAt })
+  })
+
+  test('is given as often as a token may ask, to each function by itself', async () => {
+    const limiter = (burst: number) => new RateLimiter({ perSecond: 1, burst })
+    const limits = { token: limiter(8), connector: limiter(8), anonymous: limiter(8) }
+    world = await createWorld({ limits })
+    network = await makeNetwork(world)
+    await makeSite(network, 'hq', '10.1.0.0/16')
+    const [busy, other] = [await shop(), await makeFunction(network, 'other', [{ site: 'hq', services: ['erp'] }])]
+    for (let i = 0; i < 8; i++) await granted(busy.token)
+    const refused = await ask(busy.token)
+    expect(coded(refused)).toEqual([429, 'rate-limited'])
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    await granted(other.token)
   })
 
   test('is in no audit log, and counted in a line of the log once in a minute', async () => {
