@@ -50,7 +50,8 @@ export class InitiatorSession extends SessionCore {
     if (this.state !== 'waiting') return 'A message came before the first flight went.'
     const payload = bytes.length > MAX_NOISE_MESSAGE ? undefined : this.handshake!.read(bytes)
     if (payload === undefined) return 'The answer of the connector is not authentic.'
-    const length = payload.length < 4 ? Number.POSITIVE_INFINITY : new DataView(payload.buffer).getUint32(0)
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+    const length = payload.length < 4 ? Number.POSITIVE_INFINITY : view.getUint32(0)
     const answer = length > payload.length - 4 ? undefined : readAnswer(payload.subarray(4, 4 + length))
     if (answer === undefined) return 'The answer of the connector makes no sense.'
     if ('refused' in answer) this.end(answer.refused, CLOSE_DONE)

@@ -36,7 +36,8 @@ interface Address {
 export interface StreamAead {
   /**
    * A CipherState of this key with the counter 0; the caller wipes its copy. Its `ad` has at most 512 bytes. Whoever
-   * made it wipes it. Throws RangeError for another length, and where 60,000 or so are in use.
+   * made it wipes it. Throws RangeError for another length, and where some 60,000 are in use: a session has two, four
+   * while it is made.
    */
   cipher(key: Uint8Array): StreamCipher
 }

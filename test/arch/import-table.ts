@@ -112,7 +112,7 @@ export const IMPORT_TABLE: readonly Row[] = [
   },
   {
     folder: 'functions/sdk/',
-    may: ['functions/sdk/', 'protocol/', 'wasm/stream-aead'],
+    may: ['functions/sdk/', 'protocol/', 'wasm/stream-aead.ts', 'wasm/build/stream'],
     packages: ['@noble/'],
     why: 'the SDK runs on Workers and wherever else there are web standards: no node: module, no platform',
   },

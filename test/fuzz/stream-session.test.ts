@@ -11,14 +11,14 @@ beforeAll(async () => {
 })
 
 describe('a session', () => {
-  it('takes 6,000 mutated first flights: never throws, never hears of a stream', () => {
+  it('takes 5,000 mutated first flights: never throws, never hears of a stream', () => {
     const random = new SeededRandom(SEED)
     const first = new Pair().start().run()
     const ticket = ticketsOf(first)[0]!
     const secret = ticket.secret.slice()
     const flights = [flight(new Pair({ keys: first.keys })), flight(new Pair({ ticket }))]
     let ended = 0
-    for (let i = 0; i < 6000; i++) {
+    for (let i = 0; i < 5000; i++) {
       const real = flights[random.below(flights.length)]!
       const taken = { secret: secret.slice(), identity: IDENTITY }
       const pair = new Pair({
@@ -37,12 +37,12 @@ describe('a session', () => {
       expect(pair.watched.live.size).toBe(0)
       ended++
     }
-    expect(ended).toBeGreaterThan(5000)
+    expect(ended).toBeGreaterThan(3000)
   })
 
-  it('takes 3,000 mutated answers: established by none', () => {
+  it('takes 1,500 mutated answers: established by none', () => {
     const random = new SeededRandom(SEED)
-    for (let i = 0; i < 3000; i++) {
+    for (let i = 0; i < 1500; i++) {
       const pair = new Pair().start()
       pair.responder.handle({ type: 'message', bytes: pair.next('initiator') })
       const answer = pair.next('responder')
@@ -57,7 +57,7 @@ describe('a session', () => {
   it('takes mutated records under good keys, as a peer that went mad would send: ends, or goes on, and never throws', () => {
     const random = new SeededRandom(SEED)
     let [ended, went] = [0, 0]
-    for (let i = 0; i < 3000; i++) {
+    for (let i = 0; i < 1500; i++) {
       const pair = new Pair().start().run()
       const from = random.below(2) === 0 ? pair.initiator : pair.responder
       const to = from === pair.initiator ? pair.responder : pair.initiator
@@ -77,7 +77,7 @@ describe('a session', () => {
       pair.close()
       expect(pair.watched.live.size).toBe(0)
     }
-    expect(ended).toBeGreaterThan(500)
+    expect(ended).toBeGreaterThan(300)
     expect(went).toBeGreaterThan(100)
   })
 
