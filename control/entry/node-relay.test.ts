@@ -5,18 +5,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Caller } from '../testing/caller.ts'
 import { must } from '../testing/network.ts'
+import { grantOf, makeRelayWorld, protocolsOf, type RelayWorld } from '../testing/relay.ts'
 import { type ControlPlane, startControl } from './node.ts'
 import { nodeCaller } from './testing/node-world.ts'
-import {
-  callRelay,
-  grantOf,
-  linkServing,
-  makeRelayWorld,
-  protocolsOf,
-  RelayEnd,
-  type RelayWorld,
-  serveRelay,
-} from './testing/relay-world.ts'
+import { callRelay, linkServing, RelayEnd, serveRelay } from './testing/relay-world.ts'
 
 const FLIGHT = Uint8Array.from({ length: 600 }, (_, n) => n)
 const CALL = '{"type":"call"}'
@@ -84,7 +76,7 @@ describe('a function', () => {
         function: world.function.id,
         ms: expect.any(Number),
         why: 'function-closed',
-        fromFunction: 49_500,
+        fromFunction: 49_500 + FLIGHT.length,
         fromConnector: 34_650 + 6,
       },
     ])

@@ -6,6 +6,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { HeldLink, type LinkNames } from '../link/held-link.ts'
 import { Links } from '../link/links.ts'
 import type { SavedSession } from '../link/session.ts'
+import { type Revocations, withRelay } from '../relay/hub.ts'
 import type { OpenLink } from '../routes/operation.ts'
 import { nextWork } from '../service/next-work.ts'
 import { storedNonces } from '../service/nonces.ts'
@@ -16,8 +17,17 @@ import { createSqliteDo } from '../store/sqlite-do.ts'
 import { type Assembly, assemble } from './common.ts'
 import { EMPTY_REPO } from './empty-repo.ts'
 import { answerStoreCall, type StoreAnswer, type StoreCall } from './remote-repo.ts'
-import { settingsOf } from './workers-common.ts'
-import type { HibernatingSocket, NetworkStub, ObjectState, WorkerEnv } from './workers-types.ts'
+import { LOG, settingsOf } from './workers-common.ts'
+import { admitUpgrade, RelayDoor, WORKERS_SPARES } from './workers-relay.ts'
+import type {
+  HibernatingSocket,
+  NetworkStub,
+  ObjectState,
+  RelayAnswer,
+  RelayStub,
+  UpgradeRequest,
+  WorkerEnv,
+} from './workers-types.ts'
 
 interface Attachment {
   readonly names: LinkNames
@@ -26,6 +36,7 @@ interface Attachment {
 
 /** A new policy or run is looked at so soon. */
 const SOON_MS = 1000
+const PAGE = 500
 
 export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkStub {
   readonly #held = new Map<HibernatingSocket, HeldLink>()
@@ -46,6 +57,14 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
   async store(call: StoreCall): Promise<StoreAnswer> {
     if (call.method === 'commit' && this.#repo === EMPTY_REPO) await this.#found()
     return answerStoreCall(this.#repo, call)
+  }
+
+  async admitRelay(request: UpgradeRequest): Promise<RelayAnswer> {
+    return admitUpgrade((asked, env) => this.#assembly!.app.fetch(asked, env), request)
+  }
+
+  async call(network: string, connector: string, count: number): Promise<boolean> {
+    return this.#links.call(network, connector, count)
   }
 
   async webSocketMessage(socket: HibernatingSocket, message: string | ArrayBuffer): Promise<void> {
@@ -100,12 +119,46 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
     return assemble({
       ...settingsOf(this.env),
       repo,
-      hub: this.#links,
+      hub: withRelay(this.#links, this.#relays, Date.now),
       // What an object remembers is gone when it hibernates.
       nonces: storedNonces(repo),
       clientAddress,
       openLink: this.#open,
+      openRelay: new RelayDoor(() => this.#assembly!.services),
     })
+  }
+
+  /** The relays of the connectors. Nobody waits for them. */
+  readonly #relays: Revocations = {
+    revoked: (network, connector) => this.#tell(network, [connector], (relay) => relay.revoked(network, connector)),
+    functionRevoked: (network, id, at) => {
+      const told = this.#serving(network)
+        .then((connectors) => this.#tell(network, connectors, (relay) => relay.functionRevoked(network, id, at)))
+        .catch((error) => LOG.error({ network, error: String(error) }, 'relays could not be told of a revocation'))
+      this.ctx.waitUntil(told)
+    },
+  }
+
+  /** Connectors that serve functions. */
+  async #serving(network: string): Promise<string[]> {
+    const ids: string[] = []
+    for (let after = ''; ; ) {
+      const page = await this.#repo.list(network, 'connector', { after, limit: PAGE })
+      for (const { value } of page)
+        if (value.functions !== undefined && value.revokedAt === undefined) ids.push(value.id)
+      if (page.length < PAGE) return ids
+      after = page.at(-1)!.value.id
+    }
+  }
+
+  #tell(network: string, connectors: readonly string[], tell: (relay: RelayStub) => Promise<void>): void {
+    for (const connector of connectors) {
+      const relay = this.env.RELAYS.get(this.env.RELAYS.idFromName(`${network}/${connector}`))
+      const told = tell(relay).catch((error) => {
+        LOG.error({ network, connector, error: String(error) }, 'a relay could not be told of a revocation')
+      })
+      this.ctx.waitUntil(told)
+    }
   }
 
   readonly #open: OpenLink = async (c, names) => {
@@ -131,7 +184,8 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
     const keep = (now: SavedSession) => {
       if (this.#held.get(socket) === link) socket.serializeAttachment({ names, saved: now } satisfies Attachment)
     }
-    const link = new HeldLink(services, names, { send: (text) => socket.send(text), close }, saved, keep)
+    const ends = { send: (text: string) => socket.send(text), close }
+    const link = new HeldLink(services, names, ends, saved, keep, WORKERS_SPARES)
     this.#held.set(socket, link)
     if (saved === undefined) keep({ state: 'new', sent: 0 })
     this.#links.add(link)

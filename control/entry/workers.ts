@@ -13,10 +13,12 @@ import { refusal } from '../service/refusals.ts'
 import { type Assembly, assemble, randomBytes } from './common.ts'
 import { EMPTY_REPO } from './empty-repo.ts'
 import { LOG, settingsOf } from './workers-common.ts'
+import { isRelayUpgrade, relayUpgrade } from './workers-relay.ts'
 import type { DirectoryStub, Stub, WorkerEnv } from './workers-types.ts'
 
 export { DirectoryObject } from './workers-directory.ts'
 export { NetworkObject } from './workers-network.ts'
+export { RelayObject } from './workers-relay.ts'
 
 export default {
   async fetch(request: Request, env: WorkerEnv): Promise<Response> {
@@ -45,7 +47,9 @@ async function answer(request: Request, env: WorkerEnv): Promise<Response> {
   if (pathname === '/v1/join' && request.method === 'POST') return join(request, env)
   if (pathname === '/v1/networks' || pathname === '/healthz') return directory(env).fetch(request)
   const named = networkId.safeParse(PATH.exec(pathname)?.[1])
-  return named.success ? network(env, named.data).fetch(request) : app.fetch(request)
+  if (!named.success) return app.fetch(request)
+  if (isRelayUpgrade(request, pathname)) return relayUpgrade(request, env, named.data)
+  return network(env, named.data).fetch(request)
 }
 
 function generalOf(env: WorkerEnv): Promise<Assembly> {

@@ -136,10 +136,12 @@ export class Relay {
         this.#held.get(effect.connector)?.join(this.#held.get(effect.function), 'connector')
         return
       case 'send':
-        this.#held.get(effect.socket)?.socket.send(effect.data)
+        this.#held.get(effect.socket)?.deliver(effect.data)
         return
       case 'close':
         this.#held.get(effect.socket)?.close(effect.code, effect.reason)
+        // Some platforms do not tell that it is closed then.
+        this.#held.delete(effect.socket)
         return
       case 'ended':
         this.#ended(effect.pair)
@@ -193,6 +195,12 @@ class Held implements HeldSocket {
   join(peer: Held | undefined, as: 'function' | 'connector'): void {
     this.#peer = peer
     this.#unanswered = as === 'connector'
+  }
+
+  /** What the machine has kept of its peer, or says itself. */
+  deliver(data: Uint8Array | string): void {
+    if (typeof data !== 'string' && this.#peer !== undefined) this.#peer.passed += data.length
+    this.socket.send(data)
   }
 
   part(): void {

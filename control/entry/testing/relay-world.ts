@@ -1,50 +1,16 @@
-/** A relay as functions and connectors see it, over sockets. For tests only. */
+/** A relay on Node as functions and connectors see it, over sockets. For tests only. */
 import { once } from 'node:events'
 import WebSocket from 'ws'
-import { toBase64url } from '../../../protocol/control/base64url.ts'
-import type { Grant } from '../../../protocol/control/grant.ts'
-import { type Caller, emptyReport, makeIdentity, proofOf } from '../../testing/caller.ts'
+import { type Caller, proofOf } from '../../testing/caller.ts'
 import type { TestConnector } from '../../testing/connector.ts'
-import { makeFunction, makeNetwork, makePair, must, type TestNetwork } from '../../testing/network.ts'
+import { type Closed, grantOf, protocolsOf, type RelayWorld, servingHello } from '../../testing/relay.ts'
 import { NodeLink } from './node-world.ts'
-
-export interface RelayWorld {
-  readonly network: TestNetwork
-  readonly left: TestConnector
-  readonly right: TestConnector
-  readonly function: { readonly id: string; readonly token: string }
-}
-
-/** Two connectors, and a function that may reach `erp` at `hq`, where the left one is. */
-export async function makeRelayWorld(caller: Caller, name = 'acme'): Promise<RelayWorld> {
-  const network = await makeNetwork(caller, name)
-  const { left, right } = await makePair(caller, network)
-  while ((await left.follow()) || (await right.follow()));
-  const made = await makeFunction(network, 'orders', [{ site: 'hq', services: ['erp'] }])
-  return { network, left, right, function: made }
-}
-
-/** What a connector says first that serves functions. */
-export async function servingHello(caller: Caller, connector: TestConnector): Promise<object> {
-  const report = { ...emptyReport(caller, connector.document.version), functions: await connector.serving() }
-  return { type: 'hello', protocol: 1, report }
-}
-
-export async function grantOf(world: RelayWorld, site = 'hq'): Promise<Grant> {
-  const body = { site, publicKey: makeIdentity(3).publicKey }
-  return must(await world.network.ask('POST', '/grants', { token: world.function.token, body }), 200).body
-}
 
 /** Links a connector that serves functions. */
 export async function linkServing(url: string, caller: Caller, connector: TestConnector): Promise<NodeLink> {
   const link = await NodeLink.open(url, caller, connector.joined)
   link.send(await servingHello(caller, connector))
   return link
-}
-
-export interface Closed {
-  readonly code: number
-  readonly reason: string
 }
 
 /** One end of a relayed WebSocket. */
@@ -81,11 +47,6 @@ export class RelayEnd {
     if (heard !== undefined) return Promise.resolve(heard)
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
-}
-
-export function protocolsOf(token: string, first?: Uint8Array): string[] {
-  const flight = first === undefined ? [] : [`f.${toBase64url(first)}`]
-  return ['isthmus.stream.1', ...flight, `t.${token}`]
 }
 
 /** A function's socket; the grant may be one of before. */

@@ -5,7 +5,7 @@ import { type FromControl, fromControlSchema } from '../../../protocol/control/l
 import { ask, type Caller, type Joined, proofOf } from '../../testing/caller.ts'
 import type { ClientSocket, NetworkStub } from '../workers-types.ts'
 
-const ORIGIN = 'http://control.test'
+export const ORIGIN = 'http://control.test'
 
 export function workerCaller(): Caller {
   return {
