@@ -1,6 +1,6 @@
 /** Control messages of a session, in records of kind 1: small JSON documents beside the streams. */
 import { fromBase64url } from './control/base64url.ts'
-import { STREAM_PROBLEMS, type StreamProblem, type StreamProblemCode, streamProblem } from './stream-problem.ts'
+import { cutSentence, readStreamProblem, type StreamProblem } from './stream-problem.ts'
 
 export type StreamControl =
   | { readonly type: 'ticket'; readonly id: string; readonly goodMs: number }
@@ -11,8 +11,6 @@ export type StreamControl =
 export const MAX_CONTROL = 8192
 /** Bytes of a ticket's id. */
 export const TICKET_ID = 16
-/** Characters that are kept of each sentence of a problem. */
-const MAX_SENTENCE = 512
 
 /** Sentences of a problem are cut where they are longer than a reader keeps. */
 export function encodeControl(message: StreamControl): Uint8Array {
@@ -25,7 +23,7 @@ export function readControl(bytes: Uint8Array): StreamControl | undefined {
   const value = readJson(bytes)
   if (value === undefined) return undefined
   if (value.type === 'ticket') return readTicket(value)
-  const problem = readProblem(value.problem)
+  const problem = readStreamProblem(value.problem)
   if (problem === undefined) return undefined
   if (value.type === 'drain') return { type: 'drain', problem }
   if (value.type !== 'reset' || !isCount(value.stream, 0xffff_ffff)) return undefined
@@ -43,24 +41,12 @@ export function readAnswer(bytes: Uint8Array): HandshakeAnswer | undefined {
   const value = bytes.length > MAX_CONTROL ? undefined : readJson(bytes)
   if (value === undefined) return undefined
   if (typeof value.early === 'boolean') return { early: value.early }
-  const refused = readProblem(value.refused)
+  const refused = readStreamProblem(value.refused)
   return refused && { refused }
 }
 
-/**
- * A problem that the peer told, or undefined where it is none. Of a code that is not known only the words are kept, and
- * how to retry follows from the code alone, whatever the peer says.
- */
-function readProblem(value: unknown): StreamProblem | undefined {
-  if (!isRecord(value)) return undefined
-  const { code, cause, remedy } = value
-  if (typeof code !== 'string' || typeof cause !== 'string' || typeof remedy !== 'string') return undefined
-  const known = Object.hasOwn(STREAM_PROBLEMS, code) ? (code as StreamProblemCode) : 'protocol-error'
-  return cut(streamProblem(known, cause, remedy))
-}
-
 function cut(problem: StreamProblem): StreamProblem {
-  return { ...problem, cause: problem.cause.slice(0, MAX_SENTENCE), remedy: problem.remedy.slice(0, MAX_SENTENCE) }
+  return { ...problem, cause: cutSentence(problem.cause), remedy: cutSentence(problem.remedy) }
 }
 
 function readTicket({ id, goodMs }: Record<string, unknown>): StreamControl | undefined {

@@ -5,6 +5,7 @@ import { build } from '../wasm/build.ts'
 import { encodeControl } from './stream-control.ts'
 import { streamProblem } from './stream-problem.ts'
 import { REKEY_MESSAGES } from './stream-session-core.ts'
+import type { SessionEffect } from './stream-session-types.ts'
 
 beforeAll(async () => {
   await build({ modules: ['stream'] })
@@ -202,7 +203,11 @@ describe('the end', () => {
     const pair = new Pair().start()
     pair.responder.handle({ type: 'message', bytes: pair.next('initiator') })
     pair.initiator.handle({ type: 'message', bytes: pair.next('responder') })
+    const { effects } = pair.initiator.session as unknown as { effects: SessionEffect[] }
+    const tickets = effects.flatMap((effect) => (effect.type === 'ticket' ? [effect.ticket] : []))
+    expect(tickets).toHaveLength(2)
     pair.initiator.handle({ type: 'close' })
+    expect(tickets.every(({ secret }) => secret.every((byte) => byte === 0))).toBe(true)
     expect(pair.initiator.session.poll()).toBeUndefined()
   })
 

@@ -129,7 +129,7 @@ describe('resumption', () => {
     const first = new Pair({ responder: { tickets: 3 } }).start().run()
     const tickets = ticketsOf(first)
     expect(tickets).toHaveLength(3)
-    expect(tickets.every(({ id, secret, goodMs }) => id.length === 16 && secret.length === 32 && goodMs === 60_000))
+    for (const { id, secret, goodMs } of tickets) expect([id.length, secret.length, goodMs]).toEqual([16, 32, 60_000])
     expect(new Set(tickets.map(({ secret }) => Buffer.from(secret).toString('hex'))).size).toBe(3)
     for (const ticket of [tickets[2]!, tickets[0]!, tickets[1]!]) {
       const pair = new Pair({ store: first.store, ticket, responder: { authorize: () => expect.unreachable() } })
