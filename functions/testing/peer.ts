@@ -143,6 +143,8 @@ export class PeerSession {
   readonly tcp = new Map<number, PeerTcp>()
   closeCode: number | undefined
   early: boolean | undefined
+  /** What the first flight says of the time; only of a full handshake with early data. */
+  time: number | undefined
   resumed = false
   #flushing = false
 
@@ -160,7 +162,10 @@ export class PeerSession {
       connector: peer.id,
       staticKeys: peer.keys,
       authorize: () => (peer.refusal === undefined ? { identity } : { refused: peer.refusal }),
-      admitEarly: () => peer.admit,
+      admitEarly: (_, time) => {
+        this.time = time
+        return peer.admit
+      },
       takeTicket: (id) => peer.tickets.take(id, performance.now()),
       keepTicket: (id, secret, who, goodMs) => peer.tickets.keep(id, secret, who, goodMs, performance.now()),
       tickets: 2,

@@ -29,6 +29,8 @@ export interface TestConnector {
   readonly peer: Peer
   readonly identityKey: string
   streamKey: string
+  /** By its identity. */
+  sign(claims: object): Promise<string>
   direct: boolean
   relay: boolean
 }
@@ -97,7 +99,7 @@ export class World {
     })
   }
 
-  /** Signs `claims` as the connector of this number would, or with another key. */
+  /** A JWS of `claims` by `key`. */
   async sign(claims: object, key: CryptoKey): Promise<string> {
     const part = (value: object) => toBase64url(new TextEncoder().encode(JSON.stringify(value)))
     const signed = `${part({ alg: 'EdDSA' })}.${part(claims)}`
@@ -115,7 +117,8 @@ export class World {
     const claims = { use: 'isthmus-stream-key', network: `net_${NETWORK}`, connector: id, key }
     const streamKey = await this.sign(claims, pair.privateKey)
     const { direct = true, relay = true } = options
-    return { peer, identityKey: toBase64url(identity), streamKey, direct, relay }
+    const sign = (other: object) => this.sign(other, pair.privateKey)
+    return { peer, identityKey: toBase64url(identity), streamKey, sign, direct, relay }
   }
 
   #peerAt(url: string): Peer {
