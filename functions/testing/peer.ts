@@ -40,12 +40,15 @@ export interface PeerTcp {
   read(): Promise<Uint8Array | undefined>
 }
 
+/** What becomes of a dial: a session, nothing at all, or this end of it. */
+export type Dialled = 'serve' | 'hang' | SocketEnd
+
 export class Peer {
   readonly id: string
   readonly keys: StreamKeyPair
   services: PeerServices = {}
   /** What it makes of a dial: by default a session. */
-  onDial: 'serve' | 'hang' | SocketEnd = 'serve'
+  onDial: Dialled | ((call: DialCall) => Dialled) = 'serve'
   /** Whether it takes early data of full handshakes. */
   admit = true
   refusal: StreamProblem | undefined
@@ -66,10 +69,10 @@ export class Peer {
   dial(call: DialCall, events: SocketEvents): SessionSocket {
     this.dials.push(call)
     const pair = new SocketPair(events)
-    if (this.onDial === 'hang') return pair
-    if (this.onDial !== 'serve') {
-      const end = this.onDial
-      queueMicrotask(() => pair.endByPeer(end))
+    const dialled = typeof this.onDial === 'function' ? this.onDial(call) : this.onDial
+    if (dialled === 'hang') return pair
+    if (dialled !== 'serve') {
+      queueMicrotask(() => pair.endByPeer(dialled))
       return pair
     }
     const session = new PeerSession(this, pair)
@@ -146,6 +149,11 @@ export class PeerSession {
   /** What the first flight says of the time; only of a full handshake with early data. */
   time: number | undefined
   resumed = false
+  /** Streams that came with the first flight. */
+  earlyStreams = 0
+  /** What it was told to say of the end has gone out. */
+  drained = false
+  #messages = 0
   #flushing = false
 
   constructor(peer: Peer, pair: SocketPair) {
@@ -180,6 +188,7 @@ export class PeerSession {
   }
 
   message(bytes: Uint8Array): void {
+    this.#messages++
     this.#machine.handle({ type: 'message', bytes }, performance.now())
     this.#drain()
   }
@@ -191,6 +200,12 @@ export class PeerSession {
 
   drain(problem = streamProblem('draining', 'The connector is shutting down.', 'Try again.')): void {
     this.#give({ type: 'drain', problem })
+    // Two turns of the loop, in the second of which it has arrived.
+    setImmediate(() =>
+      setImmediate(() => {
+        this.drained = true
+      }),
+    )
   }
 
   refuse(stream: number, problem: StreamProblem): void {
@@ -221,6 +236,7 @@ export class PeerSession {
         this.resumed = effect.resumed
         return
       case 'opened':
+        if (this.#messages === 1) this.earlyStreams++
         this.#opened(effect.stream)
         return
       case 'data':
