@@ -35,6 +35,7 @@ export function defaultLimits(): Limits {
   return {
     token: new RateLimiter({ perSecond: 50, burst: 200 }),
     connector: new RateLimiter({ perSecond: 10, burst: 60 }),
+    relay: new RateLimiter({ perSecond: 100, burst: 1200 }),
     anonymous: new RateLimiter({ perSecond: 1, burst: 30 }),
   }
 }

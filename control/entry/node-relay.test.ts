@@ -108,6 +108,25 @@ describe('a function', () => {
     expect(plane.relayed().waiting).toBe(3)
   })
 
+  test('gets a socket each, also where a hundred come and none waits', async () => {
+    const link = await linkServing(plane.url, caller, world.left)
+    await link.next('welcome')
+    const { token } = await grantOf(world)
+    const serveAll = (async () => {
+      for (let served = 0; served < 100; ) {
+        const { count } = await link.next('call')
+        await Promise.all(Array.from({ length: count }, () => serveRelay(plane.url, caller, world.left)))
+        served += count
+      }
+    })()
+    // As many may wait at once as the relay lets wait.
+    for (let begun = 0; begun < 100; begun += 50) {
+      await Promise.all(Array.from({ length: 50 }, () => callRelay(plane.url, world, { token, first: FLIGHT })))
+      await pairs(begun + 50)
+    }
+    await serveAll
+  })
+
   test('is told at once where the connector is not linked', async () => {
     const fn = await callRelay(plane.url, world)
     const { code, reason } = await fn.closed

@@ -12,6 +12,8 @@ export interface Limits {
   /** Of people, jobs and functions, each token by itself. */
   readonly token: RateLimiter
   readonly connector: RateLimiter
+  /** Of connectors: sockets that they open to the relay, one for each function. */
+  readonly relay: RateLimiter
   /** Of whoever has not authenticated, by address: joins, and attempts that failed. */
   readonly anonymous: RateLimiter
 }
@@ -54,11 +56,7 @@ export class Gate {
     const principal = await this.#authenticate(c, seenAddress ?? 'unknown')
     const { actor } = principal
     c.set('actor', actor.id)
-    this.#charge(
-      c,
-      actor.connector === undefined ? this.#options.limits.token : this.#options.limits.connector,
-      actor.id,
-    )
+    this.#charge(c, this.#limiterOf(actor, operation), actor.id)
     if (!principal.admin && network !== '' && actor.network !== network) {
       throw refusal('foreign-network', 'they reach only the network that they were made for')
     }
@@ -70,6 +68,12 @@ export class Gate {
     }
     const call = { actor: { ...actor, network }, network, ...rest }
     return principal.body === undefined ? { call } : { call, body: principal.body }
+  }
+
+  #limiterOf(actor: Actor, operation: OperationId): RateLimiter {
+    const { token, connector, relay } = this.#options.limits
+    if (actor.connector === undefined) return token
+    return operation === 'relay.serve' ? relay : connector
   }
 
   async #authenticate(c: Hono<AppEnv>, address: string): Promise<Principal> {

@@ -241,7 +241,7 @@ describe('limits', () => {
   test('of a token: 429 with Retry-After, and another token goes on', async () => {
     const token = new RateLimiter({ perSecond: 0.5, burst: 3 })
     const tight = await createWorld({
-      limits: { token, connector: token, anonymous: new RateLimiter({ perSecond: 1, burst: 2 }) },
+      limits: { token, connector: token, relay: token, anonymous: new RateLimiter({ perSecond: 1, burst: 2 }) },
     })
     const ask = () => tight.request('GET', '/v1/networks', { token: tight.admin })
     const statuses = [await ask(), await ask(), await ask(), await ask()].map(({ status }) => status)

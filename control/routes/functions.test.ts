@@ -211,7 +211,7 @@ describe('a grant', () => {
 
   test('is given as often as a token may ask, to each function by itself', async () => {
     const limiter = (burst: number) => new RateLimiter({ perSecond: 1, burst })
-    const limits = { token: limiter(8), connector: limiter(8), anonymous: limiter(8) }
+    const limits = { token: limiter(8), connector: limiter(8), relay: limiter(8), anonymous: limiter(8) }
     world = await createWorld({ limits })
     network = await makeNetwork(world)
     await makeSite(network, 'hq', '10.1.0.0/16')

@@ -57,7 +57,7 @@ export async function createWorld(options: Partial<AppOptions> & { readonly seed
     lastUsed: auth.lastUsed,
   })
   const generous = () => new RateLimiter({ perSecond: 1e6, burst: 1e6 })
-  const limits = { token: generous(), connector: generous(), anonymous: generous() }
+  const limits = { token: generous(), connector: generous(), relay: generous(), anonymous: generous() }
   const app = createApp({ services, auth, log: logOf(log), version: '1.2.3', limits, ...options })
   return {
     app,
