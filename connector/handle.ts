@@ -3,6 +3,7 @@
  * `startConnector` in `io/connector.ts` makes one from a plan.
  */
 import type { ConnectorStatus } from '../protocol/status.ts'
+import type { FlowRecord } from './core/functions/records.ts'
 import type { IkeEvent } from './core/ike/types.ts'
 import type { ConnectorPlan } from './plan.ts'
 
@@ -25,6 +26,8 @@ export interface ConnectorHandle {
   refresh(connection: string): Promise<void>
   /** Only of a managed connector: a person accepts a peer's new identity key. */
   trust?(connector: string, identityKey: string): Promise<void>
+  /** Only of a managed connector: the last streams of functions, newest last. */
+  streams?(): readonly FlowRecord[]
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */
   stop(): Promise<void>
   /** Resolves when the connector has ended, by `stop` or by a failure that it cannot live with. */
@@ -39,6 +42,10 @@ export type ConnectorEvent =
   | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly remedy?: string }
   /** The control plane: what it asked for, and how the link to it is. */
   | { readonly type: 'control'; readonly code: string; readonly message: string }
+  /** What functions are served, when that changes. */
+  | { readonly type: 'services'; readonly services: number; readonly message: string }
+  /** A stream of a function is over. */
+  | { readonly type: 'stream'; readonly record: FlowRecord }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */

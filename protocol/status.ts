@@ -40,6 +40,8 @@ export interface ConnectorStatus {
     /** Of the document that is carried out. */
     readonly version: number
   }
+  /** Of a connector that serves functions. */
+  readonly functions?: FunctionsStatus
   readonly tunnels: readonly TunnelStatus[]
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
@@ -120,6 +122,58 @@ export interface Traffic {
   readonly outPackets: number
   readonly outBytes: number
   readonly drops: Readonly<Record<string, number>>
+}
+
+/** What a connector does for functions. Counts are since its start; labels come from closed lists and the file. */
+export interface FunctionsStatus {
+  /** `services.yaml`. */
+  readonly file: string
+  /** What is wrong with the file as it is now; what was read before is in force. */
+  readonly fault?: string
+  /** Where functions come straight. */
+  readonly listen?: { readonly url: string; readonly listening: boolean }
+  /** Sockets that wait at the relay. */
+  readonly relaySockets: number
+  readonly sessions: { readonly direct: number; readonly relay: number }
+  /** Connections of which it is not known yet who they are, or whether they live. */
+  readonly halfOpen: number
+  readonly streams: number
+  /** Bytes that wait for a service or a function to take them. */
+  readonly heldBytes: number
+  /** By result. */
+  readonly handshakes: Readonly<Record<string, number>>
+  /** What was refused for want of room, by reason. */
+  readonly shed: Readonly<Record<string, number>>
+  readonly services: readonly ServiceStatus[]
+  /** Streams for which there is no service, by outcome. */
+  readonly other: Readonly<Record<string, number>>
+  /** The one that was over last. */
+  readonly lastStream?: {
+    readonly at: string
+    readonly via: 'direct' | 'relay'
+    /** By its name. */
+    readonly function: string
+    readonly service?: string
+    readonly outcome: string
+  }
+}
+
+export interface ServiceStatus {
+  readonly name: string
+  readonly kind: 'http' | 'https' | 'tcp' | 'network'
+  readonly target: string
+  /** Names of functions. */
+  readonly allow: readonly string[]
+  /** Streams. */
+  readonly open: number
+  /** Connections that stand ready. */
+  readonly warm: number
+  /** From functions, and to them. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Streams that are over, by outcome: `ok`, `reset`, or the code of a problem. */
+  readonly outcomes: Readonly<Record<string, number>>
+  readonly lastProblem?: { readonly at: string; readonly code: string; readonly cause: string }
 }
 
 /** A failure in words: what happened, and what to do about it. */

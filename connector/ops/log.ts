@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import { pino } from 'pino'
 import { formatSocketAddress } from '../../protocol/net.ts'
+import type { FlowRecord } from '../core/functions/records.ts'
 import type { IkeEvent } from '../core/ike/types.ts'
 import type { ConnectorEvent, StartFailure } from '../handle.ts'
 
@@ -93,8 +94,41 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
       }
     case 'control':
       return { level: 'info', fields: { event: event.type, code: event.code }, message: event.message }
+    case 'services':
+      return { level: 'info', fields: { event: event.type, services: event.services }, message: event.message }
+    case 'stream':
+      return streamLine(event.record)
     case 'warning':
       return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
+  }
+}
+
+/** The audit line of a stream of a function: who reached what, how much passed, and how it ended. */
+function streamLine(record: FlowRecord): LogLine {
+  const { functionName, service, outcome, cause, startedAt, endedAt, host, port } = record
+  const what = service ?? `${host}:${port}`
+  const ended = outcome === 'ok' || outcome === 'reset'
+  return {
+    level: ended ? 'info' : 'warn',
+    fields: {
+      event: 'function-stream',
+      function: record.function,
+      name: functionName,
+      service,
+      kind: record.kind,
+      asked: `${host}:${port}`,
+      request: record.request,
+      status: record.status,
+      bytesIn: record.bytesIn,
+      bytesOut: record.bytesOut,
+      ms: endedAt - startedAt,
+      outcome,
+      session: record.session,
+      via: record.via,
+    },
+    message: ended
+      ? `function ${functionName} used ${what}`
+      : `function ${functionName} and ${what}: ${cause ?? outcome}`,
   }
 }
 

@@ -33,13 +33,13 @@ type Refused = Extract<Decision, { type: 'refused' }>
 const DEFAULT_PORTS: ReadonlySet<number> = new Set([80, 443])
 
 export class ServicePolicy {
-  readonly #site: string
+  /** By its name, for the remedies. */
+  readonly site: string
   readonly #byHost = new Map<string, TargetService>()
   readonly #networks: readonly NetworkService[]
 
-  /** `site`: by its name, for the remedies. */
   constructor(site: string, services: readonly ServicePlan[]) {
-    this.#site = site
+    this.site = site
     for (const service of services) {
       if (service.kind === 'network') continue
       for (const host of hostsOf(service)) this.#byHost.set(host, service)
@@ -81,13 +81,13 @@ export class ServicePolicy {
       return streamProblem(
         'service-not-allowed',
         `The token of function ${identity.name} does not list the service ${name}.`,
-        `isthmus function allow ${identity.name} ${this.#site}/${name}`,
+        `isthmus function allow ${identity.name} ${this.site}/${name}`,
       )
     }
     if (!service.allow.includes(identity.name)) {
       return streamProblem(
         'service-not-allowed',
-        `The connector at ${this.#site} does not allow function ${identity.name} to use ${name}.`,
+        `The connector at ${this.site} does not allow function ${identity.name} to use ${name}.`,
         `Add ${identity.name} to services.${name}.allow in services.yaml of that connector.`,
       )
     }
@@ -98,7 +98,7 @@ export class ServicePolicy {
     const may = identity.services.length === 0 ? 'none' : identity.services.join(', ')
     const problem = streamProblem(
       'unknown-service',
-      `No service at ${this.#site} that function ${identity.name} may use has the name ${asked.host} and port ${asked.port}.`,
+      `No service at ${this.site} that function ${identity.name} may use has the name ${asked.host} and port ${asked.port}.`,
       `Its token lists: ${may}. Ask for one of these, or declare the host in services.yaml of the connector.`,
     )
     return { type: 'refused', problem }

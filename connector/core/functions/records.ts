@@ -61,12 +61,23 @@ export class FlowRecords {
     return [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)]
   }
 
+  /** The newest. */
+  get last(): FlowRecord | undefined {
+    return this.#ring.at(this.#next - 1)
+  }
+
   get counts(): ReadonlyMap<string, ServiceCounts> {
     return this.#counts
   }
 
   opened(service: string): void {
     this.#of(service).open++
+  }
+
+  /** It turned out to be a stream of another service. */
+  reopened(before: string, after: string): void {
+    this.#of(before).open--
+    this.#of(after).open++
   }
 
   /** As they pass; the record has the sums once more. */
