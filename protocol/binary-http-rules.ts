@@ -43,7 +43,6 @@ const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
   'host',
   'set-cookie',
   'te',
-  'trailer',
 ])
 
 /** What is wrong with a field line; undefined where nothing is. */
