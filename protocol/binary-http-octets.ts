@@ -74,9 +74,10 @@ export class Octets {
   }
 
   *varint(): Steps<number> {
-    const first = yield* this.take(1)
-    const bytes = new Uint8Array(varintLength(first[0]!))
-    bytes.set(first)
+    const first = (yield* this.some(1))[0]!
+    if (first < 0x40) return first
+    const bytes = new Uint8Array(varintLength(first))
+    bytes[0] = first
     if (bytes.length > 1) bytes.set(yield* this.take(bytes.length - 1), 1)
     const value = decodeVarint(bytes)
     if (value === undefined) throw new Invalid('too-large', 'an integer beyond 2^53')
@@ -87,6 +88,10 @@ export class Octets {
 /** One character for each octet. TextDecoder has no such encoding: its latin1 is windows-1252. */
 export function byteString(bytes: Uint8Array): string {
   let text = ''
+  if (bytes.length < 64) {
+    for (const octet of bytes) text += String.fromCharCode(octet)
+    return text
+  }
   for (let at = 0; at < bytes.length; at += 8192) {
     text += String.fromCharCode(...bytes.subarray(at, at + 8192))
   }
