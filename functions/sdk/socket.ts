@@ -53,8 +53,8 @@ export class StreamSocket implements SiteSocket {
   close(): Promise<void> {
     if (!this.#over) {
       const error = closedHere()
-      this.#connection.abort(error)
       this.#over = true
+      this.#connection.abort(error)
       this.#quietly(() => this.#reads.close())
       this.#quietly(() => this.#reads.byobRequest?.respond(0))
       this.#quietly(() => this.#writes.error(error))

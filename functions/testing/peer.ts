@@ -151,8 +151,11 @@ export class PeerSession {
   resumed = false
   /** Streams that came with the first flight. */
   earlyStreams = 0
+  earlyBytes = 0
   /** What it was told to say of the end has gone out. */
   drained = false
+  /** It hears nothing any more. */
+  deaf = false
   #messages = 0
   #flushing = false
 
@@ -187,7 +190,13 @@ export class PeerSession {
     return this.#machine.streams
   }
 
+  /** Whether the other end holds its process for this. */
+  get held(): boolean {
+    return this.#pair.held
+  }
+
   message(bytes: Uint8Array): void {
+    if (this.deaf) return
     this.#messages++
     this.#machine.handle({ type: 'message', bytes }, performance.now())
     this.#drain()
@@ -240,6 +249,7 @@ export class PeerSession {
         this.#opened(effect.stream)
         return
       case 'data':
+        if (this.#messages === 1) this.earlyBytes += effect.bytes.length
         this.#streams.get(effect.stream)?.takeData(effect.bytes)
         return
       case 'finished':

@@ -110,7 +110,7 @@ export class World {
   async #connector(number: number, options: ConnectorOptions, services: PeerServices): Promise<TestConnector> {
     const id = `con_${String(number).padStart(20, '0')}`
     const peer = new Peer(id, this.crypto)
-    peer.services = services
+    peer.services = { ...services }
     const pair = await keyPair()
     const identity = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey))
     const key = toBase64url(peer.keys.publicKey)
