@@ -185,7 +185,7 @@ describe('revocation', () => {
     const { token } = await grantOf(world)
     const { fn, served } = await joined(FLIGHT)
     must(await world.network.ask('DELETE', `/functions/${world.function.id}`, { headers: { 'if-match': '*' } }), 204)
-    expect((await fn.closed).code).toBe(4401)
+    expect((await fn.closed).code).toBe(1008)
     expect((await served.closed).code).toBe(1001)
     expect((await (await callRelay(plane.url, world, { token })).closed).code).toBe(4401)
   })
@@ -196,7 +196,7 @@ describe('revocation', () => {
     const body = { name: 'orders', allow: [{ site: 'hq', services: ['db'] }] }
     const options = { headers: { 'if-match': '*' }, body }
     must(await world.network.ask('PUT', `/functions/${world.function.id}`, options), 200)
-    expect((await fn.closed).code).toBe(4401)
+    expect((await fn.closed).code).toBe(1008)
     expect((await (await callRelay(plane.url, world, { token })).closed).code).toBe(4401)
     await joined()
   })
@@ -237,7 +237,7 @@ describe('an end that breaks off', () => {
   })
 
   test.each([
-    ['text', (end: RelayEnd) => end.socket.send('hello'), 4400],
+    ['text', (end: RelayEnd) => end.socket.send('hello'), 1003],
     ['a message beyond what Noise has', (end: RelayEnd) => end.socket.send(Buffer.alloc(65_536)), 1009],
   ])('%s from the function ends both', async (_, spoil, code) => {
     const { fn, served } = await joined(FLIGHT)
@@ -249,7 +249,7 @@ describe('an end that breaks off', () => {
   test('text from the connector ends both', async () => {
     const { fn, served } = await joined(FLIGHT)
     served.socket.send('hello')
-    expect((await served.closed).code).toBe(4400)
+    expect((await served.closed).code).toBe(1003)
     expect((await fn.closed).code).toBe(1001)
   })
 

@@ -127,7 +127,7 @@ describe('a function', () => {
     for (const spoil of ['text', new Uint8Array(65_536)]) {
       const { fn, served } = await joined(world, link)
       fn.socket.send(spoil)
-      expect((await fn.closed).code).toBe(4400)
+      expect((await fn.closed).code).toBe(1003)
       expect((await served.closed).code).toBe(1001)
     }
   })
@@ -174,7 +174,7 @@ describe('revocation', () => {
     const { fn, served } = await joined(world, await linked(world))
     const { token } = await grantOf(world)
     must(await world.network.ask('DELETE', `/functions/${world.function.id}`, { headers: { 'if-match': '*' } }), 204)
-    expect((await fn.closed).code).toBe(4401)
+    expect((await fn.closed).code).toBe(1008)
     expect((await served.closed).code).toBe(1001)
     expect((await (await callRelay(world, { token })).closed).code).toBe(4401)
   })

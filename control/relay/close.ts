@@ -8,10 +8,11 @@ export interface Closing {
 }
 
 const GOING_AWAY = 1001
+const UNSUPPORTED = 1003
 const POLICY = 1008
 
 export const CLOSINGS = {
-  /** To functions. */
+  /** To functions. Codes from 4400 on promise that nothing was done, but for 4503. */
   malformed: closing(4400, 'protocol-error', 'the subprotocols are not those of a function'),
   early: closing(4400, 'protocol-error', 'more than a first flight before the answer'),
   misfit: closing(4400, 'protocol-error', 'only binary messages pass'),
@@ -24,7 +25,8 @@ export const CLOSINGS = {
   hasty: closing(4429, 'overloaded', 'too many calls'),
   unavailable: closing(4503, 'draining', 'the relay cannot look that up now'),
   stopped: closing(4503, 'draining', 'the relay is shutting down'),
-  /** The first flight has gone out: nobody knows what was done. */
+  /** To functions whose first flight has gone out: nobody knows what was done. */
+  cutOff: closing(POLICY, 'token-refused', 'the grant was withdrawn'),
   lost: closing(GOING_AWAY, 'session-lost', 'the connector is gone'),
   unanswered: closing(GOING_AWAY, 'session-lost', 'the connector does not answer'),
   /** To connectors. */
@@ -32,6 +34,8 @@ export const CLOSINGS = {
   unused: { code: 1000, reason: '' },
   left: { code: GOING_AWAY, reason: '' },
   revoked: { code: POLICY, reason: '' },
+  /** To either, when they were joined. */
+  unsupported: closing(UNSUPPORTED, 'protocol-error', 'only binary messages pass'),
 } as const satisfies Record<string, Closing>
 
 function closing(code: number, problem: StreamProblemCode, cause: string): Closing {
@@ -40,5 +44,6 @@ function closing(code: number, problem: StreamProblemCode, cause: string): Closi
 
 /** What the other end of a pair is told of a close: as it was said, where it may be said again. */
 export function passedOn(code: number, reason: string, otherwise: Closing): Closing {
-  return code === 1000 || (code >= 4000 && code <= 4999) ? { code, reason } : otherwise
+  const telling = code === 1000 || (code === GOING_AWAY && reason !== '') || (code >= 4000 && code <= 4999)
+  return telling ? { code, reason } : otherwise
 }

@@ -90,12 +90,12 @@ const EXPECTED: Record<keyof typeof INPUTS, Row> = {
   'a message of the connector': { spare: ['close 2 4400'], otherwise: [] },
   'what is no message, of the function': {
     ...each(BOTH, ['refused misfit', 'close 1 4400']),
-    ...each(PAIR, ['ended misfit', 'close 1 4400', 'close 2 1001']),
+    ...each(PAIR, ['ended misfit', 'close 1 1003', 'close 2 1001']),
     otherwise: [],
   },
   'what is no message, of the connector': {
     spare: ['close 2 4400'],
-    ...each(PAIR, ['ended misfit', 'close 1 1001', 'close 2 4400']),
+    ...each(PAIR, ['ended misfit', 'close 1 1001', 'close 2 1003']),
     otherwise: [],
   },
   'an answer': { otherwise: [] },
@@ -121,7 +121,7 @@ const EXPECTED: Record<keyof typeof INPUTS, Row> = {
   },
   'the function is revoked': {
     ...each(BOTH, ['refused function-revoked', 'close 1 4401']),
-    ...each(PAIR, ['ended function-revoked', 'close 1 4401', 'close 2 1001']),
+    ...each(PAIR, ['ended function-revoked', 'close 1 1008', 'close 2 1001']),
     otherwise: [],
   },
   'another function is revoked': { otherwise: [] },
@@ -233,7 +233,8 @@ describe('what a pair is told of its end', () => {
     [1000, '', { code: 1000, reason: '' }],
     [4429, '{"code":"overloaded"}', { code: 4429, reason: '{"code":"overloaded"}' }],
     [4999, 'x', { code: 4999, reason: 'x' }],
-    [1001, 'bye', CLOSINGS.lost],
+    [1001, '{"code":"overloaded"}', { code: 1001, reason: '{"code":"overloaded"}' }],
+    [1001, '', CLOSINGS.lost],
     [1005, '', CLOSINGS.lost],
     [1006, '', CLOSINGS.lost],
     [1009, '', CLOSINGS.lost],
@@ -256,7 +257,7 @@ describe('what a pair is told of its end', () => {
   test('no reason is longer than a close frame may have', () => {
     for (const { code, reason } of Object.values(CLOSINGS)) {
       expect(new TextEncoder().encode(reason).length).toBeLessThanOrEqual(123)
-      expect(code === 1000 || code === 1001 || code === 1008 || (code >= 4400 && code < 4600)).toBe(true)
+      expect([1000, 1001, 1003, 1008].includes(code) || (code >= 4400 && code < 4600)).toBe(true)
     }
   })
 })

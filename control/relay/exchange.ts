@@ -226,13 +226,10 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
     const pair = this.#pairs.get(socket)
     if (pair === undefined) return
     const byCaller = socket === pair.caller
-    this.#end(
-      pair,
-      'misfit',
-      byCaller ? CLOSINGS.misfit : CLOSINGS.lost,
-      byCaller ? CLOSINGS.left : CLOSINGS.misfit,
-      now,
-    )
+    const [toCaller, toServer] = byCaller
+      ? [CLOSINGS.unsupported, CLOSINGS.left]
+      : [CLOSINGS.lost, CLOSINGS.unsupported]
+    this.#end(pair, 'misfit', toCaller, toServer, now)
   }
 
   #closed({ socket, code, reason }: Extract<ExchangeInput, { type: 'closed' }>, now: Instant): void {
@@ -278,7 +275,7 @@ export class Exchange implements Machine<ExchangeInput, ExchangeEffect> {
         if (this.#waiting.get(socket)?.function === id) this.#giveUp(socket, CLOSINGS.withdrawn, 'function-revoked')
       }
       for (const pair of place.pairs) {
-        if (pair.function === id) this.#end(pair, 'function-revoked', CLOSINGS.withdrawn, CLOSINGS.left, now)
+        if (pair.function === id) this.#end(pair, 'function-revoked', CLOSINGS.cutOff, CLOSINGS.left, now)
       }
     }
   }
