@@ -1,4 +1,4 @@
-/** Writes messages of indeterminate length (RFC 9292 section 3.2), piece by piece, and none that the decoders refuse. */
+/** Writes messages of indeterminate length (RFC 9292 section 3.2) piece by piece, and none that the decoders refuse. */
 import {
   contentLength,
   hasNoContent,
@@ -24,7 +24,7 @@ class MessageEncoder {
   /** Bytes that a content-length promises and that did not come yet. */
   #left: number | undefined
 
-  /** One chunk: its length, and the bytes themselves, not copied. Nothing for no bytes, because such a chunk ends it all. */
+  /** One chunk: its length, and the bytes themselves, not copied. Nothing for no bytes: such a chunk would be the end. */
   data(bytes: Uint8Array): Uint8Array[] {
     if (this.#state !== 'content') throw new TypeError('content outside its place')
     if (bytes.length === 0) return []

@@ -22,7 +22,7 @@ const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-
 const PATH = /^\/[\x21\x22\x24-\x7e]*$/
 const DIGITS = /^\d{1,16}$/
 
-/** RFC 9113 section 8.2.2: they speak of one connection, and two ends of a message that heed them differently part ways. */
+/** RFC 9113 section 8.2.2: they speak of one connection, and who heeds them reads another message than who does not. */
 const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   'connection',
   'http2-settings',
@@ -115,7 +115,7 @@ export function contentLength(fields: readonly FieldLine[]): number | undefined 
   return field === undefined ? undefined : Number(field[1])
 }
 
-/** Without the fields that speak of one connection, and those that a Connection field names (RFC 9110 section 7.6.1). */
+/** Without the fields that speak of one connection and those that a Connection field names (RFC 9110 section 7.6.1). */
 export function endToEndFields(fields: readonly FieldLine[]): FieldLine[] {
   const named = new Set(
     fields

@@ -59,7 +59,7 @@ export function openingFault(opening: unknown): string | undefined {
   }
 }
 
-/** Whether `text` is a host name of letters, digits and hyphens (RFC 1123 section 2.1), or an address without brackets. */
+/** Whether `text` is a host name of letters, digits and hyphens (RFC 1123 section 2.1) or an address, no brackets. */
 export function isHost(text: string): boolean {
   if (text.length > MAX_HOST) return false
   if (parseAddress(text) !== undefined) return true

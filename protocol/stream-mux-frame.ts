@@ -41,7 +41,7 @@ export class HeaderReader {
     return this.#have === HEADER_LENGTH
   }
 
-  /** Takes from `bytes` at `offset` what the header lacks, and returns the offset behind it. A complete one begins anew. */
+  /** Takes from `bytes` at `offset` what the header lacks; returns the offset behind it. A complete one begins anew. */
   fill(bytes: Uint8Array, offset: number): number {
     if (this.#have === HEADER_LENGTH) this.#have = 0
     let at = offset

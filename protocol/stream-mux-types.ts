@@ -15,7 +15,7 @@ export interface MuxLimits {
 export type MuxInput =
   /** What the peer sent, cut anywhere. Borrowed until `handle` returns, except that `data` effects hold parts of it. */
   | { readonly type: 'received'; readonly bytes: Uint8Array }
-  /** Opens `stream`, which `nextStream` has told; any other throws RangeError. It is `reset` where the peer is going away. */
+  /** Opens `stream`, which is `nextStream`, or throws RangeError. It is `reset` where the peer is going away. */
   | { readonly type: 'open'; readonly stream: number }
   /** Bytes are borrowed until they were sent: they must not change. Ignored on a stream that cannot send any more. */
   | { readonly type: 'write'; readonly stream: number; readonly bytes: Uint8Array }
