@@ -94,7 +94,8 @@ export const FAULTS = {
   'otc-length': rule(3, 5, 'treat-as-withdraw', 'attribute', '9234 5'),
   'as4-path': rule(3, 9, 'attribute-discard', 'attribute', '6793 6'),
   'as4-path-zero': rule(3, 9, 'attribute-discard', 'attribute', '7607 2'),
-  'as4-aggregator': rule(3, 9, 'attribute-discard', 'attribute', '6793 6'),
+  'as4-aggregator-length': rule(3, 9, 'attribute-discard', 'attribute', '6793 6'),
+  'as4-aggregator-zero': rule(3, 9, 'attribute-discard', 'attribute', '7607 2'),
   'as4-from-new-speaker': rule(3, 9, 'attribute-discard', 'attribute', '6793 6'),
 } as const satisfies Readonly<Record<string, FaultRule>>
 
@@ -106,10 +107,10 @@ function rule(code: number, subcode: number, consequence: Consequence, data: Fau
 
 const EMPTY = new Uint8Array(0)
 
-/** `data` as the row's `data` says; it is copied. */
+/** `data` as the row's `data` says; it is copied, or left out where the row has none. */
 export function bgpFault(fault: FaultName, reason: string, data: Uint8Array = EMPTY, attribute?: number): BgpFault {
-  const { code, subcode, consequence } = FAULTS[fault]
-  const copy = data.length === 0 ? EMPTY : new Uint8Array(data)
+  const { code, subcode, consequence, data: kind } = FAULTS[fault]
+  const copy = kind === 'none' || data.length === 0 ? EMPTY : new Uint8Array(data)
   return {
     fault,
     consequence,
