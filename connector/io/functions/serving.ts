@@ -29,6 +29,10 @@ export interface ServingContext {
 export class Places {
   readonly #taken = new Map<string, number>()
 
+  taken(service: string): number {
+    return this.#taken.get(service) ?? 0
+  }
+
   /** A place, to be given back by a call, or why there is none. */
   take({ name, maxConnections }: ServicePlan): (() => void) | StreamProblem {
     const taken = this.#taken.get(name) ?? 0

@@ -48,6 +48,7 @@ export class TcpCarrier implements Carrier {
   #takeover: Takeover | undefined
   /** Plain TCP: only then may TLS begin on it, and only then can it be reset. */
   #plain = true
+  #deaf: () => void = () => {}
 
   constructor(stream: CarriedStream) {
     this.#stream = stream
@@ -118,7 +119,8 @@ export class TcpCarrier implements Carrier {
     const socket = this.#socket
     this.#socket = undefined
     if (socket === undefined) return
-    socket.removeAllListeners().on('error', () => {})
+    this.#deaf()
+    socket.on('error', () => {})
     // The service is told that this is no orderly end; where it was one on both sides, there is nothing to reset.
     if (this.#plain && !(this.#ended && this.#serviceEnded)) socket.resetAndDestroy()
     else socket.destroy()
@@ -137,15 +139,22 @@ export class TcpCarrier implements Carrier {
     const remote = remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
     // Where a service has a name, its address is nobody's concern.
     this.#stream.accept(isNamed ? undefined : remote)
-    socket.on('data', (chunk: Buffer) => this.#received(socket, chunk))
-    socket.on('end', () => this.#serviceEnd())
-    socket.on('error', (error) => this.#fail(lostProblem(error, this.#where)))
-    socket.on('close', () => this.#closed())
+    this.#listen(socket)
     const early = this.#early
     this.#early = undefined
     for (const bytes of early ?? []) this.data(bytes)
     if (this.#ended) socket.end()
     this.#tryTakeover()
+  }
+
+  /** `#deaf` ends it: other listeners are the socket's own. */
+  #listen(socket: Socket): void {
+    const received = (chunk: Buffer) => this.#received(socket, chunk)
+    const end = () => this.#serviceEnd()
+    const failed = (error: Error) => this.#fail(lostProblem(error, this.#where))
+    const closed = () => this.#closed()
+    socket.on('data', received).on('end', end).on('error', failed).on('close', closed)
+    this.#deaf = () => socket.off('data', received).off('end', end).off('error', failed).off('close', closed)
   }
 
   #received(socket: Socket, chunk: Buffer): void {
@@ -211,7 +220,8 @@ export class TcpCarrier implements Carrier {
     this.#takeover = undefined
     this.#socket = undefined
     // What comes in from here on is for TLS to read.
-    socket.removeAllListeners().pause()
+    this.#deaf()
+    socket.pause()
     takeover.taken(socket, service, this.#asked!)
     this.#stream.finish()
     this.#stream.done()
