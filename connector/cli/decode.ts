@@ -3,9 +3,9 @@ import { type Command, textOption } from './command.ts'
 
 export const decode: Command = {
   name: 'decode',
-  summary: 'read captured IKE and ESP, one JSON line per message',
+  summary: 'read captured IKE, ESP, BGP and BFD, one JSON line per message',
   description:
-    'Reads a pcap or pcapng capture, or lines of hex, and prints one JSON line per IKE message and per ESP packet; decrypted where keys are given, with the reason where one is malformed. The form of the key file is in docs/decode.md; key_log in the configuration writes one.',
+    'Reads a pcap or pcapng capture, or lines of hex, and prints one JSON line per IKE message, ESP packet, BGP message and BFD packet; decrypted where keys are given, with the reason where one is malformed, and for BGP with what follows from it. The form of the key file is in docs/decode.md; key_log in the configuration writes one.',
   arguments: [{ name: '<file>', description: 'pcap, pcapng or hex lines' }],
   options: [{ flags: '-k, --keys <file>', description: 'keys to decrypt with' }],
   examples: [

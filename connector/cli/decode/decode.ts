@@ -1,6 +1,7 @@
-/** `isthmus decode`: one JSON line per IKE message, ESP packet or keepalive of a capture. See docs/decode.md. */
+/** `isthmus decode`: one JSON line per IKE, BGP or BFD message, ESP packet or keepalive. See docs/decode.md. */
 import { openCapture } from './capture.ts'
 import { type KeyRing, NO_KEYS, parseKeys } from './keys.ts'
+import type { Json } from './payload-json.ts'
 import { Decoder } from './records.ts'
 
 export interface DecodeArgs {
@@ -37,13 +38,21 @@ export async function runDecode(args: DecodeArgs, io: DecodeIo): Promise<number>
   const decoder = new Decoder(keys)
   const counts = new Map<string, number>()
   for (const frame of capture.frames) {
-    const record = decoder.record(frame)
-    count(counts, record === undefined ? 'of other protocols' : (record.kind as string))
-    if (record?.malformed !== undefined) count(counts, 'malformed')
-    if (record !== undefined) io.stdout(JSON.stringify(record))
+    const records = decoder.records(frame)
+    if (records === undefined) count(counts, 'of other protocols')
+    else write(records, counts, io)
   }
+  write(decoder.finish(), counts, io)
   io.stderr(summary(counts))
   return EXIT_READ
+}
+
+function write(records: readonly Json[], counts: Map<string, number>, io: DecodeIo): void {
+  for (const record of records) {
+    count(counts, record.kind as string)
+    if (record.malformed !== undefined) count(counts, 'malformed')
+    io.stdout(JSON.stringify(record))
+  }
 }
 
 function count(counts: Map<string, number>, name: string): void {

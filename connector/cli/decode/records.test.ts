@@ -14,7 +14,7 @@ describe('ESP', () => {
   it('plain in IP, with ports of the inner packet', () => {
     const sealed = seal({ sequence: 7, content: ping, nextHeader: 4 })
     const packet = ipPacket('2001:db8::1', '2001:db8::2', 50, sealed)
-    expect(new Decoder(keys()).record(raw(packet))).toEqual({
+    expect(new Decoder(keys()).records(raw(packet))?.[0]).toEqual({
       kind: 'esp',
       frame: 1,
       src: '2001:db8::1',
@@ -44,8 +44,8 @@ describe('ESP', () => {
     const padded = seal({ sequence: 1, content: join(ping, new Uint8Array(100)), nextHeader: 4 })
     const dummy = seal({ sequence: 2, content: new Uint8Array(50), nextHeader: 59 })
     const decoder = new Decoder(keys())
-    expect(decoder.record(nat(padded))).toMatchObject({ inner: { length: 28 }, tfcPadding: 100 })
-    expect(decoder.record(nat(dummy))).toMatchObject({ decryption: 'ok', dummy: true })
+    expect(decoder.records(nat(padded))?.[0]).toMatchObject({ inner: { length: 28 }, tfcPadding: 100 })
+    expect(decoder.records(nat(dummy))?.[0]).toMatchObject({ decryption: 'ok', dummy: true })
   })
 
   it('follows the high half of ESN across the wrap and back for a straggler', () => {
@@ -59,7 +59,7 @@ describe('ESP', () => {
       [2, 3],
     ]
     const seen = sequences.map(([high, sequence]) => {
-      const record = decoder.record(nat(seal({ high, sequence, content: ping, nextHeader: 4 })))
+      const record = decoder.records(nat(seal({ high, sequence, content: ping, nextHeader: 4 })))?.[0]
       return record?.extendedSequence
     })
     expect(seen).toEqual(sequences.map(([high, low]) => ((BigInt(high) << 32n) + BigInt(low)).toString()))
@@ -89,12 +89,12 @@ describe('ESP', () => {
       { malformed: expect.stringContaining('Inner packet') },
     ],
   ])('%s', (_name, bytes, expected) => {
-    expect(new Decoder(keys()).record(nat(bytes))).toMatchObject({ kind: 'esp', ...expected })
+    expect(new Decoder(keys()).records(nat(bytes))?.[0]).toMatchObject({ kind: 'esp', ...expected })
   })
 
   it('SPI 0 in IP is malformed; of two keys with one SPI the right one is found', () => {
     const zero = ipPacket('192.0.2.1', '192.0.2.2', 50, new Uint8Array(40))
-    expect(new Decoder(NO_KEYS).record(raw(zero))).toMatchObject({ malformed: expect.stringContaining('SPI 0') })
+    expect(new Decoder(NO_KEYS).records(raw(zero))?.[0]).toMatchObject({ malformed: expect.stringContaining('SPI 0') })
     const entry = { spi: '0x00c0ffee', encryption: 'chacha20poly1305', salt: SALT }
     const ring = parseKeys(
       JSON.stringify({
@@ -104,7 +104,7 @@ describe('ESP', () => {
         ],
       }),
     )
-    const record = new Decoder(ring as KeyRing).record(nat(seal({ sequence: 1, content: ping, nextHeader: 4 })))
+    const record = new Decoder(ring as KeyRing).records(nat(seal({ sequence: 1, content: ping, nextHeader: 4 })))?.[0]
     expect(record).toMatchObject({ decryption: 'ok' })
   })
 })
@@ -114,7 +114,7 @@ describe('UDP', () => {
   const marked = join(new Uint8Array(4), message)
 
   it('a keepalive is one line', () => {
-    expect(new Decoder(NO_KEYS).record(nat(Uint8Array.of(0xff)))).toEqual({
+    expect(new Decoder(NO_KEYS).records(nat(Uint8Array.of(0xff)))?.[0]).toEqual({
       kind: 'keepalive',
       frame: 1,
       src: '192.0.2.1:4500',
@@ -124,7 +124,7 @@ describe('UDP', () => {
 
   it('ports decide on 500 and 4500, looks on others', () => {
     const kind = (source: number, destination: number, payload: Uint8Array) =>
-      new Decoder(NO_KEYS).record(udp(source, destination, payload))?.kind
+      new Decoder(NO_KEYS).records(udp(source, destination, payload))?.[0]?.kind
     expect(kind(500, 500, message)).toBe('ike')
     expect(kind(40_000, 4500, marked)).toBe('ike')
     expect(kind(40_000, 4500, message)).toBe('esp')
@@ -137,7 +137,7 @@ describe('UDP', () => {
   it('a malformed message shows its header, what precedes the fault, and the reason with its offset', () => {
     const broken = message.slice()
     broken[28 + 40 + 2] = 0xff // the length of the KE payload
-    expect(new Decoder(NO_KEYS).record(udp(500, 500, broken))).toMatchObject({
+    expect(new Decoder(NO_KEYS).records(udp(500, 500, broken))?.[0]).toMatchObject({
       header: { exchange: 'IKE_SA_INIT', initiatorSpi: 'd8db5c3831580269' },
       payloads: [{ type: 'SA' }],
       malformed: expect.stringMatching(/type 34 at offset 68/),
@@ -148,14 +148,14 @@ describe('UDP', () => {
     const old = message.slice()
     old[17] = 0x10
     const decoder = new Decoder(NO_KEYS)
-    expect(decoder.record(udp(500, 500, old))).toMatchObject({
+    expect(decoder.records(udp(500, 500, old))?.[0]).toMatchObject({
       header: { version: '1.0' },
       malformed: expect.stringMatching(/1\.0/),
     })
-    expect(decoder.record(udp(500, 500, message.subarray(0, 27)))).toMatchObject({
+    expect(decoder.records(udp(500, 500, message.subarray(0, 27)))?.[0]).toMatchObject({
       malformed: expect.stringMatching(/28 bytes/),
     })
-    expect(decoder.record(udp(500, 500, message.subarray(0, 100)))).toMatchObject({
+    expect(decoder.records(udp(500, 500, message.subarray(0, 100)))?.[0]).toMatchObject({
       header: { messageId: 0 },
       malformed: expect.stringMatching(/232 bytes; the datagram has 100/),
     })
@@ -169,7 +169,7 @@ describe('IP', () => {
     const packet = ipPacket('192.0.2.1', '192.0.2.2', 17, new Uint8Array(32))
     packet[6] = 0x20
     packet[7] = 0x10
-    expect(decoder.record(raw(packet))).toMatchObject({
+    expect(decoder.records(raw(packet))?.[0]).toMatchObject({
       kind: 'ip-fragment',
       protocolName: 'UDP',
       id: 1,
@@ -178,7 +178,12 @@ describe('IP', () => {
     })
     const header = Uint8Array.of(50, 0, 0, 9, 0, 0, 0, 5)
     const packet6 = ipPacket('2001:db8::1', '2001:db8::2', 44, join(header, new Uint8Array(16)))
-    expect(decoder.record(raw(packet6))).toMatchObject({ kind: 'ip-fragment', protocolName: 'ESP', id: 5, offset: 8 })
+    expect(decoder.records(raw(packet6))?.[0]).toMatchObject({
+      kind: 'ip-fragment',
+      protocolName: 'ESP',
+      id: 5,
+      offset: 8,
+    })
   })
 
   it('IPv6 extension headers are walked, endless ones are refused', () => {
@@ -186,7 +191,7 @@ describe('IP', () => {
     const last = Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0)
     const inside = udpDatagram(500, 4500, Uint8Array.of(0xff))
     const walk = (...headers: Uint8Array[]) =>
-      decoder.record(raw(ipPacket('2001:db8::1', '2001:db8::2', 60, join(...headers, inside))))
+      decoder.records(raw(ipPacket('2001:db8::1', '2001:db8::2', 60, join(...headers, inside))))?.[0]
     expect(walk(options, last)).toMatchObject({ kind: 'keepalive', src: '[2001:db8::1]:500' })
     expect(walk(...Array.from({ length: 40 }, () => options))).toMatchObject({
       malformed: expect.stringMatching(/extension/),
@@ -205,12 +210,12 @@ describe('IP', () => {
     ['a UDP length beyond the packet', spoiled(25, 0xff)],
     ['a UDP length below its header', spoiled(25, 7)],
   ])('%s is malformed', (_name, packet) => {
-    expect(decoder.record(raw(packet))).toMatchObject({ kind: 'frame', malformed: expect.any(String) })
+    expect(decoder.records(raw(packet))?.[0]).toMatchObject({ kind: 'frame', malformed: expect.any(String) })
   })
 
   it('a short capture names its remedy', () => {
     const frame = { ...raw(spoiled(3, 0xff)), originalLength: 255 }
-    expect(decoder.record(frame)).toMatchObject({ malformed: expect.stringContaining('larger snap length') })
+    expect(decoder.records(frame)?.[0]).toMatchObject({ malformed: expect.stringContaining('larger snap length') })
   })
 })
 
