@@ -55,7 +55,7 @@ export function httpProblem(error: unknown, where: string): StreamProblem {
       'Correct its method, path and headers.',
     )
   }
-  if (code.startsWith('HPE_') || BAD_RESPONSE.has(code)) {
+  if ((error as { name?: unknown } | null)?.name === 'HTTPParserError' || BAD_RESPONSE.has(code)) {
     return problem('bad-response', `The answer of ${where} is no proper HTTP (${code}).`, 'See the log of the service.')
   }
   return lostProblem(error, where)

@@ -141,8 +141,9 @@ export class HttpPools {
       bodyTimeout: 0,
       connect: (_options, done) => {
         const ready = warm?.take()
-        if (ready !== undefined) return done(null, ready.ref())
-        dial().then(
+        // undici expects its answer later than its question.
+        const connected = ready === undefined ? dial() : Promise.resolve(ready.ref())
+        connected.then(
           (socket) => done(null, socket),
           (error: Error) => done(error, null),
         )

@@ -4,10 +4,16 @@ import type { Socket } from 'node:net'
 /** Waits between tries, where the service refuses, or closes connections that nobody uses. */
 export const WARM_RETRY = { firstMs: 1000, maxMs: 60_000 } as const
 
+interface Ready {
+  readonly socket: Socket
+  /** Takes our listeners off; others are the socket's own. */
+  readonly deaf: () => void
+}
+
 export class WarmSockets {
   readonly #size: number
   readonly #dial: (signal: AbortSignal) => Promise<Socket>
-  readonly #ready: Socket[] = []
+  readonly #ready: Ready[] = []
   readonly #end = new AbortController()
   #dialling = 0
   #pauseMs: number = WARM_RETRY.firstMs
@@ -26,23 +32,22 @@ export class WarmSockets {
 
   /** One that stands, the caller's from here on, without listeners; the next is dialled. Undefined where none is ready. */
   take(): Socket | undefined {
-    const socket = this.#ready.shift()
-    if (socket === undefined) return undefined
-    socket.removeAllListeners()
+    const ready = this.#ready.shift()
+    if (ready === undefined) return undefined
     // Between this moment and the caller's listeners nothing runs.
+    ready.deaf()
     this.#pauseMs = WARM_RETRY.firstMs
     this.#fill()
-    return socket
+    return ready.socket
   }
 
   stop(): void {
     this.#end.abort(new Error('stopped'))
     clearTimeout(this.#timer)
-    for (const socket of this.#ready.splice(0))
-      socket
-        .removeAllListeners()
-        .on('error', () => {})
-        .destroy()
+    for (const { socket, deaf } of this.#ready.splice(0)) {
+      deaf()
+      socket.on('error', () => {}).destroy()
+    }
   }
 
   #fill(): void {
@@ -68,17 +73,18 @@ export class WarmSockets {
       return
     }
     const gone = () => {
-      const at = this.#ready.indexOf(socket)
+      const at = this.#ready.findIndex((ready) => ready.socket === socket)
       if (at < 0) return
       this.#ready.splice(at, 1)
-      socket.destroy()
+      socket.on('error', () => {}).destroy()
       this.#later()
     }
     // A service that speaks before it is asked is none that we understand.
     const spoken = () => socket.read() !== null && gone()
     socket.on('readable', spoken).on('end', gone).on('error', gone).on('close', gone)
     socket.unref()
-    this.#ready.push(socket)
+    const deaf = () => socket.off('readable', spoken).off('end', gone).off('error', gone).off('close', gone)
+    this.#ready.push({ socket, deaf })
   }
 
   #later(): void {
