@@ -1,5 +1,10 @@
 /** What the end of a WebSocket says, by the codes of docs/functions-protocol.md. */
-import { type StreamProblem, streamProblem } from '../../protocol/stream-problem.ts'
+import {
+  STREAM_PROBLEMS,
+  type StreamProblem,
+  type StreamProblemCode,
+  streamProblem,
+} from '../../protocol/stream-problem.ts'
 import { isObject } from './jws.ts'
 import type { SocketEnd } from './platform.ts'
 import type { Way } from './ways.ts'
@@ -8,7 +13,7 @@ const AGAIN = 'Ask again if that does no harm; the next request opens a new sess
 
 /** `undone`: what went with the first flight was certainly not acted on. */
 export function endOf(end: SocketEnd, wasOpen: boolean, way: Way): { problem: StreamProblem; undone: boolean } {
-  const said = causeOf(end.reason)
+  const { code: saidCode, cause: said } = saidBy(end.reason)
   if (wasOpen) return { problem: lost(end, said), undone: false }
   switch (end.code) {
     case 4400:
@@ -29,6 +34,8 @@ export function endOf(end: SocketEnd, wasOpen: boolean, way: Way): { problem: St
     case 4503:
       return of('draining', said ?? 'The connector is shutting down.', 'Try again.', false)
     default:
+      if (saidCode !== undefined && STREAM_PROBLEMS[saidCode] === 'never' && said !== undefined)
+        return of(saidCode, `The session was ended: ${said}.`, AGAIN, false)
       return unreachable(end, said, way)
   }
 }
@@ -51,13 +58,17 @@ function of(code: StreamProblem['code'], cause: string, remedy: string, undone: 
   return { problem: streamProblem(code, cause, remedy), undone }
 }
 
-function causeOf(reason: string): string | undefined {
+function saidBy(reason: string): { readonly code?: StreamProblemCode; readonly cause?: string } {
   try {
     const value: unknown = JSON.parse(reason)
-    const cause = isObject(value) ? value.cause : undefined
-    return typeof cause === 'string' && cause !== '' ? cause.slice(0, 200) : undefined
+    if (!isObject(value)) return {}
+    const { code, cause } = value
+    return {
+      ...(typeof code === 'string' && Object.hasOwn(STREAM_PROBLEMS, code) ? { code: code as StreamProblemCode } : {}),
+      ...(typeof cause === 'string' && cause !== '' ? { cause: cause.slice(0, 200) } : {}),
+    }
   } catch {
-    return undefined
+    return {}
   }
 }
 
