@@ -13,7 +13,9 @@ import { login, logout } from './login.ts'
 import { MANAGE_VERBS } from './manage/verbs/all.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
+import { services } from './services.ts'
 import { status } from './status.ts'
+import { streams } from './streams.ts'
 import { trust } from './trust.ts'
 import { up } from './up.ts'
 
@@ -25,6 +27,8 @@ export const COMMANDS: readonly Verb[] = [
   status,
   ping,
   rekey,
+  services,
+  streams,
   down,
   doctor,
   decode,

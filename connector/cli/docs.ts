@@ -88,6 +88,7 @@ The verbs talk HTTP to the connector over its Unix socket (\`control_socket\`, m
 | request | body | answer |
 | --- | --- | --- |
 | \`GET /status\` | | the status document of \`protocol/status.ts\` |
+| \`GET /streams\` | | \`{ "streams": [...] }\`, the last 1,000 streams of functions as \`connector/core/functions/records.ts\` has them, newest last |
 | \`GET /metrics\` | | Prometheus text format |
 | \`GET /healthz\` | | \`ok\` |
 | \`POST /initiate\` | \`{ "connection": "branch" }\` | \`{ "ok": true }\` |
@@ -124,7 +125,8 @@ ${rows.join('\n')}
 Besides these, \`process_*\` and \`nodejs_*\` tell about the process.
 
 Labels have few values: \`peer\` and \`child\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`worker\` is the
-index of a packet worker (0 to 15), \`code\` is one of the failure codes that the log shows, and \`reason\` of dropped packets
+index of a packet worker (0 to 15), \`service\` is a name in services.yaml, or \`-\` where nothing of that name is served,
+\`outcome\`, \`result\` and \`via\` come from closed lists, \`code\` is one of the failure codes that the log shows, and \`reason\` of dropped packets
 is one of: ${[...DROP_NAMES, ...HOST_DROPS].map((name) => `\`${name}\``).join(', ')}.
 SPIs and addresses of strangers are never labels.
 

@@ -1,7 +1,7 @@
 import { EXIT } from '../handle.ts'
 import { type CliIo, type Command, CommandFailure, type CommandInput, textOption } from './command.ts'
 import { controlUrl, warnOfPlainHttp } from './login.ts'
-import { CONTROL_SOCKET_OPTION, STATE_OPTION, stateDirectory } from './options.ts'
+import { CONTROL_SOCKET_OPTION, SERVICES_OPTION, STATE_OPTION, stateDirectory } from './options.ts'
 
 export const join: Command = {
   name: 'join',
@@ -19,6 +19,7 @@ export const join: Command = {
       description: 'our own outer address; else the one that leads to the control plane',
     },
     { flags: '--no-start', description: 'join only; isthmus up runs it later' },
+    SERVICES_OPTION,
     STATE_OPTION,
     CONTROL_SOCKET_OPTION,
   ],

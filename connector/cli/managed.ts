@@ -5,7 +5,7 @@ import { EXIT, StartFailure } from '../handle.ts'
 import { connectorAddress } from '../io/managed/local-address.ts'
 import type { Enrollment } from '../store/enrollment.ts'
 import { type CliIo, CommandFailure, type CommandInput, textOption } from './command.ts'
-import { DEFAULT_CONTROL_SOCKET } from './options.ts'
+import { DEFAULT_CONTROL_SOCKET, servicesPath } from './options.ts'
 import { runConnector } from './up.ts'
 import { VERSION } from './version.ts'
 
@@ -26,7 +26,15 @@ export async function runManaged(enrollment: Enrollment, directory: string, inpu
   const settings = { address, stateDirectory: directory, controlSocket, ...more }
   try {
     const failure = await runConnector({ controlSocket, metrics: METRICS }, log, (onEvent) =>
-      startManaged({ enrollment, settings, software: VERSION, onEvent, start: startConnector }),
+      startManaged({
+        enrollment,
+        settings,
+        software: VERSION,
+        services: servicesPath(input, io),
+        ownPorts: [METRICS.port],
+        onEvent,
+        start: startConnector,
+      }),
     )
     if (failure !== undefined) throw failure
     return EXIT.ok

@@ -1,6 +1,6 @@
 /** Options that several verbs share, and what they mean. */
 import { existsSync } from 'node:fs'
-import { isAbsolute, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { EXIT } from '../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput, type CommandOption, textOption } from './command.ts'
 
@@ -51,6 +51,22 @@ export const DEFAULT_CONTROL_SOCKET = '/run/isthmus/control.sock'
 export const STATE_OPTION: CommandOption = {
   flags: '-d, --state-directory <path>',
   description: `where identity and keys are kept; else $ISTHMUS_STATE, ${DEFAULT_STATE_DIRECTORY}`,
+}
+
+export const SERVICES_OPTION: CommandOption = {
+  flags: '--services <file>',
+  description:
+    'what functions reach here; else $ISTHMUS_SERVICES, services.yaml in the state directory, /etc/isthmus/services.yaml',
+}
+
+const SYSTEM_SERVICES = '/etc/isthmus/services.yaml'
+
+/** Where `services.yaml` is; `named`: by a person, so that it should be there. */
+export function servicesPath(input: CommandInput, io: CliIo): { readonly path: string; readonly named: boolean } {
+  const named = textOption(input, 'services') ?? (io.env.ISTHMUS_SERVICES || undefined)
+  if (named !== undefined) return { path: resolve(named), named: true }
+  const own = join(stateDirectory(input, io), 'services.yaml')
+  return { path: !existsSync(own) && existsSync(SYSTEM_SERVICES) ? SYSTEM_SERVICES : own, named: false }
 }
 
 export const CONTROL_SOCKET_OPTION: CommandOption = {

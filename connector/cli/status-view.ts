@@ -1,6 +1,13 @@
 /** The status document for people: first whether it works, then what is wrong and what to do, then the details. */
 import { styleText } from 'node:util'
-import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
+import type {
+  ChildSaStatus,
+  ConnectorStatus,
+  FunctionsStatus,
+  Traffic,
+  TunnelStatus,
+  WorkerStatus,
+} from '../../protocol/status.ts'
 import { formatDuration, formatSize } from '../config/units.ts'
 
 type ControlStatus = NonNullable<ConnectorStatus['control']>
@@ -15,6 +22,7 @@ export function renderStatus(status: ConnectorStatus, width: number, color: bool
   const blocks = [
     headline(status, room, paint),
     ...status.tunnels.map((tunnel) => tunnelBlock(tunnel, status, room, paint)),
+    ...(status.functions === undefined ? [] : [functionsBlock(status.functions, status.now, room, paint)]),
     connectorBlock(status, room, paint),
   ]
   return blocks.map((lines) => lines.join('\n')).join('\n\n')
@@ -178,6 +186,32 @@ function pathText(tunnel: TunnelStatus): string {
       : `RTT ${millis(rtt.medianMs)} (last ${millis(rtt.lastMs)}, ${rtt.samples} samples)`
   if (loss === undefined) return trip
   return `${trip}, loss ${(loss.ratio * 100).toFixed(loss.ratio > 0 && loss.ratio < 0.1 ? 1 : 0)} % of ${grouped(loss.sent)} requests`
+}
+
+function functionsBlock(functions: FunctionsStatus, now: string, width: number, paint: Paint): string[] {
+  const { services, sessions, streams, heldBytes, halfOpen, listen, relaySockets, fault, shed, file } = functions
+  const field = (label: string, text: string) => labelled(label, text, width, paint)
+  const names = services.map(({ name, open }) => (open === 0 ? name : `${name} (${open} open)`)).join(', ')
+  const ways = [
+    ...(listen === undefined ? [] : [`${listen.url}${listen.listening ? '' : ' (does not listen)'}`]),
+    `relay with ${relaySockets} ${relaySockets === 1 ? 'socket' : 'sockets'} waiting`,
+  ]
+  const problems = services.flatMap(({ name, lastProblem }) =>
+    lastProblem === undefined ? [] : [{ name, ...lastProblem }],
+  )
+  const last = problems.sort((left, right) => left.at.localeCompare(right.at)).at(-1)
+  return [
+    `${paint('bold', 'functions')}: ${services.length === 0 ? paint('yellow', 'none served') : paint('green', `${services.length} ${services.length === 1 ? 'service' : 'services'}`)}`,
+    ...(fault === undefined ? [] : advice(file, fault, 'isthmus services check tells all faults', width, paint)),
+    ...field('services', names || 'none'),
+    ...field('sessions', `${sessions.direct} straight, ${sessions.relay} over the relay, ${halfOpen} half-open`),
+    ...field('streams', `${streams} open, ${formatSize(heldBytes)} waiting`),
+    ...field('ways', ways.join('; ')),
+    ...(hasDrops(shed) ? field('shed', dropsText(shed)) : []),
+    ...(last === undefined
+      ? []
+      : field('last error', `${elapsed(last.at, now)} ago, ${last.name}: ${last.code}: ${last.cause}`)),
+  ]
 }
 
 function connectorBlock(status: ConnectorStatus, width: number, paint: Paint): string[] {

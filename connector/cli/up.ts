@@ -7,7 +7,14 @@ import type { Metrics } from '../ops/metrics.ts'
 import type { MetricsServer } from '../ops/metrics-server.ts'
 import type { ConnectorPlan } from '../plan.ts'
 import { type CliIo, type Command, type CommandInput, textOption } from './command.ts'
-import { CONFIG_OPTION, CONTROL_SOCKET_OPTION, configPath, STATE_OPTION, stateDirectory } from './options.ts'
+import {
+  CONFIG_OPTION,
+  CONTROL_SOCKET_OPTION,
+  configPath,
+  SERVICES_OPTION,
+  STATE_OPTION,
+  stateDirectory,
+} from './options.ts'
 
 /** A peer that does not answer our goodbye must not hold up the end for long. */
 const STOP_LIMIT_MS = 10_000
@@ -24,7 +31,7 @@ export const up: Command = {
   summary: 'run the connector in the foreground',
   description:
     'Reads the configuration, makes the TUN device, connects to the peers and runs until SIGINT, SIGTERM or isthmus down; then it deletes the SAs at the peers and removes its routes and device. The log goes to standard output. Needs CAP_NET_ADMIN, mostly root.',
-  options: [CONFIG_OPTION, STATE_OPTION, CONTROL_SOCKET_OPTION],
+  options: [CONFIG_OPTION, SERVICES_OPTION, STATE_OPTION, CONTROL_SOCKET_OPTION],
   examples: [
     { command: 'sudo isthmus up', what: 'run with ./isthmus.yaml or /etc/isthmus/isthmus.yaml' },
     { command: 'sudo isthmus up --config hq.yaml', what: 'run with another configuration' },

@@ -21,7 +21,7 @@ export interface ControlApi {
 }
 
 export interface ControlApiOptions {
-  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey' | 'trust'>
+  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey' | 'trust' | 'streams'>
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   /** POST /stop was answered; the owner ends the process. */
   readonly onStop: () => void
@@ -62,6 +62,7 @@ function routesOf(options: ControlApiOptions): Routes {
   }
   return {
     'GET /status': () => json(handle.status()),
+    'GET /streams': () => json({ streams: handle.streams?.() ?? [] }),
     'GET /healthz': () => ({ status: 200, contentType: 'text/plain', body: 'ok\n' }),
     'GET /metrics': async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() }),
     'POST /initiate': (body) => {

@@ -124,6 +124,7 @@ function streamLine(record: FlowRecord): LogLine {
       ms: endedAt - startedAt,
       outcome,
       session: record.session,
+      stream: record.stream,
       via: record.via,
     },
     message: ended

@@ -3,8 +3,10 @@
  * in docs/metrics.md; labels take their values from the configuration and from closed lists, never from the wire.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ConnectorStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
+import type { ConnectorStatus, FunctionsStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
+import { HANDSHAKE_RESULTS } from '../core/functions/handshakes.ts'
+import { NO_SERVICE } from '../core/functions/records.ts'
 import type { IkeEvent } from '../core/ike/types.ts'
 import { HOST_DROPS } from '../data/commands.ts'
 import type { ConnectorEvent } from '../handle.ts'
@@ -140,6 +142,34 @@ class SnapshotMetrics {
       this.#put('isthmus_ike_datagrams_total', { reason: snake(reason) }, count)
     }
     for (const tunnel of status.tunnels) this.#takeTunnel(tunnel)
+    if (status.functions !== undefined) this.#takeFunctions(status.functions)
+  }
+
+  #takeFunctions(functions: FunctionsStatus): void {
+    const { sessions, halfOpen, relaySockets, heldBytes, handshakes, shed, services, other } = functions
+    this.#put('isthmus_function_sessions', { via: 'direct' }, sessions.direct)
+    this.#put('isthmus_function_sessions', { via: 'relay' }, sessions.relay)
+    this.#put('isthmus_function_half_open', {}, halfOpen)
+    this.#put('isthmus_function_relay_sockets', {}, relaySockets)
+    this.#put('isthmus_function_held_bytes', {}, heldBytes)
+    for (const result of HANDSHAKE_RESULTS) {
+      this.#put('isthmus_function_handshakes_total', { result }, handshakes[result] ?? 0)
+    }
+    for (const [reason, count] of Object.entries(shed)) this.#put('isthmus_function_shed_total', { reason }, count)
+    for (const { name: service, open, warm, bytesIn, bytesOut, outcomes } of services) {
+      this.#put('isthmus_function_streams', { service }, open)
+      this.#put('isthmus_function_warm_connections', { service }, warm)
+      this.#put('isthmus_function_bytes_total', { service, direction: 'in' }, bytesIn)
+      this.#put('isthmus_function_bytes_total', { service, direction: 'out' }, bytesOut)
+      this.#takeOutcomes(service, outcomes)
+    }
+    this.#takeOutcomes(NO_SERVICE, other)
+  }
+
+  #takeOutcomes(service: string, outcomes: Readonly<Record<string, number>>): void {
+    for (const [outcome, count] of Object.entries(outcomes)) {
+      this.#put('isthmus_function_streams_total', { service, outcome }, count)
+    }
   }
 
   #takeWorker({ index, inPackets, inBytes, outPackets, outBytes, handedOver, busy }: WorkerStatus): void {

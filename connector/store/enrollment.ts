@@ -1,20 +1,27 @@
 /**
  * What makes a connector a member of a network, in its state directory: its identity key, where the control plane is,
- * and the managed state (last document, pins, epochs). All files are mode 0600.
+ * its key for sessions of functions, and the managed state (last document, pins, epochs). All files are mode 0600.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { fromBase64url, toBase64url } from '../../protocol/control/base64url.ts'
 import { idSchema } from '../../protocol/control/ids.ts'
 import { addressSchema, nameSchema } from '../../protocol/control/values.ts'
+import type { StreamKeyPair } from '../../protocol/stream-crypto.ts'
 import { type ManagedState, managedStateSchema } from '../core/managed/state.ts'
 import { EXIT, StartFailure } from '../handle.ts'
+import { x25519PublicKey } from '../io/functions/stream-crypto-node.ts'
 import { writeAtomically } from './files.ts'
 
 const IDENTITY_FILE = 'identity.pem'
 const ENROLLMENT_FILE = 'enrollment.json'
 const STATE_FILE = 'managed.json'
+/** X25519, base64url: the key by which functions know this connector. */
+const STREAM_KEY_FILE = 'stream.key'
+
+const STREAM_KEY_BYTES = 32
 
 export const enrollmentSchema = z.strictObject({
   format: z.literal(1),
@@ -44,6 +51,20 @@ export function openIdentity(directory: string): Identity {
   return identityOf(privateKey)
 }
 
+/** The key for sessions of functions; made, and on disk, at the first call. Throws as `openIdentity`. */
+export function openStreamKey(directory: string): StreamKeyPair {
+  const path = join(directory, STREAM_KEY_FILE)
+  const text = readText(path)
+  if (text === undefined) {
+    const privateKey = new Uint8Array(randomBytes(STREAM_KEY_BYTES))
+    writeState(path, `${toBase64url(privateKey)}\n`)
+    return { privateKey, publicKey: x25519PublicKey(privateKey) }
+  }
+  const privateKey = fromBase64url(text.trim())
+  if (privateKey?.length !== STREAM_KEY_BYTES) throw unreadable(path, 'it is no X25519 key in base64url')
+  return { privateKey, publicKey: x25519PublicKey(privateKey) }
+}
+
 /** Undefined where this directory belongs to no network. Throws a StartFailure for a file that makes no sense. */
 export function readEnrollment(directory: string): Enrollment | undefined {
   return readJson(join(directory, ENROLLMENT_FILE), enrollmentSchema)
@@ -64,7 +85,8 @@ export function writeManagedState(directory: string, state: ManagedState): void 
 
 /** Forgets the network and every secret of it, the identity too. */
 export function leaveNetwork(directory: string): void {
-  for (const file of [STATE_FILE, ENROLLMENT_FILE, IDENTITY_FILE]) rmSync(join(directory, file), { force: true })
+  for (const file of [STATE_FILE, ENROLLMENT_FILE, STREAM_KEY_FILE, IDENTITY_FILE])
+    rmSync(join(directory, file), { force: true })
 }
 
 function identityOf(privateKey: KeyObject): Identity {

@@ -5,6 +5,7 @@ const RECORD: FlowRecord = {
   startedAt: 1,
   endedAt: 2,
   session: 's1',
+  stream: 1,
   via: 'direct',
   function: 'fn_00000000000000000000',
   functionName: 'orders',
@@ -41,5 +42,5 @@ it('counts by service what is open, what has passed, and how it ended', () => {
     outcomes: { ok: 1, reset: 1, overloaded: 1 },
     lastProblem: { at: 9, code: 'overloaded', cause: 'Too much.' },
   })
-  expect(records.counts.get('none')!.outcomes).toEqual({ 'unknown-service': 1 })
+  expect(records.counts.get('-')!.outcomes).toEqual({ 'unknown-service': 1 })
 })

@@ -10,6 +10,8 @@ export interface FlowRecord {
   readonly endedAt: number
   /** Of the session, for telling streams of one apart from those of another; made here, no secret. */
   readonly session: string
+  /** Its number in the session. */
+  readonly stream: number
   readonly via: 'direct' | 'relay'
   readonly function: string
   readonly functionName: string
@@ -39,7 +41,7 @@ export interface ServiceCounts {
 }
 
 /** Where no service has the stream. */
-export const NO_SERVICE = 'none'
+export const NO_SERVICE = '-'
 export const MAX_RECORDS = 1000
 
 interface Counts {

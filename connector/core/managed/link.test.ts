@@ -77,8 +77,19 @@ describe('LinkClient', () => {
   it('says hello with a report, and hands on the document', () => {
     expect(types(give({ type: 'start' }))).toEqual(['connecting', 'connect'])
     expect(sent(give({ type: 'opened' }))).toEqual([{ type: 'hello', protocol: 1, report: REPORT }])
-    expect(types(say({ type: 'welcome', protocol: 1, now: 0, version: 3 }))).toEqual(['open', 'send'])
+    const welcomed = say({ type: 'welcome', protocol: 1, now: 5, version: 3 })
+    expect(types(welcomed)).toEqual(['open', 'welcomed', 'send'])
+    expect(welcomed[1]).toEqual({ type: 'welcomed', now: 5 })
     expect(say({ type: 'document', document: DOCUMENT })).toEqual([{ type: 'document', document: DOCUMENT }])
+  })
+
+  it('tells what the relay wants of a connector that serves functions, and when they wait there', () => {
+    give({ type: 'start' })
+    expect(say({ type: 'call', count: 3 })).toContainEqual({ type: 'call', count: 3 })
+    give({ type: 'opened' })
+    const welcome: FromControl = { type: 'welcome', protocol: 1, now: 5, version: 3, relay: { spare: 2 } }
+    expect(say(welcome)).toContainEqual({ type: 'welcomed', now: 5, spare: 2 })
+    expect(say({ type: 'call', count: 3 })).toEqual([{ type: 'call', count: 3 }])
   })
 
   it('sends what happened while it was away once it is back', () => {

@@ -53,6 +53,10 @@ export type LinkEffect =
       readonly version: number
     }
   | { readonly type: 'document'; readonly document: ConnectorDocument }
+  /** The link stands. `now`: by the other end's clock; `spare`: sockets that its relay wants, where it has one for us. */
+  | { readonly type: 'welcomed'; readonly now: number; readonly spare?: number }
+  /** Functions wait at the relay for so many sockets. */
+  | { readonly type: 'call'; readonly count: number }
   | { readonly type: 'changed'; readonly state: LinkState; readonly detail: string }
 
 export type LinkState = 'waiting' | 'connecting' | 'open' | 'polling' | 'revoked'
@@ -190,7 +194,15 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
         this.#welcomed = true
         this.#wakeAt = undefined
         this.#become('open', 'linked')
+        this.#effects.push({
+          type: 'welcomed',
+          now: message.now,
+          ...(message.relay === undefined ? {} : { spare: message.relay.spare }),
+        })
         this.#flush(now)
+        return
+      case 'call':
+        this.#effects.push({ type: 'call', count: message.count })
         return
       case 'document':
         this.#effects.push({ type: 'document', document: message.document })

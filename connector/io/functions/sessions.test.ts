@@ -377,7 +377,7 @@ describe('sessions', () => {
     const empty = client.openRaw()
     empty.finish()
     expect(await empty.code()).toBe('bad-request')
-    expect(world.records.counts.get('none')?.outcomes).toEqual({ 'bad-request': 3 })
+    expect(world.records.counts.get('-')?.outcomes).toEqual({ 'bad-request': 3 })
   })
 
   it('end the stream that holds most when the memory is full, and refuse new ones before', async () => {

@@ -88,10 +88,6 @@ export class ServedStream implements CarriedStream {
     return this.#carrier instanceof TcpCarrier ? this.#carrier : undefined
   }
 
-  get service(): string | undefined {
-    return this.#service
-  }
-
   // What the session tells.
 
   data(bytes: Uint8Array): void {
@@ -378,6 +374,7 @@ export class ServedStream implements CarriedStream {
         startedAt: this.#startedAt,
         endedAt: Date.now(),
         session,
+        stream: this.#port.id,
         via,
         function: identity.function,
         functionName: identity.name,

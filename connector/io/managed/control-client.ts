@@ -42,7 +42,7 @@ export async function requestJoin(url: string, request: JoinRequest): Promise<Jo
 export class ControlClient {
   readonly #self: Self
   readonly #identity: Identity
-  /** What our clock is behind the control plane's; found out when a proof is refused for its time. */
+  /** What our clock is behind the control plane's: as a welcome says, or a refusal of a proof for its time. */
   #skewMs = 0
 
   constructor(self: Self, identity: Identity) {
@@ -50,9 +50,23 @@ export class ControlClient {
     this.#identity = identity
   }
 
+  /** Milliseconds since 1970 by the control plane's clock, as near as it is known. */
+  controlTime(): number {
+    return Date.now() + this.#skewMs
+  }
+
   /** The value of Authorization for the upgrade of the link. */
   authorizeLink(): Promise<string> {
     return this.#authorize('GET', this.linkPath, '')
+  }
+
+  /** The same for a socket to the relay. */
+  authorizeRelay(): Promise<string> {
+    return this.#authorize('GET', this.relayPath, '')
+  }
+
+  get relayPath(): string {
+    return `/v1/networks/${this.#self.network}/relay`
   }
 
   get linkPath(): string {
@@ -69,6 +83,11 @@ export class ControlClient {
 
   async report(report: ConnectorReport, events: readonly LinkEvent[]): Promise<void> {
     await this.#ask('POST', `${this.#connectorPath}/report`, JSON.stringify({ report, events }))
+  }
+
+  /** Learns from a message that came a moment ago. */
+  learnNow(theirs: number): void {
+    this.#skewMs = theirs - Date.now()
   }
 
   /** Learns from the Date of an answer that refused our time. Returns whether that changed anything. */
@@ -102,7 +121,7 @@ export class ControlClient {
   }
 
   #authorize(method: string, target: string, body: string): Promise<string> {
-    return authorize(this.#identity, this.#self, { method, target, body, at: Date.now() + this.#skewMs })
+    return authorize(this.#identity, this.#self, { method, target, body, at: this.controlTime() })
   }
 }
 

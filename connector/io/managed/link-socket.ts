@@ -14,6 +14,10 @@ export interface LinkHandlers {
   /** The document that is held. */
   document(): ConnectorDocument | undefined
   onDocument(document: ConnectorDocument): void
+  /** The link stands; `spare` where the relay is to be had. */
+  onWelcome(spare: number | undefined): void
+  /** Functions wait at the relay for so many sockets. */
+  onCall(count: number): void
   onChange(state: LinkState, detail: string): void
 }
 
@@ -79,6 +83,13 @@ export class Link {
         return
       case 'document':
         this.#handlers.onDocument(effect.document)
+        return
+      case 'welcomed':
+        this.#client.learnNow(effect.now)
+        this.#handlers.onWelcome(effect.spare)
+        return
+      case 'call':
+        this.#handlers.onCall(effect.count)
         return
       case 'changed':
         this.#handlers.onChange(effect.state, effect.detail)

@@ -6,6 +6,7 @@ import { type ConnectorDocument, DOCUMENT_FORMAT } from '../../../protocol/contr
 import type { ConnectorReport } from '../../../protocol/control/link.ts'
 import type { ConnectorStatus } from '../../../protocol/status.ts'
 import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
+import type { FlowRecord } from '../../core/functions/records.ts'
 import { Keeper, type KeeperEffect, type KeeperInput } from '../../core/managed/keeper.ts'
 import type { LinkState } from '../../core/managed/link.ts'
 import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../../handle.ts'
@@ -17,8 +18,10 @@ import {
   readManagedState,
   writeManagedState,
 } from '../../store/enrollment.ts'
+import type { FunctionHost } from '../functions/host.ts'
 import { ControlClient } from './control-client.ts'
 import { epochCrypto, makeEpochPair } from './epoch-crypto.ts'
+import { startFunctions } from './functions.ts'
 import { Link } from './link-socket.ts'
 import { buildReport, newsOf, type ReportedTunnel } from './report.ts'
 import { signPayload, verifiedHalves } from './signatures.ts'
@@ -34,6 +37,10 @@ export interface ManagedOptions {
   readonly settings: LocalSettings
   readonly software: string
   readonly onEvent: (event: ConnectorEvent) => void
+  /** Where `services.yaml` is looked for; `named`: by a person, so that it should be there. Absent: no functions. */
+  readonly services?: { readonly path: string; readonly named: boolean }
+  /** TCP ports on which this process listens besides: no function reaches them. */
+  readonly ownPorts?: readonly number[]
   readonly start: (
     plan: ConnectorPlan,
     options: { onEvent: (event: ConnectorEvent) => void },
@@ -54,7 +61,9 @@ class Managed implements ConnectorHandle {
   readonly #directory: string
   readonly #identity: Identity
   readonly #keeper: Keeper
+  readonly #client: ControlClient
   readonly #link: Link
+  #functions: FunctionHost | undefined
   readonly #startedAt = Date.now()
   #handle!: ConnectorHandle
   /** What is saved and carried out; reports tell no more than that. */
@@ -72,9 +81,12 @@ class Managed implements ConnectorHandle {
     this.#directory = settings.stateDirectory
     this.#identity = openIdentity(this.#directory)
     this.#keeper = new Keeper(enrollment, readManagedState(this.#directory), epochCrypto)
-    this.#link = new Link(enrollment.url, new ControlClient(enrollment, this.#identity), {
+    this.#client = new ControlClient(enrollment, this.#identity)
+    this.#link = new Link(enrollment.url, this.#client, {
       document: () => this.#keeper.document,
       onDocument: (document) => this.#queue(() => this.#takeDocument(document)),
+      onWelcome: (spare) => this.#functions?.linked(spare),
+      onCall: (count) => this.#functions?.called(count),
       onChange: (state, detail) => this.#linkChanged(state, detail),
     })
   }
@@ -88,6 +100,7 @@ class Managed implements ConnectorHandle {
     if (document === undefined) throw noDocument(this.#directory)
     // As if it came now: a join, or a crash, may have left undone what it asks for, and nobody sends it again.
     await this.#takeDocument(document)
+    await this.#serveFunctions()
     this.#callPeers()
     this.#link.start(this.#report())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
@@ -99,7 +112,8 @@ class Managed implements ConnectorHandle {
     const { publicKey: identityKey } = this.#identity
     const at = new Date(since).toISOString()
     const control = { url, network, connector, identityKey, state, detail, since: at, version: this.#applied.version }
-    return { ...this.#handle.status(), control }
+    const functions = this.#functions?.status()
+    return { ...this.#handle.status(), control, ...(functions === undefined ? {} : { functions }) }
   }
 
   initiate(connection: string): boolean {
@@ -122,6 +136,10 @@ class Managed implements ConnectorHandle {
     return this.#handle.refresh(connection)
   }
 
+  streams(): readonly FlowRecord[] {
+    return this.#functions?.streams() ?? []
+  }
+
   trust(connector: string, identityKey: string): Promise<void> {
     return this.#queue(() => this.#give({ type: 'trust', connector, identityKey }))
   }
@@ -134,8 +152,25 @@ class Managed implements ConnectorHandle {
   async #stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#link.stop()
+    await this.#functions?.stop()
     await this.#work
     await this.#handle.stop()
+  }
+
+  async #serveFunctions(): Promise<void> {
+    const { enrollment, services, ownPorts, onEvent } = this.#options
+    if (services === undefined) return
+    this.#functions = await startFunctions({
+      enrollment,
+      services,
+      identity: this.#identity,
+      client: this.#client,
+      directory: this.#directory,
+      document: () => this.#keeper.document,
+      ...(ownPorts === undefined ? {} : { ownPorts }),
+      onEvent,
+      onReport: () => this.#look(),
+    })
   }
 
   /**
@@ -237,6 +272,7 @@ class Managed implements ConnectorHandle {
       addresses: [this.#options.settings.address],
       status: this.#handle.status(),
       tunnels: this.#applied.tunnels,
+      functions: this.#functions?.report(),
     })
   }
 
@@ -264,6 +300,7 @@ class Managed implements ConnectorHandle {
   }
 
   #linkChanged(state: LinkState, detail: string): void {
+    if (state !== 'open') this.#functions?.unlinked()
     if (state === this.#linkState.state && detail === this.#linkState.detail) return
     this.#linkState = { state, detail, since: Date.now() }
     if (state !== 'connecting') this.#options.onEvent({ type: 'control', code: `link-${state}`, message: detail })

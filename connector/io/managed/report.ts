@@ -1,4 +1,5 @@
 /** What a managed connector says of itself, made from its status and its keys. */
+import type { FunctionsReport } from '../../../protocol/control/grant.ts'
 import type { ConnectorReport, TunnelReport } from '../../../protocol/control/link.ts'
 import type { ConnectorStatus, TunnelStatus } from '../../../protocol/status.ts'
 import { type EpochView, keyId, type Refused } from '../../core/managed/keeper.ts'
@@ -20,6 +21,8 @@ export interface ReportParts {
   readonly addresses: readonly string[]
   readonly status: ConnectorStatus
   readonly tunnels: readonly ReportedTunnel[]
+  /** Where there are services for functions. */
+  readonly functions?: FunctionsReport | undefined
 }
 
 const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
@@ -34,13 +37,14 @@ export function buildReport(parts: ReportParts): ConnectorReport {
     software: parts.software,
     addresses: [...parts.addresses],
     tunnels: parts.tunnels.map((tunnel) => tunnelReport(tunnel, statusOf.get(tunnel.name))),
+    ...(parts.functions === undefined ? {} : { functions: parts.functions }),
   }
 }
 
 /** What of a report others wait for; traffic alone is no news. */
 export function newsOf(report: ConnectorReport): string {
-  const { version, addresses, tunnels } = report
-  return JSON.stringify([version, addresses, tunnels.map(({ traffic: _, ...rest }) => rest)])
+  const { version, addresses, tunnels, functions } = report
+  return JSON.stringify([version, addresses, tunnels.map(({ traffic: _, ...rest }) => rest), functions])
 }
 
 function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelStatus | undefined): TunnelReport {

@@ -3,10 +3,14 @@ import { createHash, randomBytes } from 'node:crypto'
 import { CompactSign, compactVerify, importJWK } from 'jose'
 import type { ConnectorDocument, EpochKey } from '../../../protocol/control/document.ts'
 import { epochKeySchema } from '../../../protocol/control/document.ts'
+import type { StreamKey } from '../../../protocol/control/grant.ts'
 import type { JoinProof, RequestProof } from '../../../protocol/control/join.ts'
 import type { Identity } from '../../store/enrollment.ts'
 
-export function signPayload(identity: Identity, payload: EpochKey | JoinProof | RequestProof): Promise<string> {
+export function signPayload(
+  identity: Identity,
+  payload: EpochKey | JoinProof | RequestProof | StreamKey,
+): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(payload))
   return new CompactSign(bytes).setProtectedHeader({ alg: 'EdDSA' }).sign(identity.privateKey)
 }
