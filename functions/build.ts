@@ -164,7 +164,11 @@ function declare(folder: string): void {
 function emitDeclarations(folder: string): void {
   const config = join(folder, 'tsconfig.json')
   const options = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: folder, rootDir: root }
-  const entries = [...Object.values(TYPES).map((path) => `${path}.ts`), 'functions/runtime.d.ts', 'wasm/webassembly.d.ts']
+  const entries = [
+    ...Object.values(TYPES).map((path) => `${path}.ts`),
+    'functions/runtime.d.ts',
+    'wasm/webassembly.d.ts',
+  ]
   const compilerOptions = { ...options, typeRoots: [join(root, 'node_modules/@types')] }
   const files = entries.map((path) => join(root, path))
   writeFileSync(config, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, files, include: [] }))

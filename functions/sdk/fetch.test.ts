@@ -36,6 +36,11 @@ describe('a request', () => {
     ['a URL object', [new URL(URL_42)], { method: 'GET', scheme: 'http', authority: 'erp.internal:8000' }],
     ['a Request', [new Request(URL_42, { method: 'DELETE' })], { method: 'DELETE', path: '/orders/42' }],
     ['init over a Request', [new Request(URL_42), { method: 'PUT', body: 'x' }], { method: 'PUT' }],
+    [
+      'a Request as init, as Workers pass theirs on',
+      [URL_42, new Request('http://other/', { method: 'POST', body: 'x' })],
+      { method: 'POST', authority: 'erp.internal:8000' },
+    ],
     ['the port of http', ['http://erp.internal/'], { authority: 'erp.internal', path: '/' }],
     ['https', ['https://erp.internal/a?b=c d'], { scheme: 'https', path: '/a?b=c%20d' }],
     ['a lower-case method', [URL_42, { method: 'post', body: 'x' }], { method: 'POST' }],

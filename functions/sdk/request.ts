@@ -58,10 +58,19 @@ function isRequest(input: string | URL | Request): input is Request {
   return typeof input === 'object' && 'headers' in input
 }
 
-/** The signal is followed by ourselves; a body that streams needs its word on some runtimes. */
+/**
+ * What matters of `init`, read by name, because it may be a Request itself. The signal is followed by ourselves; a body
+ * that streams needs its word on some runtimes.
+ */
 function forRequest(init: RequestInit | undefined): RequestInit {
-  const { signal: _, ...rest } = init ?? {}
-  return rest.body == null || typeof rest.body === 'string' ? rest : ({ ...rest, duplex: 'half' } as RequestInit)
+  if (init === undefined) return {}
+  const { method, headers, body, redirect } = init
+  return {
+    ...(method === undefined ? {} : { method }),
+    ...(headers === undefined ? {} : { headers }),
+    ...(redirect === undefined ? {} : { redirect }),
+    ...(body == null ? {} : ({ body, duplex: 'half' } as RequestInit)),
+  }
 }
 
 function fieldsOf(headers: Headers): FieldLine[] {

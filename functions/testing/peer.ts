@@ -91,8 +91,18 @@ export class Peer {
   }
 }
 
+/** The connector's end of a WebSocket. */
+export interface PeerSocket {
+  onMessage: ((bytes: Uint8Array) => void) | undefined
+  onClose: ((code: number) => void) | undefined
+  /** Whether the other end holds its process for this, where that can be seen. */
+  readonly held?: boolean
+  deliver(bytes: Uint8Array): void
+  endByPeer(end: SocketEnd): void
+}
+
 /** Both ends of a WebSocket. Messages arrive in a later turn, in order. */
-class SocketPair implements SessionSocket {
+class SocketPair implements SessionSocket, PeerSocket {
   readonly #events: SocketEvents
   #closed = false
   onMessage: ((bytes: Uint8Array) => void) | undefined
@@ -140,7 +150,7 @@ class SocketPair implements SessionSocket {
 
 export class PeerSession {
   readonly #peer: Peer
-  readonly #pair: SocketPair
+  readonly #pair: PeerSocket
   readonly #machine: ResponderSession
   readonly #streams = new Map<number, SessionStream>()
   readonly tcp = new Map<number, PeerTcp>()
@@ -159,7 +169,7 @@ export class PeerSession {
   #messages = 0
   #flushing = false
 
-  constructor(peer: Peer, pair: SocketPair) {
+  constructor(peer: Peer, pair: PeerSocket) {
     this.#peer = peer
     this.#pair = pair
     pair.onMessage = (bytes) => this.message(bytes)
@@ -190,8 +200,7 @@ export class PeerSession {
     return this.#machine.streams
   }
 
-  /** Whether the other end holds its process for this. */
-  get held(): boolean {
+  get held(): boolean | undefined {
     return this.#pair.held
   }
 

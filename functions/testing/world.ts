@@ -50,6 +50,7 @@ export class World {
   aheadMs = 0
   grantMs = 600_000
   env: string | undefined
+  directUrl = (id: string): string => `wss://${id}.test/`
 
   private constructor(options: WorldOptions) {
     this.crypto = webStreamCrypto(loadStreamAead())
@@ -93,7 +94,7 @@ export class World {
         id: peer.id,
         identityKey,
         streamKey,
-        ...(direct ? { direct: `wss://${peer.id}.test/` } : {}),
+        ...(direct ? { direct: this.directUrl(peer.id) } : {}),
         ...(relay ? { relay: `/v1/networks/net_${NETWORK}/connectors/${peer.id}/stream` } : {}),
       })),
     })
