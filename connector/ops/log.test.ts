@@ -30,6 +30,55 @@ test('an event is one JSON line with named fields', () => {
   expect(parsed[1]!.msg).toContain('The peer did not')
 })
 
+test('a stream of a function is an audit line, without the words of its request but its path', () => {
+  const { log, lines } = record('json')
+  const stream = {
+    startedAt: 1000,
+    endedAt: 1250,
+    session: 's1',
+    stream: 3,
+    via: 'relay',
+    function: 'fn_00000000000000000000',
+    functionName: 'orders',
+    kind: 'http',
+    host: 'erp.internal',
+    port: 8000,
+    service: 'erp',
+    request: 'GET /orders/42',
+    status: 200,
+    bytesIn: 120,
+    bytesOut: 3400,
+    outcome: 'ok',
+  } as const
+  logEvent(log, { type: 'stream', record: stream })
+  const { service: _, request: _request, status: _status, ...nowhere } = stream
+  logEvent(log, { type: 'stream', record: { ...nowhere, outcome: 'unknown-service', cause: 'No such service.' } })
+  logEvent(log, { type: 'services', services: 1, message: 'serving functions: erp' })
+  const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(parsed[0]).toMatchObject({
+    level: 'info',
+    event: 'function-stream',
+    function: 'fn_00000000000000000000',
+    name: 'orders',
+    service: 'erp',
+    kind: 'http',
+    asked: 'erp.internal:8000',
+    bytesIn: 120,
+    bytesOut: 3400,
+    ms: 250,
+    outcome: 'ok',
+    session: 's1',
+    via: 'relay',
+    msg: 'function orders used erp',
+  })
+  expect(parsed[1]).toMatchObject({
+    level: 'warn',
+    outcome: 'unknown-service',
+    msg: 'function orders and erp.internal:8000: No such service.',
+  })
+  expect(parsed[2]).toMatchObject({ event: 'services', services: 1 })
+})
+
 test('every event has a line', () => {
   const { log, lines } = record('json')
   const there = { address: address('2001:db8::1'), port: 4500 }

@@ -127,6 +127,25 @@ describe('handshakes', () => {
     await vi.waitFor(() => expect(heard).toEqual(['once', 'once']))
   })
 
+  it('take early data again after the clock of the control plane was set, and none from before', async () => {
+    const port = await open()
+    const early = (it: ReturnType<World['call']>) => {
+      it.open(db(port)).write('x')
+    }
+    const first = world.call({ early })
+    expect(await first.established).toMatchObject({ early: true })
+    world.clockMs -= 3_600_000
+    // Its memory is of times to come: nothing is taken early until it has begun anew.
+    expect(await world.call({ early }).established).toMatchObject({ early: false })
+    world.serving.look(performance.now())
+    expect(await world.call({ early }).established).toMatchObject({ early: false })
+    world.clockMs += 900
+    await vi.waitFor(async () => expect(await world.call({ early }).established).toMatchObject({ early: true }), {
+      timeout: 10_000,
+      interval: 200,
+    })
+  })
+
   test.each([
     ['expired', { iat: 0, exp: 600_000 }, 'token-expired'],
     ['of another network', { network: 'net_11111111111111111111' }, 'token-refused'],

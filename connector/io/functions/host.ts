@@ -70,9 +70,9 @@ export class FunctionHost {
 
   /** Resolves when what can be served is, and `report` tells so. Never rejects. */
   async start(): Promise<void> {
-    await this.#look()
+    await this.#looked()
     if (this.#stopped) return
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS)
+    this.#timer = setInterval(() => void this.#looked(), LOOK_MS)
     this.#timer.unref()
   }
 
@@ -130,6 +130,14 @@ export class FunctionHost {
     this.#relay.stop()
     this.#listener.close()
     await this.#serving?.stop(streamProblem('draining', 'The connector stops.', 'Ask another connector, or again.'))
+  }
+
+  async #looked(): Promise<void> {
+    try {
+      await this.#look()
+    } catch (error) {
+      this.#warn('functions', `this should not happen: ${String(error)}`)
+    }
   }
 
   async #look(): Promise<void> {

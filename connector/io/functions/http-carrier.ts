@@ -230,8 +230,19 @@ export class HttpCarrier implements Carrier {
 
   #responseData(controller: Controller, chunk: Buffer): void {
     if (this.#over) return
-    for (const part of this.#encoder!.data(chunk)) this.#stream.write(part)
+    this.#encoded(() => {
+      for (const part of this.#encoder!.data(chunk)) this.#stream.write(part)
+    })
     this.#holdBack(controller)
+  }
+
+  /** The encoder refuses what no receiver would take. */
+  #encoded(write: () => void): void {
+    try {
+      write()
+    } catch (error) {
+      this.#fail(improper(this.#pool!.where, error instanceof TypeError ? error.message : 'it cannot be passed on'))
+    }
   }
 
   #holdBack(controller: Controller): void {
@@ -243,7 +254,8 @@ export class HttpCarrier implements Carrier {
     const trailers = endToEndFields(fieldsOf(controller.rawTrailers))
     // Trailers are an extra: those that nobody may send are no reason to lose what they follow.
     const proper = trailersFault(trailers) === undefined ? trailers : []
-    this.#stream.write(this.#encoder!.end(proper))
+    this.#encoded(() => this.#stream.write(this.#encoder!.end(proper)))
+    if (this.#over) return
     this.#over = true
     this.#end()
     this.#stream.took(this.#bodyWaits)

@@ -29,6 +29,8 @@ export interface SessionContext extends ServingContext {
   responder(): Omit<ResponderOptions, 'now'>
   /** Some results are told once for each session, when it is known. */
   handshake(result: HandshakeResult, why?: StreamProblem): void
+  /** Something that should not happen has; the session is over. */
+  fault(error: unknown): void
   /** More waits in memory than may. */
   overfull(): void
   /** It is over, and all of its streams are. */
@@ -97,6 +99,10 @@ export class ServedSession implements StreamSession {
 
   /** The first flight, of the upgrade or the first message. */
   begin(flight: Uint8Array): void {
+    this.#guarded(() => this.#begin(flight))
+  }
+
+  #begin(flight: Uint8Array): void {
     this.#heardAt = performance.now()
     const options = this.#context.responder()
     this.#machine = new ResponderSession({
@@ -186,10 +192,22 @@ export class ServedSession implements StreamSession {
       return
     }
     this.#heardAt = performance.now()
-    this.#give({ type: 'message', bytes })
-    this.#drain()
+    this.#guarded(() => {
+      this.#give({ type: 'message', bytes })
+      this.#drain()
+    })
     // It has answered with the keys of this handshake: no recording does.
     if ((this.#state as string) === 'answered') this.#confirmed()
+  }
+
+  /** A mistake of ours ends one session, and not the process. */
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#context.fault(error)
+      this.#failed(streamProblem('session-lost', 'The connector made a mistake.', 'Open another session.'), 1011)
+    }
   }
 
   #confirmed(): void {
@@ -206,7 +224,7 @@ export class ServedSession implements StreamSession {
     this.#flushing = true
     queueMicrotask(() => {
       this.#flushing = false
-      this.#drain()
+      this.#guarded(() => this.#drain())
     })
   }
 

@@ -42,6 +42,8 @@ const TICKETS = { capacity: 16_384, perFunction: 2048 } as const
 /** Handed out with each session, and good for at most so long: never longer than the token behind them. */
 const TICKETS_EACH = 2
 const TICKET_MS = 600_000
+/** Less is a clock that runs a little fast or slow. */
+const CLOCK_STEP_MS = 1000
 /** For streams that are open when the connector stops. */
 const STOP_MS = 1000
 
@@ -64,7 +66,9 @@ export class Serving implements SessionContext {
   readonly #sessions = new Set<ServedSession>()
   readonly #tokens: TokenVerifier
   readonly #tickets = new TicketStore(TICKETS)
-  readonly #replays: ReplayMemory
+  #replays: ReplayMemory
+  /** Of the control plane's clock to one that is never set. */
+  #clockOffset: number
   #plan: ServicesPlan
   #next = 1
   #sweptAt = 0
@@ -82,6 +86,7 @@ export class Serving implements SessionContext {
     this.pools = new HttpPools(this.dialer)
     this.#tokens = new TokenVerifier({ network, site, keys: tokenKeys, now: controlTime })
     this.#replays = new ReplayMemory({ start: controlTime(), capacity: REPLAY_CAPACITY })
+    this.#clockOffset = controlTime() - performance.now()
     this.#warmUp()
   }
 
@@ -172,6 +177,11 @@ export class Serving implements SessionContext {
     this.#shedding = false
   }
 
+  fault(error: unknown): void {
+    const reason = error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)
+    this.#options.onEvent({ type: 'warning', code: 'session-fault', message: `this should not happen: ${reason}` })
+  }
+
   over(session: ServedSession): void {
     this.#sessions.delete(session)
   }
@@ -179,12 +189,21 @@ export class Serving implements SessionContext {
   /** To be called about once a second. */
   look(now: number): void {
     for (const session of this.#sessions) session.look(now)
+    this.#watchClock()
     if (this.policy.site !== this.#options.site()) {
       this.policy = new ServicePolicy(this.#options.site(), this.#plan.services)
     }
     if (now - this.#sweptAt < 10_000) return
     this.#sweptAt = now
     this.pools.sweep()
+  }
+
+  /** Times before the clock was set mean nothing any more: what they would admit is forgotten with them. */
+  #watchClock(): void {
+    const offset = this.controlTime() - performance.now()
+    if (Math.abs(offset - this.#clockOffset) < CLOCK_STEP_MS) return
+    this.#clockOffset = offset
+    this.#replays = new ReplayMemory({ start: this.controlTime(), capacity: REPLAY_CAPACITY })
   }
 
   /** Open streams are told why, and have a moment. */

@@ -296,6 +296,34 @@ describe('TCP', () => {
   })
 })
 
+it('tries the addresses of a host one after the other, and none that is not allowed', async () => {
+  const port = await serve((socket) => socket.end('here'))
+  const lan = networkService({
+    networks: [prefix('127.0.0.1/32'), prefix('127.0.0.2/32')],
+    ports: [{ start: port, end: port }],
+  })
+  await open([lan], { lookup: async () => ['127.0.0.3', '127.0.0.2', '127.0.0.1'] })
+  const { client, stream: it } = await stream(port, { host: 'host.corp' })
+  expect(await it.answer()).toEqual({ ok: true, remote: `127.0.0.1:${port}` })
+  // The same name at once is looked up once, and all of them get there.
+  const more = Array.from({ length: 20 }, () => client.open({ kind: 'tcp', host: 'host.corp', port }))
+  expect(new Set(await Promise.all(more.map((one) => one.code())))).toEqual(new Set(['ok']))
+})
+
+it('looks up a bounded number of names at once', async () => {
+  const lan = networkService({ networks: [prefix('127.0.0.1/32')], ports: [{ start: 9, end: 9 }] })
+  let release: (addresses: readonly string[]) => void = () => {}
+  const slow = new Promise<readonly string[]>((resolve) => {
+    release = resolve
+  })
+  await open([lan], { lookup: () => slow })
+  const client = world!.call()
+  const streams = Array.from({ length: 70 }, (_, i) => client.open({ kind: 'tcp', host: `h${i}.corp`, port: 9 }))
+  expect(await streams[69]!.code()).toBe('overloaded')
+  release([])
+  expect(await streams[0]!.code()).toBe('name-not-found')
+})
+
 describe('TLS', () => {
   const echo = (socket: Socket) => socket.on('data', (chunk) => socket.write(chunk)).on('end', () => socket.end())
 
