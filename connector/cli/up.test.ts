@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { EXIT, StartFailure } from '../handle.ts'
 import { controlClient, controlRequest } from '../ops/client.ts'
+import { runCli } from './run.ts'
 import { fakeConnector, recordedIo } from './testing.ts'
 import { runUp, type StartConnector } from './up.ts'
 
@@ -135,3 +136,18 @@ async function answers(): Promise<void> {
   }
   throw new Error('the connector does not answer')
 }
+
+test('services are for a connector that belongs to a network', async () => {
+  const io = recordedIo()
+  const words = [
+    'up',
+    '--state-directory',
+    directory,
+    '--config',
+    join(directory, 'isthmus.yaml'),
+    '--services',
+    'x.yaml',
+  ]
+  expect(await runCli(words, io)).toBe(EXIT.usage)
+  expect(io.err()).toContain('isthmus join')
+})

@@ -6,7 +6,7 @@ import type { Logger } from '../ops/log.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import type { MetricsServer } from '../ops/metrics-server.ts'
 import type { ConnectorPlan } from '../plan.ts'
-import { type CliIo, type Command, type CommandInput, textOption } from './command.ts'
+import { type CliIo, type Command, CommandFailure, type CommandInput, textOption } from './command.ts'
 import {
   CONFIG_OPTION,
   CONTROL_SOCKET_OPTION,
@@ -40,9 +40,15 @@ export const up: Command = {
   async action(input, io) {
     const managed = await enrolledHere(input, io)
     if (managed !== undefined) return managed()
+    if (textOption(input, 'services') !== undefined) throw notManaged()
     const { startConnector } = await import('../io/connector.ts')
     return runUp(input, io, startConnector)
   },
+}
+
+function notManaged(): CommandFailure {
+  const cause = '--services is for a connector that belongs to a network, and this one runs by its configuration'
+  return new CommandFailure(cause, 'join a network with isthmus join, or leave --services out', EXIT.usage)
 }
 
 /** How to run the connector that has joined a network, where no configuration is named or lies about. */
