@@ -5,8 +5,9 @@ export { RotationFailure, type RotationOptions, type RotationOutcome } from './r
 
 /** What of an EventBridge event is used. */
 export interface ScheduledEvent {
-  /** The same when the event is delivered again. */
+  /** Both are the same when the event is delivered again. */
   readonly id?: string
+  /** When it was scheduled for. */
   readonly time?: string
 }
 
@@ -24,7 +25,7 @@ export function rotationSchedule(
 ): (event: ScheduledEvent, context?: LambdaContext) => Promise<RotationOutcome> {
   return async (event, context) => {
     // A schedule of EventBridge Scheduler with a payload of its own has neither.
-    const occasion = event.id ?? event.time ?? context?.awsRequestId
+    const occasion = event.time ?? event.id ?? context?.awsRequestId
     const outcome = await rotate(options, `event ${occasion ?? new Date().toISOString()}`)
     console.log(JSON.stringify({ event: 'rotation', ...outcome }))
     return outcome

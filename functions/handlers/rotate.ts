@@ -15,6 +15,10 @@ export interface RotationOptions {
   readonly stopOnFailure?: boolean
   /** How long to wait for the end of the run, in milliseconds. Default: 0, only until it has begun. */
   readonly waitMs?: number
+  /** Between looks at the run; milliseconds. Default: 2,000. */
+  readonly lookMs?: number
+  /** Before the first repetition of a request; milliseconds, doubled each time. Default: 500. */
+  readonly pauseMs?: number
   readonly fetch?: ((input: string, init: RequestInit) => Promise<Response>) | undefined
 }
 
@@ -40,7 +44,7 @@ export class RotationFailure extends Error {
 }
 
 const TRIES = 4
-const FIRST_PAUSE_MS = 250
+const FIRST_PAUSE_MS = 500
 const TIMEOUT_MS = 15_000
 const LOOK_MS = 2000
 const TOKEN = /^(ist_(?:rotation|operator|owner)_([0-9a-z]{20})_[0-9a-z]{20}_[A-Za-z0-9_-]{43})(?:@(.+))?$/
@@ -49,6 +53,7 @@ interface Plane {
   readonly url: string
   readonly network: string
   readonly token: string
+  readonly pauseMs: number
   readonly fetch: (input: string, init: RequestInit) => Promise<Response>
 }
 
@@ -64,7 +69,7 @@ export async function rotate(options: RotationOptions, occasion: string): Promis
   const begun = await ask(plane, 'POST', '/runs', body, key)
   if (begun.code === 'nothing-to-rotate') return { state: 'nothing-to-rotate', skipped: [] }
   const { run, skipped } = begun.value as { run: Run; skipped: RotationOutcome['skipped'] }
-  const ended = await endOf(plane, run, options.waitMs ?? 0)
+  const ended = await endOf(plane, run, options)
   if (ended.state === 'running' || ended.state === 'done') return { run: run.id, state: ended.state, skipped }
   const cause = `The rotation ${ended.id} was ${ended.state}${ended.reason === undefined ? '.' : `: ${ended.reason}.`}`
   throw new RotationFailure(ended.state, cause, `See isthmus rotation list; the keys that were in use still are.`)
@@ -76,11 +81,11 @@ interface Run {
   readonly reason?: string
 }
 
-async function endOf(plane: Plane, run: Run, waitMs: number): Promise<Run> {
+async function endOf(plane: Plane, run: Run, { waitMs = 0, lookMs = LOOK_MS }: RotationOptions): Promise<Run> {
   const until = Date.now() + waitMs
   let seen = run
   while (seen.state === 'running' && Date.now() < until) {
-    await pause(Math.min(LOOK_MS, Math.max(until - Date.now(), 1)))
+    await pause(Math.min(lookMs, Math.max(until - Date.now(), 1)))
     seen = (await ask(plane, 'GET', `/runs/${run.id}`)).value as Run
   }
   return seen
@@ -98,7 +103,8 @@ function planeOf(options: RotationOptions): Plane {
     throw new RotationFailure('no-token', cause, 'Give it as ISTHMUS_URL, or behind an @ of the token.')
   }
   const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
-  return { url: url.replace(/\/+$/, ''), network: `net_${network}`, token, fetch }
+  const { pauseMs = FIRST_PAUSE_MS } = options
+  return { url: url.replace(/\/+$/, ''), network: `net_${network}`, token, pauseMs, fetch }
 }
 
 interface Asked {
@@ -113,7 +119,7 @@ async function ask(plane: Plane, method: 'GET' | 'POST', path: string, body?: st
     const answer = await once(plane, method, path, body, key)
     if (!(answer instanceof RotationFailure)) return answer
     if (!AGAIN.has(answer.code) || attempt === TRIES) throw answer
-    await pause(FIRST_PAUSE_MS * 2 ** attempt)
+    await pause(plane.pauseMs * 2 ** (attempt - 1))
   }
 }
 
