@@ -39,6 +39,10 @@ export class NextHops {
     return id
   }
 
+  retain(id: number): void {
+    this.#uses[id]!++
+  }
+
   release(id: number): void {
     if (--this.#uses[id]! > 0) return
     this.#ids.delete(keyOf(this.#values[id]!))

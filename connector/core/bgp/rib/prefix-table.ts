@@ -3,7 +3,8 @@
  * prefix; it stays the prefix's own until `remove`, and is then given to another one. Keys are words in typed arrays
  * with open addressing, so that a million prefixes take some 20 MB and no object each.
  */
-import type { Family } from '../../../../protocol/net.ts'
+import type { Family, Prefix } from '../../../../protocol/net.ts'
+import { prefixAt } from '../wire/prefixes.ts'
 import type { PrefixBlock } from '../wire/types.ts'
 
 export class PrefixTable {
@@ -38,6 +39,15 @@ export class PrefixTable {
   /** Room for pids, before the table grows: other arrays by pid have at least as many places. */
   get capacity(): number {
     return this.lengths.length
+  }
+
+  /** The whole table as a block, whose index is the pid; good until the table grows. */
+  get all(): PrefixBlock {
+    return { family: this.family, lengths: this.lengths, words: this.words }
+  }
+
+  prefix(pid: number): Prefix {
+    return prefixAt(this.all, pid)
   }
 
   has(pid: number): boolean {

@@ -8,6 +8,8 @@ export const INELIGIBLE = [
   'accepted',
   /** A prefix that nobody may announce: see `martians.ts`. */
   'martian',
+  /** 0.0.0.0/0 or ::/0, which was not asked for. */
+  'default-route',
   /** Our AS is in the path more often than `allowAsIn` allows (RFC 4271 section 9.1.2). */
   'as-loop',
   /** ORIGINATOR_ID is ours, or our cluster is in CLUSTER_LIST (RFC 4456 section 8). */
