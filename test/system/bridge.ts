@@ -1,10 +1,11 @@
 /**
  * One end of a bad wire between two namespaces:
  *
- *     bridge.ts DEVICE SOCKET listen|connect LOST_PERCENT LATE_PERCENT
+ *     bridge.ts DEVICE SOCKET listen|connect LOST_PERCENT LATE_PERCENT [DELAY_MS]
  *
  * What is sent into the TUN device DEVICE comes out of that of the other end, packet by packet, but for what is lost;
- * some packets are overtaken by the next few. Prints `ready` when both ends are there.
+ * some packets are overtaken by the next few, and each is on its way for DELAY_MS. Prints `ready` when both ends are
+ * there.
  */
 import { openSync, read, writeSync } from 'node:fs'
 import { createServer, connect as dial, type Socket } from 'node:net'
@@ -18,7 +19,7 @@ const PACKET_BYTES = 2048
 const OVERTAKEN_BY = 3
 const READERS = 4
 
-const [device, path, role, lost, late] = process.argv.slice(2)
+const [device, path, role, lost, late, delay] = process.argv.slice(2)
 const random = new Random(role === 'listen' ? 1 : 2)
 const tun = openTun(device!)
 
@@ -44,7 +45,8 @@ function join(socket: Socket): void {
     const frame = Buffer.allocUnsafe(2 + packet.length)
     frame.writeUInt16BE(packet.length)
     packet.copy(frame, 2)
-    socket.write(frame)
+    if (delay === undefined) socket.write(frame)
+    else setTimeout(() => socket.write(frame), Number(delay))
   })
   for (let i = 0; i < READERS; i++) readOn(Buffer.alloc(PACKET_BYTES), send)
   let rest: Buffer = Buffer.alloc(0)

@@ -14,7 +14,7 @@ export interface Cluster {
   stop(): Promise<void>
 }
 
-interface Account {
+export interface Account {
   readonly uid?: number
   readonly gid?: number
 }
@@ -29,23 +29,49 @@ export function missingPostgres(): string | undefined {
   return undefined
 }
 
-export async function startCluster(): Promise<Cluster> {
-  const given = process.env.ISTHMUS_TEST_POSTGRES
-  if (given !== undefined) return clusterAt(given, async () => {})
+/** An empty cluster that nobody serves yet. */
+export interface Prepared {
+  /** Where the server's programs are. */
+  readonly bin: string
+  readonly folder: string
+  readonly data: string
+  /** As whom it is to run: not as root. Empty for who runs this. */
+  readonly user: Account
+  readonly environment: Readonly<Record<string, string | undefined>>
+  remove(): void
+}
+
+/** Throws where `missingPostgres` has a reason. Its user is `isthmus`, without a password. */
+export function prepareCluster(): Prepared {
   const bin = binaries()!
   const user = process.getuid?.() === 0 ? account()! : {}
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-postgres-'))
-  if (user.uid !== undefined) chownSync(folder, user.uid, user.gid!)
+  const remove = () => rmSync(folder, { recursive: true, force: true })
   const data = join(folder, 'data')
   const environment = { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', TZ: 'UTC' }
-  const options = { ...user, cwd: folder, env: environment }
   try {
+    if (user.uid !== undefined) chownSync(folder, user.uid, user.gid!)
     // Another collation than that of the ids, as many servers have it.
     const setup = ['-D', data, '-U', 'isthmus', '-A', 'trust', '-E', 'UTF8', '--no-sync']
+    const options = { ...user, cwd: folder, env: environment }
     execFileSync(join(bin, 'initdb'), setup, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+    return { bin, folder, data, user, environment, remove }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
+
+export async function startCluster(): Promise<Cluster> {
+  const given = process.env.ISTHMUS_TEST_POSTGRES
+  if (given !== undefined) return clusterAt(given, async () => {})
+  const { bin, folder, data, user, environment, remove } = prepareCluster()
+  try {
     const settings = ['-c', 'listen_addresses=', '-c', 'max_connections=40', '-c', 'fsync=off']
     const server = spawn(join(bin, 'postgres'), ['-D', data, '-k', folder, ...settings], {
-      ...options,
+      ...user,
+      cwd: folder,
+      env: environment,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     const exited = once(server, 'exit')
@@ -53,10 +79,10 @@ export async function startCluster(): Promise<Cluster> {
     return clusterAt(`postgres://isthmus@${encodeURIComponent(folder)}/postgres`, async () => {
       server.kill('SIGINT')
       await exited
-      rmSync(folder, { recursive: true, force: true })
+      remove()
     })
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true })
+    remove()
     throw error
   }
 }
