@@ -4,7 +4,7 @@ import type { Session } from './session.ts'
 import type { SiteState } from './site-state.ts'
 import { pause } from './timers.ts'
 
-const MOST = 3
+const MOST = 4
 /** The session is good for nothing new; a new one may be. */
 const SESSION_OVER = new Set(['token-expired', 'key-changed', 'draining'])
 
@@ -50,7 +50,7 @@ export class Tries {
     // Only this one is left: it may have room again, but a service that was not there is not there now.
     if (error.retry === 'later') throw error
     this.avoid.clear()
-    await pause(this.#site.shared.timing.backoff * this.#count * (0.5 + jitter()), this.#signal)
+    await pause(this.#site.shared.timing.backoff * 2 ** (this.#count - 2) * (0.75 + jitter() / 2), this.#signal)
   }
 }
 

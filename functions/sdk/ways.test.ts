@@ -137,13 +137,13 @@ describe('several connectors', () => {
 
 describe('one connector that refuses', () => {
   test.each([
-    ['overloaded', 3],
-    ['draining', 3],
+    ['overloaded', 4],
+    ['draining', 4],
     ['connect-refused', 1],
     ['site-offline', 1],
     ['service-not-allowed', 1],
     ['timed-out', 1],
-    ['token-expired', 3],
+    ['token-expired', 4],
   ] as const)('%s: %d tries, no matter how safe', async (code, tries) => {
     const { world: w } = await world([{ relay: false }])
     const erp = w.site()
@@ -225,7 +225,7 @@ describe('a session that is lost before the head', () => {
     await erp.close()
   })
 
-  test('again and again: three tries', async () => {
+  test('again and again: four tries', async () => {
     const { world: w } = await world([{ relay: false }])
     let asked = 0
     w.peer.services.http = () => {
@@ -233,7 +233,7 @@ describe('a session that is lost before the head', () => {
       w.peer.sessions.at(-1)!.vanish()
     }
     await expect(w.site().fetch(ASK)).rejects.toMatchObject({ code: 'session-lost' })
-    expect(asked).toBe(3)
+    expect(asked).toBe(4)
   })
 
   test('within the body: the body ends with the typed error', async () => {

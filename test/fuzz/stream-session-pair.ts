@@ -1,5 +1,5 @@
 /** Two sessions back to back, over a link that loses and reorders nothing: for tests. */
-import { nodeStreamCrypto } from '../../connector/io/functions/stream-crypto-node.ts'
+
 import type { StreamCipher, StreamCrypto, StreamKeyPair } from '../../protocol/stream-crypto.ts'
 import type { MuxLimits } from '../../protocol/stream-mux-types.ts'
 import { InitiatorSession, ResponderSession, TicketStore } from '../../protocol/stream-session.ts'
@@ -12,6 +12,7 @@ import type {
   SessionInput,
 } from '../../protocol/stream-session-types.ts'
 import { loadStreamAead } from '../../wasm/stream-aead-node.ts'
+import { nodeStreamCrypto } from '../../wasm/stream-crypto-node.ts'
 
 export const LIMITS: MuxLimits = {
   maxPeerStreams: 100,

@@ -2,12 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { nodeStreamCrypto, x25519PublicKey } from '../../connector/io/functions/stream-crypto-node.ts'
 import { webStreamCrypto } from '../../functions/sdk/stream-crypto.ts'
 import type { StreamCrypto, StreamKeyPair } from '../../protocol/stream-crypto.ts'
 import { NOISE_OVERHEAD, NoiseHandshake, type NoisePattern } from '../../protocol/stream-noise.ts'
 import { build } from '../../wasm/build.ts'
 import { loadStreamAead } from '../../wasm/stream-aead-node.ts'
+import { nodeStreamCrypto, x25519PublicKey } from '../../wasm/stream-crypto-node.ts'
 
 interface Vector {
   readonly protocol_name: string

@@ -2,10 +2,10 @@
 import { toBase64url } from '../../../protocol/control/base64url.ts'
 import type { ConnectorDocument } from '../../../protocol/control/document.ts'
 import { loadStreamAead } from '../../../wasm/stream-aead-node.ts'
+import { nodeStreamCrypto } from '../../../wasm/stream-crypto-node.ts'
 import type { ConnectorEvent } from '../../handle.ts'
 import { type Enrollment, type Identity, openStreamKey } from '../../store/enrollment.ts'
 import { FunctionHost } from '../functions/host.ts'
-import { nodeStreamCrypto } from '../functions/stream-crypto-node.ts'
 import type { ControlClient } from './control-client.ts'
 import { signPayload } from './signatures.ts'
 

@@ -8,8 +8,8 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto'
-import type { StreamCrypto, StreamKeyPair } from '../../../protocol/stream-crypto.ts'
-import type { StreamAead } from '../../../wasm/stream-aead.ts'
+import type { StreamCrypto, StreamKeyPair } from '../protocol/stream-crypto.ts'
+import type { StreamAead } from './stream-aead.ts'
 
 const KEY_BYTES = 32
 /** What stands before a raw key in DER: PKCS #8 and SubjectPublicKeyInfo of RFC 8410. */
