@@ -99,6 +99,8 @@ describe('lines of hex', () => {
       { code: 1, subcode: 2, data: '0014' },
       'session-reset',
     ],
+    ['a broken marker', `${'ff'.repeat(15)}7f001304`, {}, { code: 1, subcode: 1, data: '' }, 'session-reset'],
+    ['a short line', 'ff'.repeat(17), {}, { code: 1, subcode: 2 }, 'session-reset'],
     ['a wrong type', `${MARKER}001307`, {}, { code: 1, subcode: 3, data: '07' }, 'session-reset'],
     [
       'an ORIGIN that does not exist',

@@ -117,9 +117,13 @@ export class Decoder {
   }
 }
 
-/** A BGP message begins with 16 octets of ones (RFC 4271 section 4.1); no SPI is all ones. */
+/**
+ * A BGP message begins with 16 octets of ones (RFC 4271 section 4.1), with which no SPI begins. Three quarters of them
+ * show what a broken or short line was meant to be.
+ */
 function hasMarker(bytes: Uint8Array): boolean {
-  return bytes.length >= 16 && bytes.subarray(0, 16).every((octet) => octet === 0xff)
+  const marker = bytes.subarray(0, 16)
+  return marker.length >= 4 && marker.filter((octet) => octet === 0xff).length >= (marker.length * 3) / 4
 }
 
 function endpoint(address: string, port: number): string {

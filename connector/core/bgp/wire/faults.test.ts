@@ -1,6 +1,17 @@
 /** Every row of the table by a message that breaks its rule: what the NOTIFICATION would say, and what follows. */
 import { describe, expect, it } from 'vitest'
-import { type BgpFault, type Consequence, decodeMessage, FAULTS, type FaultName, strongest } from './codec.ts'
+import { negotiate } from '../negotiate.ts'
+import type { SessionConfig } from '../session-types.ts'
+import { CONFIG } from '../testing/driven.ts'
+import {
+  type BgpFault,
+  type Consequence,
+  decodeMessage,
+  FAULTS,
+  type FaultName,
+  isBgpFault,
+  strongest,
+} from './codec.ts'
 import { bgpFault } from './faults.ts'
 import type { DecodeOptions, UpdateMessage } from './types.ts'
 
@@ -19,6 +30,8 @@ const OPEN = '04 fde9 00b4 c0000201'
 interface Example {
   readonly message: string
   readonly options?: DecodeOptions
+  /** Of an OPEN that is wrong only for whoever is configured so. */
+  readonly config?: Partial<SessionConfig>
   readonly code: number
   readonly subcode: number
   readonly consequence: Consequence
@@ -30,10 +43,7 @@ const reset = (code: number, subcode: number, data?: string) => outcome(code, su
 const withdraw = (subcode: number, data?: string) => outcome(3, subcode, 'treat-as-withdraw', data)
 const discard = (subcode: number, data?: string) => outcome(3, subcode, 'attribute-discard', data)
 
-/** Rows that no single message shows: negotiation finds them. */
-type Negotiated = 'open-role' | 'open-capability'
-
-const EXAMPLES: Readonly<Record<Exclude<FaultName, Negotiated>, readonly Example[]>> = {
+const EXAMPLES: Readonly<Record<FaultName, readonly Example[]>> = {
   'header-marker': [{ message: `${'ff'.repeat(15)}fe001304`, ...reset(1, 1) }],
   'header-length': [
     { message: framed(4, '', 18), ...reset(1, 2, '0012') },
@@ -74,6 +84,25 @@ const EXAMPLES: Readonly<Record<Exclude<FaultName, Negotiated>, readonly Example
   'open-hold-time': [
     { message: framed(1, '04 fde9 0001 c0000201 00'), ...reset(2, 6) },
     { message: framed(1, '04 fde9 0002 c0000201 00'), ...reset(2, 6) },
+  ],
+  'open-role': [
+    {
+      message: framed(1, `${OPEN} 00`),
+      config: { localAs: 65_009, peerAs: 65_001, role: 'peer', strictRole: true },
+      ...reset(2, 11),
+    },
+    {
+      message: framed(1, `${OPEN} 05 0203 090103`),
+      config: { localAs: 65_009, peerAs: 65_001, role: 'peer' },
+      ...reset(2, 11),
+    },
+  ],
+  'open-capability': [
+    {
+      message: framed(1, `${OPEN} 00`),
+      config: { localAs: 65_009, peerAs: 65_001, families: [6] },
+      ...reset(2, 7, '0104 00020001'),
+    },
   ],
   'refresh-length': [{ message: framed(5, '0001 01 01 00'), ...reset(7, 1, framed(5, '0001 01 01 00')) }],
   'field-lengths': [
@@ -236,6 +265,8 @@ const EXAMPLES: Readonly<Record<Exclude<FaultName, Negotiated>, readonly Example
   ],
 }
 
+it('has an example for each row', () => expect(Object.keys(EXAMPLES).sort()).toEqual(Object.keys(FAULTS).sort()))
+
 describe.each(Object.entries(EXAMPLES))('%s', (name, examples) => {
   it('is told by a message at least', () => expect(examples.length).toBeGreaterThan(0))
 
@@ -294,9 +325,11 @@ function outcome(code: number, subcode: number, consequence: Consequence, data =
   return { code, subcode, consequence, data }
 }
 
-function faultsOf({ message, options = EXTERNAL }: Example): readonly BgpFault[] {
+function faultsOf({ message, options = EXTERNAL, config }: Example): readonly BgpFault[] {
   const found = decodeMessage(bytes(message), options)
-  if ('fault' in found) return [found]
+  if (isBgpFault(found)) return [found]
+  if (config !== undefined && found.type === 'OPEN')
+    return [negotiate({ ...CONFIG, ...config }, found)].filter(isBgpFault)
   return found.type === 'UPDATE' ? found.faults : []
 }
 
