@@ -10,8 +10,8 @@ import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
 
 const LAUNCHER = join(import.meta.dirname, '../../connector/bin/isthmus.cjs')
-/** A control plane, two connectors, five holders of namespaces, a flow of pings, the demo itself. */
-const PROCESSES = 10
+/** A control plane, two connectors, six holders of namespaces, a flow of pings, the demo itself. */
+const PROCESSES = 11
 
 describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
   let temporary: string
@@ -44,6 +44,7 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
       rekey: { count: 3, lostPackets: 0 },
       rotation: { count: 1, lostPackets: 0, evidence: 'verified' },
       withoutControl: { sent: 100, received: 100, rekeys: 1 },
+      function: { status: 200, ms: positive, path: 'function > relay > hq > tunnel > branch' },
     })
     const { p50, p99 } = (result.ping as { rttMs: { p50: number; p99: number } }).rttMs
     expect(p50).toBeLessThanOrEqual(p99)

@@ -8,7 +8,7 @@ import { createWorld, namespacesMissing, type Spawned, type World } from '../../
 import { DemoControl } from './control-plane.ts'
 import { showLive } from './live.ts'
 import { type DemoResult, emptyResult, faultsOf } from './result.ts'
-import { CONTROL, joinAs, layOutSites, type Site, type Sites } from './sites.ts'
+import { CONTROL, declareErp, joinAs, layOutSites, type Site, type Sites } from './sites.ts'
 import { makeFolder, watchLauncher } from './traces.ts'
 import {
   measureDownload,
@@ -19,6 +19,7 @@ import {
   untilAnswering,
 } from './trials.ts'
 import { measureAway, measureRotation } from './trials-control.ts'
+import { measureFunction } from './trials-function.ts'
 
 export interface DemoArguments {
   /** Try everything once and exit, instead of showing the live view. */
@@ -61,10 +62,11 @@ export async function runDemo(args: DemoArguments): Promise<number> {
 }
 
 async function playIn(world: World, directory: string, args: DemoArguments, signal: AbortSignal): Promise<DemoResult> {
-  say('Two sites, each a gateway and a host, and a control plane, in network namespaces of their own:')
+  say('Two sites, each a gateway and a host, a control plane and a function, in network namespaces of their own:')
   say('  host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10')
-  say(`  control plane ${CONTROL.address}, which both gateways reach\n`)
+  say(`  control plane ${CONTROL.address}, which both gateways reach, and a Worker that reaches nothing else\n`)
   const sites = await layOutSites(world, directory)
+  declareErp(sites.hq, sites.branch.hostAddress)
   const control = new DemoControl(world, directory)
   await control.start()
   say('  $ isthmus control')
@@ -72,7 +74,7 @@ async function playIn(world: World, directory: string, args: DemoArguments, sign
   const branch = await joinReady(world, control, sites.branch, signal)
   say('')
   const running: RunningSites = { world, sites, gateways: { hq, branch }, control, signal }
-  const result = await tryEverything(running)
+  const result = await tryEverything(running, directory)
   if (result.ok && !args.once && !args.json) await showLive(running, signal)
   const gateways = Object.entries(running.gateways)
   for (const [, gateway] of gateways) gateway.child.kill('SIGTERM')
@@ -95,7 +97,7 @@ async function joinReady(world: World, control: DemoControl, site: Site, signal:
   return gateway
 }
 
-async function tryEverything(running: RunningSites): Promise<DemoResult> {
+async function tryEverything(running: RunningSites, directory: string): Promise<DemoResult> {
   const result = emptyResult()
   const { establishMs, suite } = await measureEstablishment(running)
   Object.assign(result, { establishMs, suite })
@@ -119,6 +121,11 @@ async function tryEverything(running: RunningSites): Promise<DemoResult> {
   say(
     `  control stopped ${away.received}/${away.sent} pings, ${away.rekeys} rekey meanwhile; back, both ends link again\n`,
   )
+  result.function = await measureFunction(running, directory)
+  const { status, ms, path } = result.function
+  say('  $ isthmus function add orders --allow hq/erp')
+  say(`  function        order from the ERP of branch: HTTP ${status} in ${ms.toFixed(0)} ms, a cold start`)
+  say(`                  ${path}\n`)
   const faults = faultsOf(result)
   result.ok = faults.length === 0
   if (!result.ok) result.error = { cause: `${faults.join('; ')}.`, remedy: 'Run `npx isthmus doctor`, then try again.' }

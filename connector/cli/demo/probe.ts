@@ -4,6 +4,8 @@
  *     serve ADDRESS PORT BYTES        an HTTP server of BYTES pseudo-random bytes; prints their sha256 when ready
  *     download URL                    fetches, hashes and times
  *     ping ADDRESS COUNT INTERVAL_MS  ICMP echo
+ *     erp ADDRESS PORT                an HTTP server of orders: GET /orders/<number>
+ *     get URL                         fetches; prints status, text and milliseconds
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import { createServer } from 'node:http'
@@ -20,6 +22,12 @@ switch (verb) {
     break
   case 'ping':
     print(await pingHost(address(args[0]!), { count: Number(args[1]), intervalMs: Number(args[2]), timeoutMs: 2000 }))
+    break
+  case 'erp':
+    erp(args[0]!, Number(args[1]))
+    break
+  case 'get':
+    print(await get(args[0]!))
     break
   default:
     throw new Error(`unknown verb ${verb}`)
@@ -49,4 +57,22 @@ async function download(url: string): Promise<{ bytes: number; sha256: string; s
     bytes += chunk.length
   }
   return { bytes, sha256: hash.digest('hex'), seconds: (performance.now() - start) / 1000 }
+}
+
+function erp(host: string, port: number): void {
+  const server = createServer((request, response) => {
+    const number = request.url?.match(/^\/orders\/(\d+)$/)?.[1]
+    const asker = request.socket.remoteAddress
+    response.writeHead(number === undefined ? 404 : 200, { 'content-type': 'application/json' })
+    response.end(
+      JSON.stringify(number === undefined ? { error: 'no such order' } : { order: Number(number), from: host, asker }),
+    )
+  })
+  server.listen(port, host, () => print({ ready: true }))
+}
+
+async function get(url: string): Promise<{ status: number; text: string; ms: number }> {
+  const start = performance.now()
+  const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
+  return { status: response.status, text: await response.text(), ms: performance.now() - start }
 }

@@ -1,3 +1,6 @@
+/** What the demo shows: every hop of it was seen to carry the order. */
+export const FUNCTION_PATH = 'function > relay > hq > tunnel > branch'
+
 /** What `npm start -- --once --json` prints, and how it reads for people. */
 export interface DemoResult {
   ok: boolean
@@ -16,6 +19,11 @@ export interface DemoResult {
   rotation: { count: number; lostPackets: number; evidence: 'verified' | 'refused' } | null
   /** Pings, and rekeys among them, while the control plane was stopped. */
   withoutControl: { sent: number; received: number; rekeys: number } | null
+  /**
+   * An order that a function in workerd fetched from the ERP of branch, which only the tunnel leads to: HTTP status,
+   * milliseconds of its first request, and where it has passed.
+   */
+  function: { status: number; ms: number; path: string } | null
   /** One sentence of cause and one of remedy, when not ok. */
   error?: { cause: string; remedy: string }
 }
@@ -30,6 +38,7 @@ export function emptyResult(): DemoResult {
     rekey: null,
     rotation: null,
     withoutControl: null,
+    function: null,
   }
 }
 
@@ -44,6 +53,9 @@ export function faultsOf(result: DemoResult): string[] {
   if (download === null || !download.sha256Match) faults.push('the download did not arrive intact')
   if (rekey === null || rekey.lostPackets > 0) faults.push(`${rekey?.lostPackets ?? 'all'} packets were lost at rekeys`)
   else if (rekey.count === 0) faults.push('no rekey took place')
+  if (result.function?.status !== 200)
+    faults.push(`the function got no order (${result.function?.status ?? 'no answer'})`)
+  else if (result.function.path !== FUNCTION_PATH) faults.push(`the function's order came by ${result.function.path}`)
   return [...faults, ...controlFaults(result)]
 }
 

@@ -1,11 +1,13 @@
 /**
  * The demo's world: two sites, each a gateway and a host behind it, a link between the gateways that stands for the
- * internet, and a machine for the control plane, which both gateways reach.
+ * internet, a machine for the control plane, which both gateways reach, and one for a function, which reaches nothing
+ * but the control plane.
  *
  *     host-hq 10.1.0.10 -- gateway-hq 192.0.2.1 ==internet== 192.0.2.2 gateway-branch -- host-branch 10.2.0.10
  *                                      \\                      /
- *                                       control 203.0.113.1 ---
+ *                                       control 203.0.113.1 --- function
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Spawned, World } from '../../io/namespaces.ts'
 
@@ -28,6 +30,9 @@ export interface Sites {
 
 export const MAIN = join(import.meta.dirname, '../../main.ts')
 export const CONTROL = { namespace: 'control', address: '203.0.113.1', port: 9701 } as const
+export const FUNCTION = 'function'
+/** Of the host of branch: what the demo's function asks. */
+export const ERP_PORT = 8000
 const PROBE = join(import.meta.dirname, 'probe.ts')
 
 /** Makes namespaces and links, and says where files belong. Everything of it lives in `world` and `directory`. */
@@ -51,6 +56,7 @@ export async function layOutSites(world: World, directory: string): Promise<Site
   await world.ns(CONTROL.namespace)
   await world.exec(CONTROL.namespace, `ip addr add ${CONTROL.address}/32 dev lo`)
   for (const [index, site] of [hq, branch].entries()) await reachControl(world, site, `198.51.100.${4 * index}`)
+  await layOutFunction(world)
   return { hq, branch }
 }
 
@@ -63,6 +69,22 @@ async function reachControl(world: World, site: Site, first: string): Promise<vo
   })
   await world.exec(CONTROL.namespace, `ip route add ${site.outer} via ${at(2)}`)
   await world.exec(site.gateway, `ip route add ${CONTROL.address} via ${at(1)} src ${site.outer}`)
+}
+
+async function layOutFunction(world: World): Promise<void> {
+  await world.ns(FUNCTION)
+  await world.link(CONTROL.namespace, FUNCTION, {
+    names: ['to-function', 'to-control'],
+    addresses: [['198.51.100.9/30'], ['198.51.100.10/30']],
+  })
+  await world.exec(FUNCTION, `ip route add ${CONTROL.address} via 198.51.100.9`)
+}
+
+/** The gateway of `site` lets the function `orders` reach the ERP at `host`. */
+export function declareErp(site: Site, host: string): void {
+  mkdirSync(site.stateDirectory, { recursive: true, mode: 0o700 })
+  const text = `services:\n  erp:\n    target: http://${host}:${ERP_PORT}\n    allow: [orders]\n`
+  writeFileSync(join(site.stateDirectory, 'services.yaml'), text)
 }
 
 function describeSite(name: Site['name'], number: number, directory: string): Site {
@@ -89,5 +111,9 @@ export function joinAs(world: World, site: Site, url: string, token: string): Sp
 
 /** Starts one of the programs of `probe.ts` on a site's host. */
 export function startProbe(world: World, site: Site, ...args: (string | number)[]): Spawned {
-  return world.spawn(site.host, [process.execPath, PROBE, ...args.map(String)])
+  return world.spawn(site.host, probeVector(...args))
+}
+
+export function probeVector(...args: (string | number)[]): string[] {
+  return [process.execPath, PROBE, ...args.map(String)]
 }

@@ -1,0 +1,158 @@
+/**
+ * `npm run bench:functions`: what a function pays for the way through a connector. Control plane, connector and
+ * function are processes as people start them; what is compared is measured in turns in one process.
+ */
+import { parseArgs } from 'node:util'
+import { namespacesMissing } from '../system/netns.ts'
+import { type FunctionsReport, median, printTable, type Throughput } from './functions-report.ts'
+import { type BenchWorld, createBenchWorld } from './functions-world.ts'
+
+const HELP = `npm run bench:functions -- [options]
+
+  --rounds N    rounds of the throughput (default 3)
+  --seconds N   seconds of each measurement of throughput (default 2)
+  --requests N  requests on each path (default 300)
+  --cold N      cold starts on each path (default 9)
+  --streams N   streams at once (default 1000)
+  --json        one JSON object on stdout
+  --help
+
+Needs Linux with network namespaces (root or user namespaces), nothing else.
+`
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
+    requests: { type: 'string', default: '300' },
+    cold: { type: 'string', default: '9' },
+    streams: { type: 'string', default: '1000' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+/** Early data is taken when a connector has run for two seconds. */
+const WARM_UP_MS = 2500
+
+interface Latency {
+  readonly tcp: number[]
+  readonly straight: number[]
+  readonly relayed: number[]
+}
+
+if (values.help) process.stdout.write(HELP)
+else process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const reason = namespacesMissing()
+  if (reason !== undefined) {
+    process.stderr.write(`no network namespaces here: ${reason}\n`)
+    return 1
+  }
+  const bench = await createBenchWorld()
+  try {
+    await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS))
+    const report = await measure(bench)
+    if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    else printTable(report)
+    return 0
+  } finally {
+    await bench.close()
+  }
+}
+
+async function measure(bench: BenchWorld): Promise<FunctionsReport> {
+  note('requests on one machine')
+  const near = await bench.measure<Latency>('near', 'latency', values.requests)
+  note('the path of 20 ms')
+  const far = await measureFar(bench, median(near.tcp))
+  note('throughput')
+  const throughput = await measureThroughput(bench)
+  note(`${values.streams} streams at once`)
+  const shares = await bench.measure<number[]>('near', 'fair', values.streams, 3)
+  const mean = shares.reduce((sum, bytes) => sum + bytes, 0) / shares.length
+  note('idle streams')
+  return {
+    loopback: { tcp: median(near.tcp), straight: median(near.straight), relayed: median(near.relayed) },
+    added: { straight: addedTo(near, 'straight'), relayed: addedTo(near, 'relayed') },
+    far,
+    throughput,
+    fair: {
+      streams: shares.length,
+      leastOfMean: Math.min(...shares) / mean,
+      mostOfMean: Math.max(...shares) / mean,
+    },
+    idle: await measureIdle(bench),
+  }
+}
+
+function addedTo({ tcp, ...paths }: Latency, path: 'straight' | 'relayed'): number {
+  return median(paths[path].map((value, turn) => value - tcp[turn]!))
+}
+
+/** `service`: what the service itself takes, in milliseconds. */
+async function measureFar(bench: BenchWorld, service: number): Promise<FunctionsReport['far']> {
+  const rttMs = median(await bench.measure<number[]>('far', 'rtt', 50))
+  const trips = (ms: number): number => (ms - service) / rttMs
+  const cold = { straight: [] as number[], relay: [] as number[], grant: [] as number[] }
+  for (let i = 0; i < Number(values.cold); i++) {
+    for (const way of ['straight', 'relay'] as const) {
+      const { ms, grantMs } = await bench.measure<{ ms: number; grantMs: number }>('far', 'cold', way)
+      cold[way].push(trips(ms - grantMs))
+      cold.grant.push(grantMs / rttMs)
+    }
+  }
+  const resumed = await bench.measure<number[]>('far', 'resumed', 20)
+  const warm = await bench.measure<Latency>('far', 'latency', 50)
+  return {
+    rttMs,
+    coldStraight: median(cold.straight),
+    coldRelayed: median(cold.relay),
+    grant: median(cold.grant),
+    resumed: median(resumed.map(trips)),
+    warmStraight: median(warm.straight.map(trips)),
+    warmRelayed: median(warm.relayed.map(trips)),
+  }
+}
+
+async function measureThroughput(bench: BenchWorld): Promise<FunctionsReport['throughput']> {
+  type Round = Record<'down' | 'up', { bare: number; straight: number; relayed: number }>
+  const rounds: Round[] = []
+  for (let i = 0; i < Number(values.rounds); i++) {
+    rounds.push(await bench.measure<Round>('near', 'throughput', values.seconds))
+  }
+  const of = (direction: 'down' | 'up'): Throughput => {
+    const all = rounds.map((round) => round[direction])
+    const megabytes = (path: 'bare' | 'straight' | 'relayed') => median(all.map((each) => each[path])) / 1e6
+    const ratio = (path: 'straight' | 'relayed') => median(all.map((each) => each[path] / each.bare))
+    return {
+      bare: megabytes('bare'),
+      straight: megabytes('straight'),
+      relayed: megabytes('relayed'),
+      straightRatio: ratio('straight'),
+      relayedRatio: ratio('relayed'),
+    }
+  }
+  return { down: of('down'), up: of('up') }
+}
+
+/** The difference that as many streams again make, so that what the first ones brought along does not count. */
+async function measureIdle(bench: BenchWorld): Promise<FunctionsReport['idle']> {
+  const count = Number(values.streams)
+  const clients = [bench.start('near', 'idle', count)]
+  await clients[0]!.waitFor(/^idle$/m)
+  const before = await bench.connectorBytes()
+  const more = 4
+  for (let i = 0; i < more; i++) {
+    clients.push(bench.start('near', 'idle', count))
+    await clients.at(-1)!.waitFor(/^idle$/m)
+  }
+  const after = await bench.connectorBytes()
+  await Promise.all(clients.map((client) => client.stop()))
+  return { streams: more * count, bytesPerStream: (after - before) / (more * count) }
+}
+
+function note(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
