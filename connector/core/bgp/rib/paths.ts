@@ -3,8 +3,8 @@
  * prefixes has a fifth as many). What the decision process looks at stands beside it as numbers.
  */
 import type { NextHop, PathAttributes } from '../wire/types.ts'
-import { hashAttributes, sameAttributes } from './attributes.ts'
 import type { NextHops } from './next-hops.ts'
+import { AttributePacker, hashPacked, unpack } from './packed.ts'
 import { grown } from './prefix-table.ts'
 
 /** The path that stands for none. */
@@ -12,6 +12,9 @@ export const NO_PATH = 0
 
 /** RFC 4271 section 9.1.1: where nobody said what a route is worth. */
 export const DEFAULT_LOCAL_PREF = 100
+
+/** Attribute sets kept as objects beside their packed form; a power of two. */
+const UNPACKED = 256
 
 export class Paths {
   /** By path. Replaced when the table grows. */
@@ -32,7 +35,11 @@ export class Paths {
   size = 0
   readonly #seed: number
   readonly #hops: NextHops
-  readonly #attributes: (PathAttributes | undefined)[] = [undefined]
+  readonly #packer = new AttributePacker()
+  readonly #packed: (string | undefined)[] = [undefined]
+  /** Sets that were asked for lately, in places by the low bits of their path. */
+  readonly #unpacked: (PathAttributes | undefined)[] = new Array(UNPACKED).fill(undefined)
+  readonly #unpackedPath = new Uint32Array(UNPACKED)
   readonly #free: number[] = []
   #uses = new Uint32Array(64)
   #hashes = new Uint32Array(64)
@@ -44,21 +51,21 @@ export class Paths {
     this.#seed = seed | 0
   }
 
-  /** Takes one use of the path; `release` gives it back. The attributes are kept and must never change. */
+  /** Takes one use of the path; `release` gives it back. The attributes must never change. */
   intern(attributes: PathAttributes, nextHop: NextHop): number {
     const hop = this.#hops.intern(nextHop)
-    const hash = hashAttributes(this.#seed ^ hop, attributes)
+    const packed = this.#packer.pack(attributes)
+    const hash = hashPacked(this.#seed ^ hop, packed)
     const mask = this.#slots.length - 1
     let place = hash & mask
     for (; this.#slots[place] !== 0; place = (place + 1) & mask) {
       const path = this.#slots[place]!
-      if (this.#hashes[path] !== hash || this.hop[path] !== hop) continue
-      if (!sameAttributes(this.#attributes[path]!, attributes)) continue
+      if (this.#hashes[path] !== hash || this.hop[path] !== hop || this.#packed[path] !== packed) continue
       this.#hops.release(hop)
       this.#uses[path]!++
       return path
     }
-    return this.#add(attributes, hop, hash)
+    return this.#add(attributes, packed, hop, hash)
   }
 
   retain(path: number): void {
@@ -69,23 +76,36 @@ export class Paths {
     if (path === NO_PATH || --this.#uses[path]! > 0) return
     this.#close(path)
     this.#hops.release(this.hop[path]!)
-    this.#attributes[path] = undefined
+    this.#packed[path] = undefined
+    if (this.#unpackedPath[path & (UNPACKED - 1)] === path) this.#keep(path, undefined)
     this.#free.push(path)
     this.size--
   }
 
+  /** Equal objects for equal paths, not always the same one. */
   attributes(path: number): PathAttributes {
-    return this.#attributes[path]!
+    const place = path & (UNPACKED - 1)
+    const known = this.#unpackedPath[place] === path ? this.#unpacked[place] : undefined
+    if (known !== undefined) return known
+    const attributes = unpack(this.#packed[path]!)
+    this.#keep(path, attributes)
+    return attributes
   }
 
   nextHop(path: number): NextHop {
     return this.#hops.get(this.hop[path]!)
   }
 
-  #add(attributes: PathAttributes, hop: number, hash: number): number {
-    if (this.#free.length === 0 && this.#attributes.length === this.#uses.length) this.#grow()
-    const path = this.#free.pop() ?? this.#attributes.length
-    this.#attributes[path] = attributes
+  #keep(path: number, attributes: PathAttributes | undefined): void {
+    this.#unpacked[path & (UNPACKED - 1)] = attributes
+    this.#unpackedPath[path & (UNPACKED - 1)] = path
+  }
+
+  #add(attributes: PathAttributes, packed: string, hop: number, hash: number): number {
+    if (this.#free.length === 0 && this.#packed.length === this.#uses.length) this.#grow()
+    const path = this.#free.pop() ?? this.#packed.length
+    this.#packed[path] = packed
+    this.#keep(path, attributes)
     this.#uses[path] = 1
     this.#hashes[path] = hash
     this.hop[path] = hop
@@ -142,8 +162,8 @@ export class Paths {
     this.#uses = grown(this.#uses, length)
     this.#hashes = grown(this.#hashes, length)
     this.#slots = new Uint32Array(2 * length)
-    for (let path = 1; path < this.#attributes.length; path++) {
-      if (this.#attributes[path] !== undefined) this.#put(path)
+    for (let path = 1; path < this.#packed.length; path++) {
+      if (this.#packed[path] !== undefined) this.#put(path)
     }
   }
 }

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { address, type Family, parsePrefix } from '../../../../protocol/net.ts'
 import { blockOf, prefixesOf } from '../wire/prefixes.ts'
 import type { PathAttributes } from '../wire/types.ts'
-import { hashAttributes, sameAttributes } from './attributes.ts'
 import { NextHops, UNREACHABLE } from './next-hops.ts'
+import { AttributePacker, hashPacked, unpack } from './packed.ts'
 import { NO_PATH, Paths } from './paths.ts'
 import { PrefixTable } from './prefix-table.ts'
 import { NO_ROUTE, Routes } from './routes.ts'
@@ -47,15 +47,29 @@ describe('the table of prefixes', () => {
 })
 
 describe('attribute sets', () => {
-  test('equal ones have equal hashes, and only those are the same', () => {
+  test('packed and unpacked are the same, and only equal ones are packed equally', () => {
+    const packer = new AttributePacker()
     fc.assert(
-      fc.property(attributeSets(), attributeSets(), fc.integer(), (one, other, seed) => {
-        const copy = structuredClone(one)
-        expect(sameAttributes(one, copy)).toBe(true)
-        expect(hashAttributes(seed, one)).toBe(hashAttributes(seed, copy))
-        expect(sameAttributes(one, other)).toBe(text(one) === text(other))
+      fc.property(attributeSets(), attributeSets(), (one, other) => {
+        const packed = packer.pack(one)
+        expect(unpack(packed)).toEqual(one)
+        expect(packer.pack(structuredClone(one)) === packed).toBe(true)
+        expect(packer.pack(other) === packed).toBe(text(one) === text(other))
       }),
     )
+  })
+
+  test('of any size that a message has', () => {
+    const asns = Array.from({ length: 16_000 }, (_, i) => 4_294_967_295 - i)
+    const large: PathAttributes = { origin: 2, asPath: [{ type: 'set', asns }], communities: asns.toReversed() }
+    expect(unpack(new AttributePacker().pack(large))).toEqual(large)
+  })
+
+  test('differ in their hash, mostly, and with the seed', () => {
+    const packer = new AttributePacker()
+    const all = Array.from({ length: 5_000 }, (_, med) => packer.pack({ origin: 0, asPath: [], med }))
+    expect(new Set(all.map((packed) => hashPacked(1, packed))).size).toBeGreaterThan(4_990)
+    expect(hashPacked(1, all[0]!)).not.toBe(hashPacked(2, all[0]!))
   })
 
   test('are kept once, counted, and gone with their last use, over random histories', () => {
