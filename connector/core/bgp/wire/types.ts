@@ -96,7 +96,7 @@ export interface RouteRefreshMessage extends AfiSafi {
 export interface UpdateMessage {
   readonly type: 'UPDATE'
   readonly withdrawn: readonly PrefixBlock[]
-  /** Empty without `attributes`. At most one of each family. */
+  /** Empty without `attributes`. Of IPv4 there may be two, from the NLRI field and from MP_REACH_NLRI. */
   readonly reach: readonly Reach[]
   /** Of all of `reach`; absent where nothing is announced. */
   readonly attributes?: PathAttributes

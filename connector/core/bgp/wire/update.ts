@@ -33,6 +33,8 @@ interface Reading {
   /** Types seen, and those that occurred again. */
   readonly seen: Set<number>
   readonly repeated: Set<number>
+  /** Prefixes stand in the NLRI field. */
+  readonly hasNlri: boolean
   /** MP_REACH_NLRI was there, of whatever family. */
   hasReach: boolean
   unreach?: AfiSafi
@@ -51,6 +53,7 @@ export function decodeUpdate(message: Uint8Array, options: DecodeOptions): Updat
     announced: [],
     seen: new Set(),
     repeated: new Set(),
+    hasNlri: fields.nlri.length > 0,
     hasReach: false,
   }
   const takesIpv4 = options.families.includes(4)
@@ -60,12 +63,13 @@ export function decodeUpdate(message: Uint8Array, options: DecodeOptions): Updat
   readAttributes(reading, message, fields)
   const nlri = decodePrefixes(4, fields.nlri)
   if ('reason' in nlri) return nlriFault('nlri-syntax', fields.nlriAt + nlri.at, nlri.reason)
-  checkMandatory(reading, nlri.lengths.length > 0)
-  if (nlri.lengths.length > 0 && takesIpv4) {
+  forgetNextHop(reading)
+  checkMandatory(reading)
+  if (reading.hasNlri && takesIpv4) {
     reading.announced.push(nlri)
     if (reading.draft.nextHop !== undefined) reading.reach.push({ nextHop: reading.draft.nextHop, prefixes: nlri })
   }
-  return conclude(reading, message.length, nlri.lengths.length > 0)
+  return conclude(reading, message.length)
 }
 
 interface Fields {
@@ -201,8 +205,15 @@ function mpOutcome(reading: Reading, { fault, reason, prefixes }: MpFault): Outc
   return [fault, reason]
 }
 
+/** RFC 4760 section 3: beside prefixes of MP_REACH_NLRI alone it is to be ignored, whatever is in it. */
+function forgetNextHop({ hasNlri, hasReach, faults }: Reading): void {
+  if (hasNlri || !hasReach) return
+  const found = faults.findIndex(({ attribute }) => attribute === ATTRIBUTE.NEXT_HOP)
+  if (found >= 0) faults.splice(found, 1)
+}
+
 /** RFC 7606 section 3d. NEXT_HOP belongs to the NLRI field alone (RFC 4760 section 3). */
-function checkMandatory({ seen, hasReach, faults }: Reading, hasNlri: boolean): void {
+function checkMandatory({ seen, hasNlri, hasReach, faults }: Reading): void {
   if (!hasNlri && !hasReach) return
   const needed = [ATTRIBUTE.ORIGIN, ATTRIBUTE.AS_PATH, ...(hasNlri ? [ATTRIBUTE.NEXT_HOP] : [])]
   for (const type of needed) {
@@ -213,14 +224,14 @@ function checkMandatory({ seen, hasReach, faults }: Reading, hasNlri: boolean): 
 }
 
 /** Carries out the strongest consequence. */
-function conclude(reading: Reading, length: number, hasNlri: boolean): UpdateMessage | BgpFault {
+function conclude(reading: Reading, length: number): UpdateMessage | BgpFault {
   const { faults, withdrawn, reach, announced } = reading
   const worst = strongest(faults)
   if (worst === 'session-reset') return faults.find(({ consequence }) => consequence === worst)!
   if (worst === 'treat-as-withdraw') {
     const first = faults.find(({ consequence }) => consequence === worst)!
     // Section 5.2: with nothing announced we cannot be sure that the prefixes were found.
-    if (!hasNlri && !reading.hasReach) return { ...first, consequence: 'session-reset' }
+    if (!reading.hasNlri && !reading.hasReach) return { ...first, consequence: 'session-reset' }
     return { type: 'UPDATE', withdrawn: [...withdrawn, ...announced], reach: [], faults }
   }
   const endOfRib = endOfRibOf(reading, length)
