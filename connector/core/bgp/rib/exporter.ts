@@ -124,12 +124,12 @@ export class Exporter {
 }
 
 /** RFC 9234 section 5, egress, second rule: to providers, peers and route servers. */
-function isUpwards({ config: { role } }: Neighbour): boolean {
+function isUpwards({ role }: Neighbour): boolean {
   return role === 'customer' || role === 'peer' || role === 'routeServerClient'
 }
 
 /** The first rule: to customers, peers and clients of our route server. */
-function isDownwards({ config: { role } }: Neighbour): boolean {
+function isDownwards({ role }: Neighbour): boolean {
   return role === 'provider' || role === 'peer' || role === 'routeServer'
 }
 

@@ -141,15 +141,15 @@ function occurrences({ asPath }: PathAttributes, asn: number): number {
 }
 
 /** RFC 9234 section 5, ingress, first and second rule. */
-function isLeak({ config }: Neighbour, { onlyToCustomer }: PathAttributes): boolean {
-  if (onlyToCustomer === undefined || config.role === undefined) return false
+function isLeak({ config, role }: Neighbour, { onlyToCustomer }: PathAttributes): boolean {
+  if (onlyToCustomer === undefined || role === undefined) return false
   // Provider and route server: what comes from a customer or client with OTC has been at another provider.
-  if (config.role === 'provider' || config.role === 'routeServer') return true
-  return config.role === 'peer' && onlyToCustomer !== config.peerAs
+  if (role === 'provider' || role === 'routeServer') return true
+  return role === 'peer' && onlyToCustomer !== config.peerAs
 }
 
 /** From a provider, a peer or a route server. */
-function isFromAbove({ config: { role } }: Neighbour): boolean {
+function isFromAbove({ role }: Neighbour): boolean {
   return role === 'customer' || role === 'peer' || role === 'routeServerClient'
 }
 

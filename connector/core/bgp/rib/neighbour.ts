@@ -1,7 +1,7 @@
 /** What the RIB knows of a neighbour, and the generations of its routes. */
 import type { Instant } from '../../../../protocol/machine.ts'
 import { type Address, addressBytes, type Family } from '../../../../protocol/net.ts'
-import type { NextHop } from '../wire/types.ts'
+import type { NextHop, Role } from '../wire/types.ts'
 import { AdjOut } from './adj-out.ts'
 import type { NeighbourConfig, NeighbourCounters, NeighbourUp } from './types.ts'
 
@@ -114,6 +114,11 @@ export class Neighbour {
       const state = this.of[family]
       state.isRefreshing = state.hasWarned = state.isOverLimit = false
     }
+  }
+
+  /** RFC 9234 is about external neighbours only. */
+  get role(): Role | undefined {
+    return this.isExternal ? this.config.role : undefined
   }
 
   /** Whether it may be sent routes of that family now. */
