@@ -3,7 +3,7 @@ import { toBase64url } from '../../protocol/control/base64url.ts'
 import type { StreamKeyPair } from '../../protocol/stream-crypto.ts'
 import { STREAM_PROBLEMS, type StreamProblemCode } from '../../protocol/stream-problem.ts'
 import type { Account } from './account.ts'
-import { failure, IsthmusError, wordsOf } from './error.ts'
+import { failure, type IsthmusError, wordsOf } from './error.ts'
 import { type GrantedConnector, readGrant, trustedConnectors } from './grant-reader.ts'
 import { isObject } from './jws.ts'
 
@@ -18,7 +18,8 @@ export interface ReadyGrant {
   readonly token: string
   readonly connectors: readonly GrantedConnector[]
   readonly services: readonly string[]
-  /** Milliseconds since 1970 by the clock here. */
+  /** Milliseconds since 1970 by the clock here, both. */
+  readonly askedAt: number
   readonly usableUntil: number
   /** What the control plane's clock is ahead of ours; milliseconds. */
   readonly offsetMs: number
@@ -59,6 +60,7 @@ export async function askForGrant({ account, site, keys, pins, fetch }: GrantAsk
     token: grant.token,
     services: grant.services,
     connectors: await trustedConnectors(grant, account.network, pins),
+    askedAt: asked,
     usableUntil: grant.expiresAt - offsetMs - MARGIN_MS,
     offsetMs,
   }
@@ -160,5 +162,3 @@ export class GrantCache {
     if (this.#grants.get(key) === grant) this.#grants.delete(key)
   }
 }
-
-export { IsthmusError }

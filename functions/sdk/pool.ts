@@ -16,6 +16,10 @@ const LIMITS: MuxLimits = { maxPeerStreams: 0, maxWindow: 4 << 20, maxWindowTota
 /** Bytes of a first flight: what a header of every server takes after encoding. */
 const MAX_FIRST_FLIGHT = 6000
 const FULL_GRANT_ROUNDS = 2
+/** A grant by which nobody could be reached is not asked for anew before; milliseconds. */
+const KEEP_MS = 5_000
+/** A session is not begun with a ticket that is not good for so much longer; milliseconds. */
+const MIN_LIFE_MS = 60_000
 
 /** What is wanted of a stream. */
 export interface StreamStart {
@@ -72,8 +76,11 @@ export class Pool {
       if (!session.usable || start.avoid.has(session.way.connector.id)) continue
       if (session.fresh || (await session.alive())) {
         start.signal?.throwIfAborted()
-        if (session.usable) return { session, stream: session.open(start.parts(), start.finish) }
-      } else session.close()
+        if (!session.usable) continue
+        if (session.endsSoon) void this.#renew()
+        return { session, stream: session.open(start.parts(), start.finish) }
+      }
+      session.close()
     }
     return this.#wait(start)
   }
@@ -129,7 +136,7 @@ export class Pool {
           round = 0
           continue
         }
-        this.#site.dropGrant(grant)
+        if (Date.now() - grant.askedAt > KEEP_MS || error.code !== 'site-offline') this.#site.dropGrant(grant)
         const again = error.code === 'key-changed' || error.code === 'token-expired'
         if (!again || round >= FULL_GRANT_ROUNDS) this.#failAll(error)
       }
@@ -140,8 +147,24 @@ export class Pool {
     }
   }
 
+  /** Opens the session that takes over from one whose token expires soon. Nobody waits for it. */
+  async #renew(): Promise<void> {
+    if (this.#searching) return
+    this.#searching = true
+    this.#site.dropGrants()
+    try {
+      // No ticket: it would be good for as long as the token that it came of.
+      await this.#run(await this.#site.grant(), new Set(), false)
+    } catch {
+      // Whoever needs a session meets the same, and is told.
+    } finally {
+      this.#searching = false
+      void this.#search()
+    }
+  }
+
   /** One race. Resolves with the error when it is lost. */
-  #run(grant: ReadyGrant, avoid: ReadonlySet<string>): Promise<IsthmusError | undefined> {
+  #run(grant: ReadyGrant, avoid: ReadonlySet<string>, resumable = true): Promise<IsthmusError | undefined> {
     const { ways, timing } = this.#site.shared
     const connectors = grant.connectors.filter(({ id }) => !avoid.has(id))
     const attempts = ways.order(connectors, performance.now(), timing)
@@ -151,7 +174,7 @@ export class Pool {
         attempts,
         timing,
         ways,
-        session: (attempt, events, resumable) => this.#session(grant, attempt, events, resumable),
+        session: (attempt, events, again) => this.#session(grant, attempt, events, resumable && again),
         fill: (session, attempt, sole) => this.#fill(session, attempt, sole),
         emptied: (session, error, undone) => this.#emptied(session, error, undone),
         ticket: (session, ticket) => this.#ticket(session, ticket),
@@ -169,7 +192,9 @@ export class Pool {
   #session(grant: ReadyGrant, attempt: Attempt, events: SessionEvents, resumable: boolean): Session {
     const { shared, account } = this.#site
     const { connector, via } = attempt
-    const kept = resumable ? shared.tickets.take(this.#site.ticketKey(connector.id), Date.now()) : undefined
+    const kept = resumable
+      ? shared.tickets.take(this.#site.ticketKey(connector.id), Date.now(), MIN_LIFE_MS)
+      : undefined
     const mode: InitiatorMode =
       kept === undefined
         ? { type: 'ik', staticKeys: this.#site.keys(), responderKey: connector.streamKey, token: grant.token }
@@ -186,10 +211,11 @@ export class Pool {
     const session: Session = new Session({
       machine,
       way: attempt,
-      call: {
-        url: via === 'direct' ? connector.direct! : relayUrl(account.url, connector.relay!),
-        fetch: this.#site.fetch,
-      },
+      // The caller's `fetch` is for the control plane.
+      call:
+        via === 'direct'
+          ? { url: connector.direct! }
+          : { url: relayUrl(account.url, connector.relay!), fetch: this.#site.fetch },
       protocols: via === 'direct' ? [] : [`t.${grant.token}`],
       platform: shared.platform,
       timing: shared.timing,
@@ -246,8 +272,9 @@ export class Pool {
   }
 
   #ticket(session: Session, ticket: ResumptionTicket): void {
-    const usableUntil = Math.min(Date.now() + ticket.goodMs, session.usableUntil)
-    this.#site.shared.tickets.put(this.#site.ticketKey(session.way.connector.id), { ticket, usableUntil })
+    const { usableUntil } = session
+    const goodUntil = Date.now() + ticket.goodMs
+    this.#site.shared.tickets.put(this.#site.ticketKey(session.way.connector.id), { ticket, goodUntil, usableUntil })
   }
 
   #failAll(error: unknown): void {

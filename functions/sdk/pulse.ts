@@ -17,7 +17,7 @@ export interface PulseActions {
 export class Pulse {
   readonly #timing: Timing
   readonly #actions: PulseActions
-  readonly #waits = new Set<() => void>()
+  readonly #waits = new Set<(heard: boolean) => void>()
   #heardAt = Date.now()
   #touchedAt = Date.now()
   #tickedAt = 0
@@ -40,14 +40,14 @@ export class Pulse {
 
   stop(): void {
     clearTimeout(this.#timer)
-    for (const wake of this.#waits) wake()
+    for (const wake of this.#waits) wake(false)
   }
 
   /** Something came from the peer. */
   heard(): void {
     this.#heardAt = Date.now()
     this.#asked = false
-    for (const wake of this.#waits) wake()
+    for (const wake of this.#waits) wake(true)
   }
 
   /** The session was in use until now. */
@@ -56,21 +56,19 @@ export class Pulse {
   }
 
   /** Whether the peer is there, by what was heard lately or by asking it. */
-  async alive(rttMs: number | undefined): Promise<boolean> {
-    if (Date.now() - this.#heardAt < this.#timing.stale) return true
-    const before = this.#heardAt
+  alive(rttMs: number | undefined): Promise<boolean> {
+    if (Date.now() - this.#heardAt < this.#timing.stale) return Promise.resolve(true)
     this.#actions.ping()
     const wait = Math.min(1000, 200 + 4 * (rttMs ?? 200))
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => done(), wait)
-      const done = (): void => {
+    return new Promise((resolve) => {
+      const done = (heard: boolean): void => {
         clearTimeout(timer)
         this.#waits.delete(done)
-        resolve()
+        resolve(heard)
       }
+      const timer = setTimeout(() => done(false), wait)
       this.#waits.add(done)
     })
-    return this.#heardAt !== before
   }
 
   #next(): void {

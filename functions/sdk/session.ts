@@ -41,6 +41,8 @@ export interface SessionEvents {
 
 /** More than this many streams go to another session. */
 const MAX_STREAMS = 1000
+/** Before the end of its token, in which the next session is opened; milliseconds. */
+const RENEW_MS = 60_000
 
 export class Session implements StreamHost {
   readonly way: Way
@@ -88,6 +90,11 @@ export class Session implements StreamHost {
 
   get usableUntil(): number {
     return this.#options.usableUntil
+  }
+
+  /** Another one should take over. */
+  get endsSoon(): boolean {
+    return Date.now() > this.#options.usableUntil - RENEW_MS
   }
 
   /** Whether the peer was heard a short while ago. */

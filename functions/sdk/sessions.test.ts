@@ -88,9 +88,10 @@ describe('resumption', () => {
 
   test('secrets of tickets that are thrown away are wiped', () => {
     const tickets = new Tickets(2, 2)
-    const kept = (usableUntil: number) => ({
+    const kept = (goodUntil: number) => ({
       ticket: { id: new Uint8Array(16), secret: new Uint8Array(32).fill(1), goodMs: 1 },
-      usableUntil,
+      goodUntil,
+      usableUntil: 100,
     })
     const all = [kept(10), kept(10), kept(5), kept(10), kept(10)]
     const wiped = () => all.map(({ ticket }) => ticket.secret.every((octet) => octet === 0))
@@ -102,6 +103,7 @@ describe('resumption', () => {
     tickets.put('b', all[3]!)
     tickets.put('c', all[4]!)
     tickets.put('d', kept(10))
+    expect(tickets.take('d', 7, 93)).toBeUndefined()
     expect(wiped()).toEqual([true, false, true, true, false])
   })
 })
@@ -123,6 +125,36 @@ describe('the life of a session', () => {
     expect(world.peer.sessions.length).toBe(2)
     end()
     await slow.body?.cancel()
+    await erp.close()
+  })
+
+  test('one whose token ends soon is followed by another before it does, and no request waits', async () => {
+    const { world } = await oneConnector()
+    world.grantMs = 80_000
+    const erp = world.site()
+    await erp.fetch(ASK)
+    expect(world.peer.sessions.length).toBe(1)
+    const held = world.fetch
+    let give!: () => void
+    world.answer = async () => {
+      await new Promise<void>((resolve) => {
+        give = resolve
+      })
+      world.answer = undefined
+      world.grantMs = 600_000
+      return held('', {})
+    }
+    await erp.fetch(ASK)
+    await until(() => give !== undefined)
+    await erp.fetch(ASK)
+    give()
+    await until(() => world.peer.sessions.length === 2 && world.peer.sessions[1]!.early !== undefined)
+    // Not by a ticket, which would end as soon.
+    expect(world.peer.resumed).toBe(0)
+    world.peer.sessions[0]!.drain()
+    await until(() => world.peer.sessions[0]!.drained)
+    await erp.fetch(ASK)
+    expect(world.peer.sessions.length).toBe(2)
     await erp.close()
   })
 

@@ -3,7 +3,9 @@ import type { ResumptionTicket } from '../../protocol/stream-session-types.ts'
 
 export interface KeptTicket {
   readonly ticket: ResumptionTicket
-  /** Milliseconds since 1970: the identity behind it is not good for longer. */
+  /** Milliseconds since 1970, both: until then a session can begin with it; */
+  readonly goodUntil: number
+  /** and until then such a session takes new streams, because the token behind it is not good for longer. */
   readonly usableUntil: number
 }
 
@@ -28,13 +30,13 @@ export class Tickets {
     if (this.#kept.size > this.#keys) this.drop(this.#kept.keys().next().value!)
   }
 
-  /** The taker's from here on. */
-  take(key: string, now: number): KeptTicket | undefined {
+  /** One whose session is good for `leastMs` yet. The taker's from here on. */
+  take(key: string, now: number, leastMs = 0): KeptTicket | undefined {
     const list = this.#kept.get(key)
     for (;;) {
       const kept = list?.pop()
       if (kept === undefined) return undefined
-      if (now < kept.usableUntil) return kept
+      if (now < kept.goodUntil && now + leastMs < kept.usableUntil) return kept
       wipe(kept)
     }
   }

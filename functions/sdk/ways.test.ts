@@ -86,6 +86,24 @@ describe('straight and relayed', () => {
   })
 })
 
+test('a site that is offline is not asked for at the control plane by each request', async () => {
+  const { world: w } = await world([{ relay: false }])
+  const erp = w.site()
+  w.peer.onDial = { code: 1006, reason: '' }
+  for (let i = 0; i < 5; i++) await expect(erp.fetch(ASK)).rejects.toMatchObject({ code: 'site-offline' })
+  expect(w.asked.length).toBe(1)
+  expect(w.peer.dials.length).toBe(5)
+})
+
+test("the caller's fetch is for the control plane and its relay, not for connectors", async () => {
+  const { world: w } = await world([{}])
+  w.peer.onDial = (call) => (call.url.includes('/v1/') ? 'serve' : { code: 1006, reason: '' })
+  const erp = w.site()
+  await erp.fetch(ASK)
+  expect(w.peer.dials.map(({ fetch }) => fetch !== undefined)).toEqual([false, true])
+  await erp.close()
+})
+
 describe('several connectors', () => {
   test('all of which nothing is known are tried at once, and the one that answers first is taken again', async () => {
     const { world: w, counts } = await world([{ relay: false }, { relay: false }], { stagger: 60_000 })
