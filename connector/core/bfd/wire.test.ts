@@ -47,9 +47,26 @@ const SEEN: readonly [string, BfdPacket][] = [
   ],
 ]
 
+/** Of one session of BIRD 2.0.12, from its first packet to the loss of the session. */
+const BIRD: readonly [string, Partial<BfdPacket>][] = [
+  ['20400318 705102e2 00000000 000f4240 000493e0 00000000', { state: 'down', yourDiscriminator: 0 }],
+  ['20800318 705102e2 ecee3bc2 000f4240 000493e0 00000000', { state: 'init', yourDiscriminator: 0xecee3bc2 }],
+  ['20e00318 705102e2 ecee3bc2 000493e0 000493e0 00000000', { state: 'up', poll: true, desiredMinTxUs: 300_000 }],
+  ['20d00318 705102e2 ecee3bc2 000493e0 000493e0 00000000', { state: 'up', final: true, requiredMinRxUs: 300_000 }],
+  ['23600318 705102e2 ecee3bc2 000f4240 000493e0 00000000', { state: 'down', diagnostic: 3, poll: true }],
+  ['23500318 705102e2 ecee3bc2 000f4240 000493e0 00000000', { state: 'down', diagnostic: 3, final: true }],
+]
+
 describe('a Control packet', () => {
   test.each(SEEN)('%s', (text, packet) => {
     expect(decodeBfd(hex(text))).toEqual(packet)
+    expect(encodeBfd(packet)).toEqual(hex(text))
+  })
+
+  test.each(BIRD)('of BIRD: %s', (text, fields) => {
+    const packet = decodeBfd(hex(text))
+    if (isBfdFault(packet)) throw new Error(packet.reason)
+    expect(packet).toMatchObject({ myDiscriminator: 0x705102e2, detectMult: 3, demand: false, ...fields })
     expect(encodeBfd(packet)).toEqual(hex(text))
   })
 
