@@ -119,6 +119,24 @@ describe('a Duplex', () => {
     await site.close()
   })
 
+  test('a loss after the last word is a close without an error, and before it an error', async () => {
+    const world = await worldOf(async ({ read }) => {
+      while ((await read()) !== undefined);
+    })
+    const site = world.site()
+    const [done, busy] = [toDuplex(site.connect(DB)), toDuplex(site.connect(DB))]
+    const errors: string[] = []
+    done.on('error', () => errors.push('done'))
+    busy.on('error', () => errors.push('busy'))
+    await Promise.all([once(done, 'connect'), once(busy, 'connect')])
+    const early = done.end('bye').resume()[Symbol.asyncIterator]().next()
+    await once(done, 'finish')
+    await site.close()
+    await expect(early).rejects.toThrow(/premature/i)
+    await until(() => done.destroyed && busy.destroyed)
+    expect(errors).toEqual(['busy'])
+  })
+
   test('TLS of Node goes over it: its first flight arrives', async () => {
     let first: Uint8Array | undefined
     const world = await worldOf(async (tcp) => {

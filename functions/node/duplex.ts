@@ -30,7 +30,7 @@ export class SocketDuplex extends Duplex {
     // What fails here is told by reading, writing or opening.
     this.#reader.closed.catch(() => undefined)
     this.#writer.closed.catch(() => undefined)
-    socket.closed.catch((error) => this.destroy(error))
+    socket.closed.catch((error) => this.#broken(error))
     socket.opened.then(
       ({ remoteAddress }) => this.#opened(remoteAddress),
       (error) => this.destroy(error),
@@ -103,7 +103,7 @@ export class SocketDuplex extends Duplex {
         this.#active()
         this.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength))
       },
-      (error) => this.destroy(error),
+      (error) => this.#broken(error),
     )
   }
 
@@ -143,6 +143,16 @@ export class SocketDuplex extends Duplex {
       // It has ended this way too.
     }
     clearTimeout(timer)
+  }
+
+  /**
+   * After our last word a loss is the end: drivers that have said goodbye do not listen for errors any more. Whoever
+   * still reads sees a close before the end.
+   */
+  #broken(error: Error & { readonly code?: string }): void {
+    const over = this.writableFinished && (error.code === 'session-lost' || error.code === 'connection-reset')
+    if (over) this.destroy()
+    else this.destroy(error)
   }
 
   #opened(remote: string | undefined): void {
