@@ -3,9 +3,11 @@
  *
  *     latency COUNT        milliseconds of requests, in turns: straight TCP to the service, a session straight, relayed
  *     cold straight|relay  the first request of a process, and what of it went for the grant
+ *     sessions COUNT       the same in a process that runs for long, by COUNT functions that have no session yet
  *     resumed COUNT        first requests of resumed sessions
  *     rtt COUNT            round trips of TCP's handshake
- *     throughput SECONDS   bytes per second, in turns: a bare WebSocket, a stream straight, relayed; down and up
+ *     throughput SECONDS   bytes per second, in turns: a bare WebSocket, one with the same way behind it as the stream,
+ *                          a stream straight, relayed; down and up
  *     fair COUNT SECONDS   bytes of each of COUNT streams of one session that all read as they can
  *     idle COUNT           opens COUNT streams that do nothing, says `idle`, and waits
  */
@@ -16,6 +18,8 @@ import WebSocket from 'ws'
 
 const ADDRESS = '192.0.2.1'
 const ORDER = `http://${ADDRESS}:8000/orders/42`
+/** Of many streams at once. */
+const WARM_UP_MS = 3000
 const CHUNK = Buffer.alloc(65_000, 1)
 
 let grantMs = 0
@@ -48,6 +52,7 @@ const [verb, ...args] = process.argv.slice(2)
 const VERBS: Readonly<Record<string, () => Promise<unknown>>> = {
   latency: () => latency(Number(args[0])),
   cold: () => cold(args[0]!),
+  sessions: () => sessions(Number(args[0])),
   resumed: () => resumed(Number(args[0])),
   rtt: () => roundTrips(Number(args[0])),
   throughput: () => throughput(Number(args[0])),
@@ -77,6 +82,18 @@ async function cold(way: string) {
   return { ms, grantMs }
 }
 
+/** Those of COLD_TOKENS are good for one function each; the first ones only warm the process up. */
+async function sessions(count: number) {
+  const took: { ms: number; grantMs: number }[] = []
+  for (const token of process.env.COLD_TOKENS!.split(' ').slice(0, count)) {
+    const hq = site('hq', { fetch: timedFetch, token })
+    const ms = await timed(() => order(hq))
+    await hq.close()
+    took.push({ ms, grantMs })
+  }
+  return took
+}
+
 async function resumed(count: number) {
   const took: number[] = []
   for (let i = 0; i <= count; i++) {
@@ -103,12 +120,14 @@ async function roundTrips(count: number) {
 async function throughput(seconds: number) {
   const [straight, relayed] = [siteBy('straight'), siteBy('relay')]
   const down = {
-    bare: await bareDown(seconds),
+    bare: await bareDown(seconds, 7003),
+    forwarded: await bareDown(seconds, 7004),
     straight: await streamDown(straight, seconds),
     relayed: await streamDown(relayed, seconds),
   }
   const up = {
-    bare: await bareUp(seconds),
+    bare: await bareUp(seconds, 7003),
+    forwarded: await bareUp(seconds, 7004),
     straight: await streamUp(straight, seconds),
     relayed: await streamUp(relayed, seconds),
   }
@@ -120,13 +139,15 @@ async function fair(count: number, seconds: number) {
   const got = new Array<number>(count).fill(0)
   const sockets = got.map(() => hq.connect('source.internal:7000'))
   await Promise.all(sockets.map(({ opened }) => opened))
-  const ends = performance.now() + seconds * 1000
+  // What has come while the others were opened is not counted.
+  const begins = performance.now() + WARM_UP_MS
+  const ends = begins + seconds * 1000
   await Promise.all(
     sockets.map(async (socket, i) => {
       const reader = socket.readable.getReader()
-      while (performance.now() < ends) {
+      for (let now = performance.now(); now < ends; now = performance.now()) {
         const { value } = await reader.read()
-        got[i]! += value?.length ?? 0
+        if (now > begins) got[i]! += value?.length ?? 0
       }
     }),
   )
@@ -162,8 +183,8 @@ async function rate(seconds: number, read: () => Promise<number>): Promise<numbe
   return bytes / ((performance.now() - began) / 1000)
 }
 
-async function bareDown(seconds: number): Promise<number> {
-  const socket = await bareSocket('/source')
+async function bareDown(seconds: number, port: number): Promise<number> {
+  const socket = await bareSocket(port, '/source')
   let waiting = 0
   let wake = () => {}
   socket.on('message', (data: Buffer) => {
@@ -181,8 +202,8 @@ async function bareDown(seconds: number): Promise<number> {
   return result
 }
 
-async function bareUp(seconds: number): Promise<number> {
-  const socket = await bareSocket('/sink')
+async function bareUp(seconds: number, port: number): Promise<number> {
+  const socket = await bareSocket(port, '/sink')
   const write = () =>
     new Promise<number>((resolve) => socket.send(CHUNK, { binary: true }, () => resolve(CHUNK.length)))
   const result = await rate(
@@ -193,8 +214,8 @@ async function bareUp(seconds: number): Promise<number> {
   return result
 }
 
-function bareSocket(path: string): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://${ADDRESS}:7003${path}`, { perMessageDeflate: false })
+function bareSocket(port: number, path: string): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://${ADDRESS}:${port}${path}`, { perMessageDeflate: false })
   return new Promise((resolve, reject) => socket.once('open', () => resolve(socket)).once('error', reject))
 }
 

@@ -8,8 +8,10 @@ export interface FunctionsReport {
   /** On the path of 20 ms. Round trips beyond the service's own time, medians. */
   readonly far: {
     readonly rttMs: number
-    readonly coldStraight: number
-    readonly coldRelayed: number
+    /** The first request of a session, of a process that runs; the first ones of a process. */
+    readonly cold: number
+    readonly firstStraight: number
+    readonly firstRelayed: number
     /** The request for the grant that a process needs once in ten minutes. */
     readonly grant: number
     readonly resumed: number
@@ -19,15 +21,17 @@ export interface FunctionsReport {
   /** Megabytes per second of one stream, medians, and the ratio to a bare WebSocket, median of the rounds. */
   readonly throughput: Readonly<Record<'down' | 'up', Throughput>>
   readonly fair: { readonly streams: number; readonly leastOfMean: number; readonly mostOfMean: number }
-  readonly idle: { readonly streams: number; readonly bytesPerStream: number }
+  /** Bytes on the connector, its connection to the service included: JavaScript heap and buffers; resident. */
+  readonly idle: { readonly streams: number; readonly heapPerStream: number; readonly residentPerStream: number }
 }
 
-export interface Throughput {
-  readonly bare: number
-  readonly straight: number
-  readonly relayed: number
-  readonly straightRatio: number
-  readonly relayedRatio: number
+/** `forwarded`: a WebSocket behind which there is the same connection to a service, without a session. */
+export type Path = 'bare' | 'forwarded' | 'straight' | 'relayed'
+
+export interface Throughput extends Readonly<Record<Path, number>> {
+  readonly straightToBare: number
+  readonly straightToForwarded: number
+  readonly relayedToForwarded: number
 }
 
 export function median(values: readonly number[]): number {
@@ -39,27 +43,30 @@ export function median(values: readonly number[]): number {
 
 export function printTable(report: FunctionsReport): void {
   const { loopback, added, far, throughput, fair, idle } = report
-  const rows: [string, string, string][] = [
+  const rows: Row[] = [
     ['request straight to the service, p50', ms(loopback.tcp), ''],
     ['  through a session, added', ms(added.straight), '<= 0.5 ms'],
     ['  over the relay, added', ms(added.relayed), '<= 1 ms'],
     ['path of 20 ms: round trip', ms(far.rttMs), ''],
-    ['  first request of a cold session', trips(far.coldStraight), '<= 2.2'],
-    ['  the same over the relay', trips(far.coldRelayed), ''],
+    ['  first request of a cold session', trips(far.cold), '<= 2.2'],
+    ['  first request of a cold process', trips(far.firstStraight), ''],
+    ['  the same over the relay', trips(far.firstRelayed), ''],
     ['  the grant before it, once in ten minutes', trips(far.grant), ''],
     ['  first request of a resumed session', trips(far.resumed), ''],
     ['  warm request', trips(far.warmStraight), '<= 1.1'],
     ['  warm request over the relay', trips(far.warmRelayed), ''],
-    ['one stream down, straight', rate(throughput.down.straight, throughput.down.straightRatio), '>= 60 %'],
-    ['one stream down, relayed', rate(throughput.down.relayed, throughput.down.relayedRatio), ''],
-    ['one stream up, straight', rate(throughput.up.straight, throughput.up.straightRatio), '>= 60 %'],
-    ['one stream up, relayed', rate(throughput.up.relayed, throughput.up.relayedRatio), ''],
+    ...throughputRows('down', throughput.down),
+    ...throughputRows('up', throughput.up),
     [
       `${fair.streams} streams at once: shares`,
       `${percent(fair.leastOfMean)} to ${percent(fair.mostOfMean)} of the mean`,
       'fair',
     ],
-    [`an idle stream of ${idle.streams}, on the connector`, `${(idle.bytesPerStream / 1024).toFixed(1)} KB`, '<= 8 KB'],
+    [
+      `an idle stream of ${idle.streams}, on the connector`,
+      `${kilobytes(idle.heapPerStream)} of heap, ${kilobytes(idle.residentPerStream)} resident`,
+      '<= 8 KB',
+    ],
   ]
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]!.length)))
   for (const [what, value, goal] of rows) {
@@ -67,7 +74,20 @@ export function printTable(report: FunctionsReport): void {
   }
 }
 
+type Row = [string, string, string]
+
+function throughputRows(direction: string, of: Throughput): Row[] {
+  const straight = `${rate(of.straight)}, ${percent(of.straightToForwarded)} of the forwarded, ${percent(of.straightToBare)} of the bare`
+  return [
+    [`${direction}: a bare WebSocket`, rate(of.bare), ''],
+    [`  one with the service's connection behind it`, rate(of.forwarded), ''],
+    ['  one stream, straight', straight, '>= 60 %'],
+    ['  one stream, relayed', `${rate(of.relayed)}, ${percent(of.relayedToForwarded)} of the forwarded`, ''],
+  ]
+}
+
 const ms = (value: number): string => `${value.toFixed(2)} ms`
 const trips = (value: number): string => `${value.toFixed(2)} round trips`
 const percent = (value: number): string => `${(value * 100).toFixed(0)} %`
-const rate = (value: number, ratio: number): string => `${value.toFixed(0)} MB/s, ${percent(ratio)} of a bare WebSocket`
+const rate = (value: number): string => `${value.toFixed(0)} MB/s`
+const kilobytes = (value: number): string => `${(value / 1024).toFixed(1)} KB`

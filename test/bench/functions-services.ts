@@ -1,13 +1,16 @@
 /**
  * What the functions' benchmark talks to, at ADDRESS: 8000 an HTTP service, 7000 a source without end, 7001 a sink,
  * 7002 an echo, 7003 a bare WebSocket: to /source it sends without end, at /sink it takes, each message of 64 KB.
+ * With `forward` as a second word: 7004, a WebSocket whose messages are what comes from 7000, or goes to 7001.
  */
 import { createServer } from 'node:http'
-import { createServer as createTcpServer, type Socket } from 'node:net'
+import { connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 
 const address = process.argv[2]!
 const CHUNK = Buffer.alloc(65_000, 1)
+/** A thousand connections come at once. */
+const BACKLOG = 4096
 const HIGH_WATER = 1 << 20
 
 const http = createServer((_request, response) => {
@@ -50,12 +53,35 @@ function quiet(socket: Socket): void {
   socket.on('error', () => socket.destroy())
 }
 
-const all = [
+/** What a connector would be that knew nothing but bytes. */
+const forwarder = createServer()
+const forwarded = new WebSocketServer({ server: forwarder, perMessageDeflate: false })
+forwarded.on('connection', (socket: WebSocket, request) => {
+  const service = connect(request.url === '/source' ? 7000 : 7001, address)
+  quiet(service)
+  socket.on('error', () => service.destroy())
+  socket.on('close', () => service.destroy())
+  service.on('data', (chunk) => {
+    socket.send(chunk, { binary: true }, () => service.resume())
+    if (socket.bufferedAmount > HIGH_WATER) service.pause()
+  })
+  socket.on('message', (data: Buffer) => {
+    if (service.write(data)) return
+    socket.pause()
+    service.once('drain', () => socket.resume())
+  })
+})
+
+const services = [
   [http, 8000],
   [source, 7000],
   [sink, 7001],
   [echo, 7002],
   [bare, 7003],
 ] as const
-await Promise.all(all.map(([server, port]) => new Promise<void>((resolve) => server.listen(port, address, resolve))))
+const all = process.argv[3] === 'forward' ? ([[forwarder, 7004]] as const) : services
+const listening = all.map(([server, port]) => {
+  return new Promise<void>((resolve) => server.listen({ port, host: address, backlog: BACKLOG }, resolve))
+})
+await Promise.all(listening)
 process.stdout.write('ready\n')

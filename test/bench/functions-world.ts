@@ -17,8 +17,11 @@ const CLIENT = join(import.meta.dirname, 'functions-client.ts')
 const SERVICES = join(import.meta.dirname, 'functions-services.ts')
 export const ADDRESS = '192.0.2.1'
 const FUNCTIONS = ['straight', 'relayed']
+const COLD = Array.from({ length: 12 }, (_, i) => `cold-${i}`)
 /** Each way. */
 const DELAY_MS = 10
+
+const READ_METRICS = "fetch('http://127.0.0.1:9700/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))"
 
 export type Place = 'near' | 'far'
 
@@ -45,12 +48,14 @@ export class BenchWorld {
     const place = ['--host', ADDRESS, '--directory', join(this.#directory, 'control'), '--login']
     const control = this.#world.spawn('near', [process.execPath, MAIN, 'control', ...place], { env: environment })
     await control.waitFor(/"event":"started"/)
-    await this.#world.spawn('near', [process.execPath, SERVICES, ADDRESS]).waitFor(/^ready$/m)
+    for (const more of [[], ['forward']]) {
+      await this.#world.spawn('near', [process.execPath, SERVICES, ADDRESS, ...more]).waitFor(/^ready$/m)
+    }
     const site = await run<{ joinToken: { token: string } }>('site', 'add', 'hq', '--prefix', '10.1.0.0/24')
     await this.#join(`http://${ADDRESS}:9701`, site.joinToken.token)
     const allow = ['erp', 'source', 'sink', 'echo'].flatMap((service) => ['--allow', `hq/${service}`])
     // Two functions: what one has learned of the ways, the other does not know.
-    for (const name of FUNCTIONS) {
+    for (const name of [...FUNCTIONS, ...COLD]) {
       this.#tokens.set(name, (await run<{ token: string }>('function', 'add', name, ...allow)).token)
     }
   }
@@ -67,14 +72,23 @@ export class BenchWorld {
   start(place: Place, ...words: (string | number)[]): Spawned {
     const vector = [process.execPath, '--expose-gc', CLIENT, ...words.map(String)]
     return this.#world.spawn(place, vector, {
-      env: { ISTHMUS_TOKEN: this.#tokens.get('straight')!, RELAYED_TOKEN: this.#tokens.get('relayed')! },
+      env: {
+        ISTHMUS_TOKEN: this.#tokens.get('straight')!,
+        RELAYED_TOKEN: this.#tokens.get('relayed')!,
+        COLD_TOKENS: COLD.map((name) => this.#tokens.get(name)).join(' '),
+      },
     })
   }
 
-  /** Resident bytes of the connector, after it has had a moment to tidy up. */
-  async connectorBytes(): Promise<number> {
-    const { stdout } = await this.#world.exec('near', `grep VmRSS /proc/${this.#connector!.pid}/status`)
-    return Number(stdout.match(/\d+/)?.[0]) * 1024
+  /** Of the connector, in bytes: heap in use as its own metrics tell after a collection, and what is resident. */
+  async connectorMemory(): Promise<{ readonly heap: number; readonly resident: number }> {
+    const { stdout } = await this.#world.exec('near', [process.execPath, '-e', READ_METRICS])
+    const metric = (name: string) => Number(stdout.match(new RegExp(`^${name} (\\S+)$`, 'm'))?.[1])
+    const external = metric('nodejs_external_memory_bytes')
+    return {
+      heap: metric('nodejs_heap_size_used_bytes') + external,
+      resident: metric('process_resident_memory_bytes'),
+    }
   }
 
   async close(): Promise<void> {
@@ -124,7 +138,7 @@ export async function createBenchWorld(): Promise<BenchWorld> {
 }
 
 function services(): string {
-  const of = (target: string) => ({ target, allow: FUNCTIONS, max_connections: 10_000 })
+  const of = (target: string) => ({ target, allow: [...FUNCTIONS, ...COLD], max_connections: 10_000 })
   return JSON.stringify({
     listen: { address: ADDRESS, port: 8443, url: `ws://${ADDRESS}:8443/` },
     services: {

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { namespacesMissing } from '../system/netns.ts'
-import { type FunctionsReport, median, printTable, type Throughput } from './functions-report.ts'
+import { type FunctionsReport, median, type Path, printTable, type Throughput } from './functions-report.ts'
 import { type BenchWorld, createBenchWorld } from './functions-world.ts'
 
 const HELP = `npm run bench:functions -- [options]
@@ -34,6 +34,11 @@ const { values } = parseArgs({
 
 /** Early data is taken when a connector has run for two seconds. */
 const WARM_UP_MS = 2500
+
+interface Timed {
+  readonly ms: number
+  readonly grantMs: number
+}
 
 interface Latency {
   readonly tcp: number[]
@@ -95,21 +100,23 @@ function addedTo({ tcp, ...paths }: Latency, path: 'straight' | 'relayed'): numb
 async function measureFar(bench: BenchWorld, service: number): Promise<FunctionsReport['far']> {
   const rttMs = median(await bench.measure<number[]>('far', 'rtt', 50))
   const trips = (ms: number): number => (ms - service) / rttMs
-  const cold = { straight: [] as number[], relay: [] as number[], grant: [] as number[] }
+  const first = { straight: [] as number[], relay: [] as number[], grant: [] as number[] }
   for (let i = 0; i < Number(values.cold); i++) {
     for (const way of ['straight', 'relay'] as const) {
-      const { ms, grantMs } = await bench.measure<{ ms: number; grantMs: number }>('far', 'cold', way)
-      cold[way].push(trips(ms - grantMs))
-      cold.grant.push(grantMs / rttMs)
+      const { ms, grantMs } = await bench.measure<Timed>('far', 'cold', way)
+      first[way].push(trips(ms - grantMs))
+      first.grant.push(grantMs / rttMs)
     }
   }
+  const sessions = (await bench.measure<Timed[]>('far', 'sessions', 12)).slice(3)
   const resumed = await bench.measure<number[]>('far', 'resumed', 20)
   const warm = await bench.measure<Latency>('far', 'latency', 50)
   return {
     rttMs,
-    coldStraight: median(cold.straight),
-    coldRelayed: median(cold.relay),
-    grant: median(cold.grant),
+    cold: median(sessions.map(({ ms, grantMs }) => trips(ms - grantMs))),
+    firstStraight: median(first.straight),
+    firstRelayed: median(first.relay),
+    grant: median(first.grant),
     resumed: median(resumed.map(trips)),
     warmStraight: median(warm.straight.map(trips)),
     warmRelayed: median(warm.relayed.map(trips)),
@@ -117,21 +124,23 @@ async function measureFar(bench: BenchWorld, service: number): Promise<Functions
 }
 
 async function measureThroughput(bench: BenchWorld): Promise<FunctionsReport['throughput']> {
-  type Round = Record<'down' | 'up', { bare: number; straight: number; relayed: number }>
+  type Round = Record<'down' | 'up', Record<Path, number>>
   const rounds: Round[] = []
   for (let i = 0; i < Number(values.rounds); i++) {
     rounds.push(await bench.measure<Round>('near', 'throughput', values.seconds))
   }
   const of = (direction: 'down' | 'up'): Throughput => {
     const all = rounds.map((round) => round[direction])
-    const megabytes = (path: 'bare' | 'straight' | 'relayed') => median(all.map((each) => each[path])) / 1e6
-    const ratio = (path: 'straight' | 'relayed') => median(all.map((each) => each[path] / each.bare))
+    const megabytes = (path: Path) => median(all.map((each) => each[path])) / 1e6
+    const ratio = (path: Path, to: Path) => median(all.map((each) => each[path] / each[to]))
     return {
       bare: megabytes('bare'),
+      forwarded: megabytes('forwarded'),
       straight: megabytes('straight'),
       relayed: megabytes('relayed'),
-      straightRatio: ratio('straight'),
-      relayedRatio: ratio('relayed'),
+      straightToBare: ratio('straight', 'bare'),
+      straightToForwarded: ratio('straight', 'forwarded'),
+      relayedToForwarded: ratio('relayed', 'forwarded'),
     }
   }
   return { down: of('down'), up: of('up') }
@@ -142,15 +151,20 @@ async function measureIdle(bench: BenchWorld): Promise<FunctionsReport['idle']> 
   const count = Number(values.streams)
   const clients = [bench.start('near', 'idle', count)]
   await clients[0]!.waitFor(/^idle$/m)
-  const before = await bench.connectorBytes()
-  const more = 4
+  const before = await bench.connectorMemory()
+  const more = 6
   for (let i = 0; i < more; i++) {
     clients.push(bench.start('near', 'idle', count))
     await clients.at(-1)!.waitFor(/^idle$/m)
   }
-  const after = await bench.connectorBytes()
+  const after = await bench.connectorMemory()
   await Promise.all(clients.map((client) => client.stop()))
-  return { streams: more * count, bytesPerStream: (after - before) / (more * count) }
+  const streams = more * count
+  return {
+    streams,
+    heapPerStream: (after.heap - before.heap) / streams,
+    residentPerStream: (after.resident - before.resident) / streams,
+  }
 }
 
 function note(text: string): void {
