@@ -145,7 +145,7 @@ class NamespaceWorld implements World {
   }
 
   exec(ns: string, command: Command, options: ExecOptions = {}): Promise<ExecResult> {
-    const [program, ...args] = this.#vector(ns, command)
+    const [program, ...args] = this.#vector(ns, command, options.cwd)
     return new Promise((resolve, reject) => {
       const settings = {
         env: { ...environment(), ...options.env },
@@ -165,7 +165,7 @@ class NamespaceWorld implements World {
   }
 
   spawn(ns: string, command: Command, options: SpawnOptions = {}): Spawned {
-    const [program, ...args] = this.#vector(ns, command)
+    const [program, ...args] = this.#vector(ns, command, options.cwd)
     const child = spawnChild(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
@@ -196,9 +196,9 @@ class NamespaceWorld implements World {
     return holder
   }
 
-  #vector(ns: string, command: Command): [string, ...string[]] {
+  #vector(ns: string, command: Command, cwd?: string): [string, ...string[]] {
     const vector = typeof command === 'string' ? ['sh', '-c', command] : command
-    return [...enter(this.#holder(ns)), ...DIES_WITH_OWNER, ...vector] as [string, ...string[]]
+    return [...enter(this.#holder(ns), cwd), ...DIES_WITH_OWNER, ...vector] as [string, ...string[]]
   }
 
   #killAll(): void {
@@ -207,10 +207,10 @@ class NamespaceWorld implements World {
   }
 }
 
-function enter(holder: ChildProcess): string[] {
+function enter(holder: ChildProcess, cwd = process.cwd()): string[] {
   const user = isRoot() ? [] : ['-U', '--preserve-credentials']
-  // Back to this process' working directory: entering a mount namespace leads to its root directory.
-  return ['nsenter', '-t', String(holder.pid), ...user, '-n', '-m', `--wd=${process.cwd()}`, '--']
+  // Back to a working directory: entering a mount namespace leads to its root directory.
+  return ['nsenter', '-t', String(holder.pid), ...user, '-n', '-m', `--wd=${cwd}`, '--']
 }
 
 function environment(): NodeJS.ProcessEnv {
