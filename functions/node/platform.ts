@@ -41,6 +41,9 @@ class NodeSocket implements SessionSocket {
       maxPayload: MAX_MESSAGE,
       followRedirects: false,
       skipUTF8Validation: true,
+      // Masks keep who chooses the payload from choosing what is on the wire (RFC 6455 section 10.3). Ciphertext nobody
+      // chooses, and another XOR over it would cost more than the encryption.
+      generateMask: (mask) => mask.fill(0),
     })
     this.#socket.binaryType = 'nodebuffer'
     this.#socket.on('upgrade', (response) => {
