@@ -126,13 +126,29 @@ const SCENARIOS: Readonly<Record<string, (hq: Site, ...args: string[]) => Promis
     return { code }
   },
 
-  /** POSTs, and where one fails tells how; the service has counted each that reached it. */
-  counted: async (hq, times) => {
-    const codes: string[] = []
-    for (let i = 0; i < Number(times); i++) {
-      codes.push(await codeOf(hq.fetch('http://erp/count', { method: 'POST', body: `${i}` })))
+  /** POSTs so many numbers, one after the other; says `counting` first. */
+  count: async (hq, most) => {
+    const codes = new Map<string, number>()
+    for (let i = 0; i < Number(most); i++) {
+      const code = await codeOf(hq.fetch('http://erp/count', { method: 'POST', body: `${process.pid}-${i}` }))
+      codes.set(code, (codes.get(code) ?? 0) + 1)
+      if (i === 20) process.stdout.write('counting\n')
     }
-    return { answered: codes.filter((code) => code === 'none').length, codes: [...new Set(codes)] }
+    return Object.fromEntries(codes)
+  },
+
+  counted: async (hq) => (await hq.fetch('http://erp/counted')).json(),
+
+  /** GETs one order after the other, 50 ms between them; says `asking` first. */
+  ask: async (hq, times) => {
+    const codes = new Map<string, number>()
+    for (let i = 0; i < Number(times); i++) {
+      const code = await codeOf(hq.fetch(`http://erp/orders/${i}`).then((response) => response.json()))
+      codes.set(code, (codes.get(code) ?? 0) + 1)
+      if (i === 5) process.stdout.write('asking\n')
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    return Object.fromEntries(codes)
   },
 
   secret: async (hq, marker) => {

@@ -61,7 +61,7 @@ describe.skipIf(skipWithoutNamespaces('functions on their platforms'))('deployed
     })
 
     test('says in words what is wrong when the site has gone', async () => {
-      await functions.kill(functions.sites.hq)
+      await functions.kill('hq')
       const gone = async () => {
         const { status, text } = await get(`${url}/orders/42`)
         return status === 503 && (JSON.parse(text) as { code: string }).code === 'site-offline'

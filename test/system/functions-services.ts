@@ -2,7 +2,8 @@
  * What stands on a site's private network: `functions-services.ts ADDRESS CA-FOLDER`. Prints `ready` when all listen.
  *
  *     8000  HTTP     GET /orders/<n>, /headers, /bytes/<n>, /drip (a chunk every 50 ms, without end), /silent,
- *                    /breaks (half of an answer), POST /hash and /count; GET /counted
+ *                    /breaks (half of an answer), POST /hash, POST /count with a number; GET /counted: how many
+ *                    numbers came, and how often one came again
  *     8443  HTTPS    the same, its certificate by a private CA
  *     7000  TCP      sends back what it gets, and its end
  *     7001  TCP      takes everything, answers with its SHA-256 when the other end has finished
@@ -16,7 +17,8 @@ import { join } from 'node:path'
 
 const [address, folder] = process.argv.slice(2)
 const CHUNK = Buffer.alloc(65_536, 'isthmus ')
-let counted = 0
+const counted = new Set<string>()
+let twice = 0
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://erp')
@@ -46,11 +48,14 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       for await (const chunk of request) hash.update(chunk as Buffer)
       return json(response, { sha256: hash.digest('hex') })
     }
-    case 'POST count':
-      request.resume()
-      return json(response, { count: ++counted })
+    case 'POST count': {
+      const number = (await request.setEncoding('utf8').toArray()).join('')
+      if (counted.has(number)) twice++
+      counted.add(number)
+      return json(response, { count: counted.size })
+    }
     case 'GET counted':
-      return json(response, { count: counted })
+      return json(response, { count: counted.size, twice })
     default:
       response.writeHead(404)
       response.end('nothing here')

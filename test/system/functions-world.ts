@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DemoControl } from '../../connector/cli/demo/control-plane.ts'
 import {
+  CONTROL,
   FUNCTION,
   joinAs,
   layOutSites,
@@ -109,9 +110,40 @@ export class FunctionsWorld {
     await this.untilServing()
   }
 
+  /** A second gateway of hq, with a connector of its own: it serves functions, and stands by for the tunnel. */
+  async addConnector(): Promise<Site> {
+    const { hq } = this.sites
+    const second: Site = {
+      ...hq,
+      gateway: 'gateway-hq-2',
+      outer: '198.51.100.14',
+      stateDirectory: join(this.directory, 'hq-2.state'),
+      controlSocket: join(this.directory, 'hq-2.sock'),
+    }
+    await this.world.ns(second.gateway)
+    await this.world.link(CONTROL.namespace, second.gateway, {
+      names: ['to-hq-2', 'to-control'],
+      addresses: [['198.51.100.13/30'], ['198.51.100.14/30']],
+    })
+    await this.world.exec(second.gateway, `ip route add ${CONTROL.address} via 198.51.100.13`)
+    await this.world.link(second.gateway, hq.host, {
+      names: ['lan', 'eth1'],
+      addresses: [['10.1.0.2/32'], []],
+    })
+    await this.world.exec(second.gateway, `ip route add ${hq.hostAddress} dev lan`)
+    await this.world.exec(hq.host, 'ip route add 10.1.0.2 dev eth1')
+    this.#write(second, false)
+    const { joinToken } = await this.control.run<Added>('site', 'token', 'hq')
+    await this.startConnector(second, joinToken.token, 'hq-2')
+    return second
+  }
+
   /** Writes services.yaml of hq; a connector that runs takes it up by itself. */
   declare(listen: boolean): void {
-    const { stateDirectory } = this.sites.hq
+    this.#write(this.sites.hq, listen)
+  }
+
+  #write({ stateDirectory }: Site, listen: boolean): void {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o700 })
     writeFileSync(join(stateDirectory, 'services.yaml'), servicesYaml(listen, this.directory))
   }
@@ -121,14 +153,15 @@ export class FunctionsWorld {
     await this.startConnector(site, added.joinToken.token)
   }
 
-  async startConnector(site: Site, token: string): Promise<void> {
+  /** Joins with the token, or where it has joined already, goes on as that connector. */
+  async startConnector(site: Site, token: string, name: string = site.name): Promise<void> {
     const connector = joinAs(this.world, site, this.control.url, token)
-    this.connectors.set(site.name, connector)
+    this.connectors.set(name, connector)
     await connector.waitFor(/"event":"started"/)
   }
 
-  async kill(site: Site): Promise<void> {
-    const connector = this.connectors.get(site.name)!
+  async kill(name: string): Promise<void> {
+    const connector = this.connectors.get(name)!
     process.kill(-connector.pid, 'SIGKILL')
     await connector.exited
   }
