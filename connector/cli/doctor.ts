@@ -10,7 +10,7 @@ import type { Finding } from './doctor-checks.ts'
 import type { DoctorHost } from './doctor-host.ts'
 import { CONFIG_OPTION, configPath, JSON_OPTION, SOCKET_OPTION, socketPath } from './options.ts'
 
-const WASM_FILES = ['engine.relaxed.wasm', 'engine.strict.wasm']
+const WASM_FILES = ['engine.relaxed.wasm', 'engine.strict.wasm', 'stream.relaxed.wasm', 'stream.strict.wasm']
 
 export const doctor: Command = {
   name: 'doctor',
