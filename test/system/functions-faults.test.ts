@@ -1,12 +1,8 @@
 /** What functions see when connectors and the control plane vanish under them, by kill -9. */
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { FUNCTION } from '../../connector/cli/demo/sites.ts'
-import { createFunctionsWorld, type FunctionsWorld } from './functions-world.ts'
-import { type Spawned, skipWithoutNamespaces } from './netns.ts'
+import { createFunctionsWorld, type FunctionsWorld, outcomeOf } from './functions-world.ts'
+import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
-
-const NODE = join(import.meta.dirname, 'functions-node.ts')
 
 describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions, when', () => {
   let functions: FunctionsWorld
@@ -14,17 +10,6 @@ describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions
     functions = await createFunctionsWorld()
   })
   afterAll(() => functions?.close())
-
-  const start = (scenario: string, ...args: (string | number)[]): Spawned =>
-    functions.world.spawn(FUNCTION, [process.execPath, NODE, scenario, ...args.map(String)], {
-      env: { ISTHMUS_TOKEN: functions.token },
-    })
-
-  async function resultOf(running: Spawned): Promise<Record<string, unknown>> {
-    const code = await running.exited
-    if (code !== 0) throw new Error(`ended with ${code}: ${running.output()}`)
-    return JSON.parse(running.output().trim().split('\n').at(-1)!) as Record<string, unknown>
-  }
 
   async function listen(straight: boolean): Promise<void> {
     functions.declare(straight)
@@ -34,7 +19,7 @@ describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions
   async function restart(): Promise<void> {
     await functions.startConnector(functions.sites.hq, '')
     await functions.untilServing()
-    await until('an order', async () => (await resultOf(start('order')).catch(() => ({ status: 0 }))).status === 200)
+    await until('an order', async () => (await functions.run('order').catch(() => ({ status: 0 }))).status === 200)
   }
 
   test.each([
@@ -42,22 +27,22 @@ describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions
     ['over the relay', false],
   ])('the connector vanishes in mid-answer, %s: the body fails, with a reason', async (_, straight) => {
     await listen(straight)
-    const dripping = start('drip')
+    const dripping = functions.start('drip')
     await dripping.waitFor(/dripping/)
     await functions.kill('hq')
-    expect(await resultOf(dripping)).toMatchObject({ code: 'session-lost', chunks: expect.any(Number) })
+    expect(await outcomeOf(dripping)).toMatchObject({ code: 'session-lost', chunks: expect.any(Number) })
     await restart()
   })
 
   test('the connector vanishes between POSTs: none reaches the service twice, none is lost without a word', async () => {
     await listen(true)
-    const counting = start('count', 400)
+    const counting = functions.start('count', 400)
     await counting.waitFor(/counting/)
     await functions.kill('hq')
     await functions.startConnector(functions.sites.hq, '')
     await functions.untilServing()
-    const { none: answered = 0, ms: _, ...failed } = (await resultOf(counting)) as Record<string, number>
-    const { count, twice } = (await resultOf(start('counted'))) as { count: number; twice: number }
+    const { none: answered = 0, ms: _, ...failed } = (await outcomeOf(counting)) as Record<string, number>
+    const { count, twice } = (await functions.run('counted')) as { count: number; twice: number }
     expect(twice).toBe(0)
     expect(answered).toBeGreaterThan(20)
     // Whatever the service has done was answered, or else its caller was told that it does not know.
@@ -67,11 +52,11 @@ describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions
 
   test('the control plane vanishes: a session goes on, and who has no grant is told', async () => {
     await listen(true)
-    const asking = start('ask', 60)
+    const asking = functions.start('ask', 60)
     await asking.waitFor(/asking/)
     await functions.control.kill()
-    expect(await resultOf(asking)).toMatchObject({ none: 60 })
-    expect(await resultOf(start('open', 'echo.internal:7000'))).toMatchObject({ code: 'control-unreachable' })
+    expect(await outcomeOf(asking)).toMatchObject({ none: 60 })
+    expect(await functions.run('open', 'echo.internal:7000')).toMatchObject({ code: 'control-unreachable' })
     await functions.control.start()
     await functions.untilServing()
   })
@@ -84,10 +69,10 @@ describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions
       return items.filter((connector) => connector.functions !== undefined).length === 2
     }
     await until('both connectors to serve functions', both)
-    const asking = start('ask', 60)
+    const asking = functions.start('ask', 60)
     await asking.waitFor(/asking/)
     await functions.kill('hq')
     // All of them: what was under way is asked again, for a GET does no harm.
-    expect(await resultOf(asking)).toMatchObject({ none: 60 })
+    expect(await outcomeOf(asking)).toMatchObject({ none: 60 })
   })
 })

@@ -28,6 +28,7 @@ import { prepareCluster } from '../../control/store/testing/cluster.ts'
 import { createWorld, type Spawned, type World } from './netns.ts'
 import { until } from './until.ts'
 
+const NODE = join(import.meta.dirname, 'functions-node.ts')
 const SERVICES = join(import.meta.dirname, 'functions-services.ts')
 /** Where functions reach the listener of hq. */
 export const DIRECT = { address: '198.51.100.17', function: '198.51.100.18', port: 8443 } as const
@@ -187,6 +188,17 @@ export class FunctionsWorld {
     await until(`services.yaml to be taken up\n${this.logs()}`, told)
   }
 
+  /** A scenario of `functions-node.ts`, as a function on Node. */
+  start(scenario: string, ...args: (string | number)[]): Spawned {
+    const vector = [process.execPath, NODE, scenario, ...args.map(String)]
+    return this.world.spawn(FUNCTION, vector, { env: { ISTHMUS_TOKEN: this.token } })
+  }
+
+  /** What came of one. */
+  run(scenario: string, ...args: (string | number)[]): Promise<Record<string, unknown>> {
+    return outcomeOf(this.start(scenario, ...args))
+  }
+
   /** Runs `isthmus` on the gateway of a site. */
   async verb(site: Site, ...words: string[]): Promise<string> {
     const vector = [process.execPath, MAIN, ...words, '--socket', site.controlSocket]
@@ -261,6 +273,13 @@ export class FunctionsWorld {
     await this.world.close()
     rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+/** What a scenario printed last. Rejects where it failed. */
+export async function outcomeOf(scenario: Spawned): Promise<Record<string, unknown>> {
+  const code = await scenario.exited
+  if (code !== 0) throw new Error(`ended with ${code}: ${scenario.output()}`)
+  return JSON.parse(scenario.output().trim().split('\n').at(-1)!) as Record<string, unknown>
 }
 
 export async function createFunctionsWorld(): Promise<FunctionsWorld> {

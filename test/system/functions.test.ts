@@ -2,16 +2,14 @@
  * Functions on Node and in workerd, and services that they have no other way to. Control plane, connectors, services and
  * functions are processes in namespaces.
  */
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CONTROL, FUNCTION } from '../../connector/cli/demo/sites.ts'
 import { missingPostgres } from '../../control/store/testing/cluster.ts'
 import { skipWithoutPeers } from '../interop/peers.ts'
 import { createFunctionsWorld, type FunctionsWorld, type StreamRecord } from './functions-world.ts'
-import { type Spawned, skipWithoutNamespaces } from './netns.ts'
+import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
 
-const NODE = join(import.meta.dirname, 'functions-node.ts')
 const MARKER = 'a-marker-that-nobody-must-see-4711'
 
 /** Megabytes: `ISTHMUS_TEST_MEGABYTES` sends more. */
@@ -28,14 +26,7 @@ describe.skipIf(skip)('a function on Node', () => {
   })
   afterAll(() => functions?.close())
 
-  const start = (scenario: string, ...args: (string | number)[]): Spawned =>
-    functions.world.spawn(FUNCTION, [process.execPath, NODE, scenario, ...args.map(String)], {
-      env: { ISTHMUS_TOKEN: functions.token },
-    })
-
-  async function run<T = Record<string, unknown>>(scenario: string, ...args: (string | number)[]): Promise<T> {
-    return resultOf(start(scenario, ...args))
-  }
+  const run = (scenario: string, ...args: (string | number)[]) => functions.run(scenario, ...args)
 
   test('its machine has no way to the services', async () => {
     const tried = await functions.world.exec(FUNCTION, 'ip route get 10.1.0.10; ip route get 10.2.0.10', {
@@ -164,10 +155,3 @@ describe.skipIf(skip)('a function on Node', () => {
     })
   }
 })
-
-async function resultOf<T>(running: Spawned): Promise<T> {
-  const code = await running.exited
-  const line = running.output().trim().split('\n').at(-1) ?? ''
-  if (code !== 0) throw new Error(`ended with ${code}: ${running.output()}`)
-  return JSON.parse(line) as T
-}
