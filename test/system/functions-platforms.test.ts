@@ -38,7 +38,9 @@ describe.skipIf(skipWithoutNamespaces('functions on their platforms'))('deployed
     let url: string
     let running: Spawned
     beforeAll(async () => {
-      ;({ url, running } = await deployments.worker('worker-order', { ISTHMUS_TOKEN: functions.token }))
+      ;({ url, running } = await deployments.worker('functions/examples/worker-order', {
+        ISTHMUS_TOKEN: functions.token,
+      }))
     })
     afterAll(() => running?.stop())
 
@@ -74,12 +76,57 @@ describe.skipIf(skipWithoutNamespaces('functions on their platforms'))('deployed
     })
   })
 
+  describe('the SDK in workerd', () => {
+    let url: string
+    let running: Spawned
+    beforeAll(async () => {
+      const vars = { ISTHMUS_TOKEN: functions.token }
+      ;({ url, running } = await deployments.worker('test/system/functions-worker', vars))
+    })
+    afterAll(() => running?.stop())
+
+    const outcome = async (path: string) => {
+      const { status, text } = await get(url + path)
+      if (status !== 200) throw new Error(`${status} ${text}\n${running.output()}`)
+      return JSON.parse(text) as Record<string, unknown>
+    }
+
+    describe.each([
+      ['straight', true],
+      ['over the relay', false],
+    ])('%s', (_, straight) => {
+      beforeAll(async () => {
+        await listen(straight)
+        // A way that has just gone is found out by what does no harm when it is asked again.
+        await outcome('/download/1')
+      })
+
+      test('sends and takes bodies as they come', async () => {
+        expect(await outcome(`/upload/${4 << 20}`)).toEqual({ same: true })
+        expect(await outcome(`/download/${16 << 20}`)).toEqual({ length: 16 << 20 })
+      })
+
+      test('has sockets that half-close', async () => {
+        expect(await outcome(`/digest/${1 << 20}`)).toEqual({ same: true })
+      })
+
+      test('reaches a service with a certificate by a private CA', async () => {
+        expect(await outcome('/secure')).toMatchObject({ 'x-api-key': 'from-the-site' })
+      })
+
+      test('is told why', async () => {
+        const wanted = { closed: 'connect-refused', forbidden: 'address-forbidden', site: 'unknown-site' }
+        expect(await outcome('/refusals')).toEqual({ service: 'unknown-service', ...wanted })
+      })
+    })
+  })
+
   test('a Lambda function answers with an order, over one session for several invocations', async () => {
     const event = (path: string) => ({ version: '2.0', rawPath: path, requestContext: { http: { method: 'GET' } } })
     const paths = ['/orders/42', '/orders/42', '/orders/x']
     const env = { ISTHMUS_TOKEN: functions.token, SITE: 'hq', ERP: 'http://erp.internal:8000' }
     const answers = await deployments.lambda<{ statusCode: number; body: string }>(
-      'lambda-order',
+      'functions/examples/lambda-order',
       env,
       ...paths.map(event),
     )
@@ -102,7 +149,7 @@ describe.skipIf(skipWithoutNamespaces('functions on their platforms'))('deployed
     }
 
     test('rotates the key of the tunnel by a cron trigger of Workers, and does nothing twice', async () => {
-      const { url, running } = await deployments.worker('rotation-cron-worker', env)
+      const { url, running } = await deployments.worker('functions/examples/rotation-cron-worker', env)
       const before = await ended()
       const trigger = `${url}/cdn-cgi/handler/scheduled?cron=0+3+*+*+SUN&time=1796000000000`
       expect(await get(trigger), running.output()).toMatchObject({ status: 200 })
@@ -120,7 +167,11 @@ describe.skipIf(skipWithoutNamespaces('functions on their platforms'))('deployed
         time: '2026-12-06T03:00:00Z',
         resources: ['arn:aws:events:rule/x'],
       }
-      const [outcome] = await deployments.lambda<Record<string, unknown>>('rotation-cron-lambda', env, event)
+      const [outcome] = await deployments.lambda<Record<string, unknown>>(
+        'functions/examples/rotation-cron-lambda',
+        env,
+        event,
+      )
       expect(outcome).not.toHaveProperty('failed')
       expect(await ended()).toBe(before + 1)
     })

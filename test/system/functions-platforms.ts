@@ -1,6 +1,6 @@
 /** The examples as somebody deploys them: copied into a folder of their own, with the package installed beside them. */
 import { cpSync, mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { FUNCTION } from '../../connector/cli/demo/sites.ts'
 import { buildPackage } from '../../functions/build.ts'
@@ -28,9 +28,9 @@ export class Deployments {
     cpSync(folder, join(this.#folder, 'node_modules/isthmus'), { recursive: true })
   }
 
-  /** `wrangler dev` of an example with its own configuration, on the function's machine. Resolves with its address. */
-  async worker(example: string, vars: Readonly<Record<string, string>>): Promise<{ url: string; running: Spawned }> {
-    const folder = this.#copy(example)
+  /** `wrangler dev` of a folder with its own configuration, on the function's machine. Resolves with its address. */
+  async worker(source: string, vars: Readonly<Record<string, string>>): Promise<{ url: string; running: Spawned }> {
+    const folder = this.#copy(source)
     const port = this.#ports++
     const given = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
     const place = ['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(this.#ports++)]
@@ -48,8 +48,8 @@ export class Deployments {
   }
 
   /** Bundled as its template says, and invoked once for each event. What came of each. */
-  async lambda<T>(example: string, env: Readonly<Record<string, string>>, ...events: unknown[]): Promise<T[]> {
-    const folder = this.#copy(example)
+  async lambda<T>(source: string, env: Readonly<Record<string, string>>, ...events: unknown[]): Promise<T[]> {
+    const folder = this.#copy(source)
     const bundle = join(folder, 'bundle.mjs')
     await build({
       entryPoints: [join(folder, 'index.ts')],
@@ -70,10 +70,10 @@ export class Deployments {
     return lines.map((line) => JSON.parse(line) as T)
   }
 
-  #copy(example: string): string {
-    const folder = join(this.#folder, example)
+  #copy(source: string): string {
+    const folder = join(this.#folder, basename(source))
     mkdirSync(folder, { recursive: true })
-    cpSync(join(ROOT, 'functions/examples', example), folder, { recursive: true })
+    cpSync(join(ROOT, source), folder, { recursive: true })
     return folder
   }
 }
