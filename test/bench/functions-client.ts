@@ -6,8 +6,9 @@
  *     sessions COUNT       the same in a process that runs for long, by COUNT functions that have no session yet
  *     resumed COUNT        first requests of resumed sessions
  *     rtt COUNT            round trips of TCP's handshake
- *     throughput SECONDS   bytes per second, in turns: a bare WebSocket, one with the same way behind it as the stream,
- *                          a stream straight, relayed; down and up
+ *     throughput SECONDS [PATHS]
+ *                          bytes per second, in turns: a bare WebSocket, one with the same way behind it as the stream,
+ *                          a stream straight, relayed; down and up. Or only PATHS, such as down.bare,up.relayed
  *     fair COUNT SECONDS   bytes of each of COUNT streams of one session that all read as they can
  *     idle COUNT           opens COUNT streams that do nothing, says `idle`, and waits
  */
@@ -55,7 +56,7 @@ const VERBS: Readonly<Record<string, () => Promise<unknown>>> = {
   sessions: () => sessions(Number(args[0])),
   resumed: () => resumed(Number(args[0])),
   rtt: () => roundTrips(Number(args[0])),
-  throughput: () => throughput(Number(args[0])),
+  throughput: () => throughput(Number(args[0]), args[1]?.split(',')),
   fair: () => fair(Number(args[0]), Number(args[1])),
   idle: () => idle(Number(args[0])),
 }
@@ -117,21 +118,30 @@ async function roundTrips(count: number) {
   return took
 }
 
-async function throughput(seconds: number) {
+async function throughput(seconds: number, only: readonly string[] | undefined) {
   const [straight, relayed] = [siteBy('straight'), siteBy('relay')]
-  const down = {
-    bare: await bareDown(seconds, 7003),
-    forwarded: await bareDown(seconds, 7004),
-    straight: await streamDown(straight, seconds),
-    relayed: await streamDown(relayed, seconds),
+  const paths = {
+    down: {
+      bare: () => bareDown(seconds, 7003),
+      forwarded: () => bareDown(seconds, 7004),
+      straight: () => streamDown(straight, seconds),
+      relayed: () => streamDown(relayed, seconds),
+    },
+    up: {
+      bare: () => bareUp(seconds, 7003),
+      forwarded: () => bareUp(seconds, 7004),
+      straight: () => streamUp(straight, seconds),
+      relayed: () => streamUp(relayed, seconds),
+    },
   }
-  const up = {
-    bare: await bareUp(seconds, 7003),
-    forwarded: await bareUp(seconds, 7004),
-    straight: await streamUp(straight, seconds),
-    relayed: await streamUp(relayed, seconds),
+  const rates: Record<string, Record<string, number>> = {}
+  for (const [direction, each] of Object.entries(paths)) {
+    rates[direction] = {}
+    for (const [path, measure] of Object.entries(each)) {
+      if (only?.includes(`${direction}.${path}`) !== false) rates[direction][path] = await measure()
+    }
   }
-  return { down, up }
+  return rates
 }
 
 async function fair(count: number, seconds: number) {

@@ -14,6 +14,8 @@ const HELP = `npm run bench:functions -- [options]
   --requests N  requests on each path (default 300)
   --cold N      cold starts on each path (default 9)
   --streams N   streams at once (default 1000)
+  --only PARTS  of latency,far,throughput,fair,idle, each measured alone
+  --paths LIST  of the throughput, such as down.forwarded,down.straight
   --json        one JSON object on stdout
   --help
 
@@ -27,6 +29,8 @@ const { values } = parseArgs({
     requests: { type: 'string', default: '300' },
     cold: { type: 'string', default: '9' },
     streams: { type: 'string', default: '1000' },
+    only: { type: 'string' },
+    paths: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -58,6 +62,10 @@ async function main(): Promise<number> {
   const bench = await createBenchWorld()
   try {
     await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS))
+    if (values.only !== undefined) {
+      await measureOnly(bench, values.only.split(','))
+      return 0
+    }
     const report = await measure(bench)
     if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
     else printTable(report)
@@ -75,20 +83,31 @@ async function measure(bench: BenchWorld): Promise<FunctionsReport> {
   note('throughput')
   const throughput = await measureThroughput(bench)
   note(`${values.streams} streams at once`)
-  const shares = await bench.measure<number[]>('near', 'fair', values.streams, 3)
-  const mean = shares.reduce((sum, bytes) => sum + bytes, 0) / shares.length
+  const fair = await measureFair(bench)
   note('idle streams')
   return {
     loopback: { tcp: median(near.tcp), straight: median(near.straight), relayed: median(near.relayed) },
     added: { straight: addedTo(near, 'straight'), relayed: addedTo(near, 'relayed') },
     far,
     throughput,
-    fair: {
-      streams: shares.length,
-      leastOfMean: Math.min(...shares) / mean,
-      mostOfMean: Math.max(...shares) / mean,
-    },
+    fair,
     idle: await measureIdle(bench),
+  }
+}
+
+async function measureOnly(bench: BenchWorld, parts: readonly string[]): Promise<void> {
+  const measurements: Readonly<Record<string, () => Promise<unknown>>> = {
+    latency: async () => {
+      const near = await bench.measure<Latency>('near', 'latency', values.requests)
+      return { tcp: median(near.tcp), straight: addedTo(near, 'straight'), relayed: addedTo(near, 'relayed') }
+    },
+    far: () => measureFar(bench, 0),
+    throughput: () => measureThroughput(bench),
+    fair: () => measureFair(bench),
+    idle: () => measureIdle(bench),
+  }
+  for (const part of parts) {
+    process.stdout.write(`${part} ${JSON.stringify(await measurements[part]?.(), null, 1)}\n`)
   }
 }
 
@@ -126,8 +145,9 @@ async function measureFar(bench: BenchWorld, service: number): Promise<Functions
 async function measureThroughput(bench: BenchWorld): Promise<FunctionsReport['throughput']> {
   type Round = Record<'down' | 'up', Record<Path, number>>
   const rounds: Round[] = []
+  const only = values.paths === undefined ? [] : [values.paths]
   for (let i = 0; i < Number(values.rounds); i++) {
-    rounds.push(await bench.measure<Round>('near', 'throughput', values.seconds))
+    rounds.push(await bench.measure<Round>('near', 'throughput', values.seconds, ...only))
   }
   const of = (direction: 'down' | 'up'): Throughput => {
     const all = rounds.map((round) => round[direction])
@@ -144,6 +164,16 @@ async function measureThroughput(bench: BenchWorld): Promise<FunctionsReport['th
     }
   }
   return { down: of('down'), up: of('up') }
+}
+
+async function measureFair(bench: BenchWorld): Promise<FunctionsReport['fair']> {
+  const shares = await bench.measure<number[]>('near', 'fair', values.streams, 3)
+  const mean = shares.reduce((sum, bytes) => sum + bytes, 0) / shares.length
+  return {
+    streams: shares.length,
+    leastOfMean: Math.min(...shares) / mean,
+    mostOfMean: Math.max(...shares) / mean,
+  }
 }
 
 /** The difference that as many streams again make, so that what the first ones brought along does not count. */
