@@ -1,6 +1,7 @@
 /** Reads the built AEAD of sessions from `wasm/build/`. Apart from stream-aead.ts, which runs where there are no files. */
 import { readFileSync } from 'node:fs'
 import { createStreamAead, type StreamAead } from './stream-aead.ts'
+import { nodeHostAead } from './stream-host-node.ts'
 
 export type StreamBuild = 'relaxed' | 'strict'
 
@@ -11,7 +12,7 @@ let shared: StreamAead | undefined
  * @throws if the modules are not built (`npm run build`)
  */
 export function loadStreamAead(): StreamAead {
-  shared ??= createStreamAead(loadStreamModule())
+  shared ??= createStreamAead(loadStreamModule(), nodeHostAead)
   return shared
 }
 

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { nodeSeal, SeededRandom } from '../test/vectors/aead-node.ts'
 import { build, TARGETS } from './build.ts'
-import { createStreamAead, type StreamAead, streamAeadOf } from './stream-aead.ts'
+import { createStreamAead, type HostAead, type StreamAead, streamAeadOf } from './stream-aead.ts'
 import { loadStreamModule } from './stream-aead-node.ts'
+import { nodeHostAead } from './stream-host-node.ts'
 
 beforeAll(async () => {
   await build({ modules: ['stream'] })
@@ -11,14 +12,22 @@ beforeAll(async () => {
 
 const NONE = new Uint8Array(0)
 
-describe.each(TARGETS)('the AEAD of sessions, %s build', (target) => {
+/** By whom texts are encrypted: never by the host, only by it, by either. */
+const HOSTS: Readonly<Record<string, HostAead | undefined>> = {
+  'WebAssembly alone': undefined,
+  'the host alone': { ...nodeHostAead, sealFrom: 0, openFrom: 0 },
+  'WebAssembly, large texts the host': nodeHostAead,
+}
+const KINDS = TARGETS.flatMap((target) => Object.entries(HOSTS).map(([name, host]) => ({ target, name, host })))
+
+describe.each(KINDS)('the AEAD of sessions, $target build, $name', ({ target, host }) => {
   let instance: WebAssembly.Instance
   let aead: StreamAead
   const memory = () => Buffer.from((instance.exports as { memory: WebAssembly.Memory }).memory.buffer)
 
   beforeAll(() => {
     instance = new WebAssembly.Instance(loadStreamModule(target))
-    aead = streamAeadOf(instance)
+    aead = streamAeadOf(instance, host)
   })
 
   test('agrees with node:crypto at every length up to 1,200 bytes, and with it on any cut into parts', () => {
@@ -129,11 +138,28 @@ describe.each(TARGETS)('the AEAD of sessions, %s build', (target) => {
     cipher.wipe()
   })
 
+  test('a forged large message leaves the counter where it was, and no erased key behind', () => {
+    const key = new Uint8Array(randomBytes(32))
+    const [seal, open] = [aead.cipher(key), aead.cipher(key)]
+    for (let counter = 0n; counter < 4n; counter++) {
+      const text = new Uint8Array(randomBytes(60_000))
+      const sealed = seal.seal([text])
+      expect(Buffer.compare(sealed, reference(key, counter, NONE, text))).toBe(0)
+      expect(open.open(flipped(sealed, 8 * 30_000))).toBeUndefined()
+      expect(Buffer.compare(open.open(sealed)!, text)).toBe(0)
+    }
+    seal.wipe()
+    open.wipe()
+    expect(memory().indexOf(key)).toBe(-1)
+    expect(() => seal.seal([new Uint8Array(60_000)])).toThrow('wiped')
+    expect(() => open.open(new Uint8Array(60_016))).toThrow('wiped')
+  })
+
   test('wiping leaves no key, no key stream and no text in the memory', () => {
     const own = new WebAssembly.Instance(loadStreamModule(target))
     const before = Buffer.from((own.exports as { memory: WebAssembly.Memory }).memory.buffer.slice(0))
     const key = new Uint8Array(randomBytes(32))
-    const cipher = streamAeadOf(own).cipher(key)
+    const cipher = streamAeadOf(own, host).cipher(key)
     const sealed = cipher.seal([new Uint8Array(randomBytes(5000))], new Uint8Array(randomBytes(32)))
     cipher.open(sealed)
     cipher.rekey()
@@ -159,7 +185,7 @@ describe.each(TARGETS)('the AEAD of sessions, %s build', (target) => {
   })
 
   test('has room for thousands of states, gives places back, and says when it is full', () => {
-    const fresh = streamAeadOf(new WebAssembly.Instance(loadStreamModule(target)))
+    const fresh = streamAeadOf(new WebAssembly.Instance(loadStreamModule(target)), host)
     const ciphers: { key: Uint8Array; cipher: ReturnType<StreamAead['cipher']> }[] = []
     const fill = () => {
       for (;;) {
@@ -192,7 +218,7 @@ describe.each(TARGETS)('the AEAD of sessions, %s build', (target) => {
   test('needs little memory at the start', () => {
     const fresh = new WebAssembly.Instance(loadStreamModule(target))
     expect((fresh.exports as { memory: WebAssembly.Memory }).memory.buffer.byteLength).toBeLessThan(300_000)
-    createStreamAead(loadStreamModule(target))
+    createStreamAead(loadStreamModule(target), host)
   })
 })
 

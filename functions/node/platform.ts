@@ -4,6 +4,7 @@ import { WebSocket } from 'ws'
 import type { StreamCrypto } from '../../protocol/stream-crypto.ts'
 import { createStreamAead } from '../../wasm/stream-aead.ts'
 import { nodeStreamCrypto } from '../../wasm/stream-crypto-node.ts'
+import { nodeHostAead } from '../../wasm/stream-host-node.ts'
 import { environmentToken } from '../environment.ts'
 import type { Platform, SessionSocket, SocketEvents } from '../sdk/platform.ts'
 import { SOCKET_LOW } from '../sdk/platform.ts'
@@ -18,7 +19,7 @@ export function nodePlatform(compile: () => WebAssembly.Module): Platform {
   return {
     crypto: () => {
       // Its own curves are ready at once; those in JavaScript take a cold instance some 30 ms.
-      crypto ??= nodeStreamCrypto(createStreamAead(compile()))
+      crypto ??= nodeStreamCrypto(createStreamAead(compile(), nodeHostAead))
       return crypto
     },
     environmentToken,

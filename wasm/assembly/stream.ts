@@ -17,6 +17,7 @@ const STALE: i32 = -1
 const EXHAUSTED: i32 = -2
 
 export const KEY: usize = memory.data(32, 16)
+export const NONCE: usize = memory.data(12, 16)
 export const AD: usize = memory.data(512 + 16, 16)
 export const TEXT: usize = memory.data(64 + 65536 + 64, 64) + 64
 export const PLAINTEXT: usize = memory.data(64 + 65536 + 64, 64) + 64
@@ -48,6 +49,28 @@ export function open(index: u32, generation: u32, adLength: u32, length: u32): i
   return DONE
 }
 
+/** Leaves key and next nonce at KEY and NONCE, for one text that is opened elsewhere; `spend` when it was authentic. */
+export function lend(index: u32, generation: u32): i32 {
+  const state = findState(index, generation)
+  if (state == 0) return STALE
+  if (isExhausted(state)) return EXHAUSTED
+  memory.copy(KEY, state, 32)
+  memory.copy(NONCE, nonceOf(state), 12)
+  return DONE
+}
+
+/** As `lend`, for a text that is sealed elsewhere: the nonce is spent before anybody has it. */
+export function give(index: u32, generation: u32): i32 {
+  const result = lend(index, generation)
+  if (result == DONE) spend(index, generation)
+  return result
+}
+
+export function spend(index: u32, generation: u32): void {
+  const state = findState(index, generation)
+  if (state != 0) advance(state)
+}
+
 export function rekey(index: u32, generation: u32): i32 {
   const state = findState(index, generation)
   if (state == 0) return STALE
@@ -59,6 +82,8 @@ export function rekey(index: u32, generation: u32): i32 {
 export function wipe(index: u32, generation: u32): void {
   freeState(index, generation)
   forgetText()
+  memory.fill(KEY, 0, 32)
+  memory.fill(NONCE, 0, 12)
   memory.fill(AD, 0, MAX_AD)
   memory.fill(TEXT - 64, 0, 65536 + 128)
   memory.fill(PLAINTEXT - 64, 0, 65536 + 128)
