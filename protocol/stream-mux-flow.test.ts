@@ -36,13 +36,42 @@ describe('turns', () => {
     expect([dataFrame(mux).stream, dataFrame(mux)]).toEqual([1, { type: FRAME.data, flags: 0, stream: 3, length: 100 }])
   })
 
-  test('small writes go together in one frame, large ones are cut', () => {
-    const mux = withStreams(1)
+  test('small writes go together in one frame, large ones are cut where another stream waits', () => {
+    const mux = withStreams(2)
     const parts = [10, 20, 40_000, 5].map((length) => crypto.getRandomValues(new Uint8Array(length)))
-    for (const bytes of parts) mux.handle({ type: 'write', stream: 1, bytes }, 0)
+    for (const stream of [1, 3]) {
+      for (const bytes of parts) mux.handle({ type: 'write', stream, bytes }, 0)
+    }
     const sends = drain(mux).filter((effect) => effect.type === 'send')
-    expect(framesOf(sends).map(({ length }) => length)).toEqual([16 * KIB, 16 * KIB, 40_035 - 32 * KIB])
-    expect(joined(sends.flatMap((send) => send.parts.slice(1)))).toEqual(joined(parts))
+    const frames = framesOf(sends).map(({ stream, length }) => [stream, length])
+    const last = 40_035 - 32 * KIB
+    expect(frames).toEqual([
+      [1, 16 * KIB],
+      [3, 16 * KIB],
+      [1, 16 * KIB],
+      [3, 16 * KIB],
+      [1, last],
+      // Nobody waits any more.
+      [3, last],
+    ])
+    const ofFirst = sends.filter((_, index) => frames[index]![0] === 1)
+    expect(joined(ofFirst.flatMap((send) => send.parts.slice(1)))).toEqual(joined(parts))
+  })
+
+  test('a stream for which no other waits has turns of 64,000 bytes', () => {
+    const mux = withStreams(2)
+    mux.handle({ type: 'write', stream: 1, bytes: new Uint8Array(200_000) }, 0)
+    expect(dataFrame(mux).length).toBe(64_000)
+    mux.handle({ type: 'write', stream: 3, bytes: new Uint8Array(20_000) }, 0)
+    const rest = framesOf(drain(mux)).map(({ stream, length }) => [stream, length])
+    expect(rest).toEqual([
+      [1, 16 * KIB],
+      [3, 16 * KIB],
+      [1, 16 * KIB],
+      [3, 20_000 - 16 * KIB],
+      [1, 64_000],
+      [1, 200_000 - 2 * 64_000 - 32 * KIB],
+    ])
   })
 
   test('control frames go before data', () => {
@@ -83,7 +112,7 @@ describe('back-pressure', () => {
     expect(mux.writable(1)).toBe(true)
     mux.handle({ type: 'write', stream: 1, bytes: new Uint8Array(1) }, 0)
     expect(mux.writable(1)).toBe(false)
-    expect(drain(mux).map(({ type }) => type)).toEqual(['send', 'send', 'send', 'writable', 'send'])
+    expect(drain(mux).map(({ type }) => type)).toEqual(['send', 'writable', 'send'])
     expect(mux.writable(1)).toBe(true)
   })
 
@@ -134,6 +163,23 @@ describe('receive windows', () => {
     expect(late / (50 * KIB * 1000)).toBeGreaterThan(0.95)
     // Four times the product, 4,000 KiB, and no more.
     expect(path.largestFlight).toBeLessThanOrEqual(16 * MIB)
+  })
+
+  test('grow on a short path where half of one goes within the turns of busy processes', () => {
+    for (const [consumedAt, grownBy] of [
+      [5, INITIAL_WINDOW],
+      [6, 0],
+    ] as const) {
+      const mux = newMux('responder')
+      mux.handle({ type: 'ping' }, 0)
+      const [ping] = framesOf(drain(mux)) as [Frame]
+      mux.handle({ type: 'received', bytes: frame(FRAME.ping, ACK, 0, ping.length) }, 0.3)
+      mux.handle({ type: 'received', bytes: full(INITIAL_WINDOW) }, 0)
+      drain(mux)
+      mux.handle({ type: 'consumed', stream: 1, length: INITIAL_WINDOW / 2 }, consumedAt)
+      const [update] = framesOf(drain(mux)) as [Frame]
+      expect(update.length).toBe(INITIAL_WINDOW / 2 + grownBy)
+    }
   })
 
   test('without room to grow, the window bounds the rate: the path above is a test of something', () => {

@@ -53,6 +53,10 @@ export class TurnLine<T> {
   #first: Turn<T> | undefined
   #last: Turn<T> | undefined
 
+  get isEmpty(): boolean {
+    return this.#first === undefined
+  }
+
   /** Joins at the end; whoever waits already keeps its place. */
   join(turn: Turn<T>): void {
     if (turn.waiting) return

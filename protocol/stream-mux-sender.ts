@@ -8,8 +8,9 @@ import type { MuxStream } from './stream-mux-stream.ts'
 import type { MuxEffect } from './stream-mux-types.ts'
 import type { ReceiveWindows } from './stream-mux-window.ts'
 
-/** Bytes of one stream in one turn. */
+/** Bytes of one stream in one turn, and of one for which no other stream waits. */
 const TURN = 16 * 1024
+const LONE_TURN = 64_000
 /** Answers to pings that wait; beyond it the oldest is not given. An honest peer has one or two on their way. */
 const MAX_PONGS = 32
 
@@ -127,7 +128,7 @@ export class MuxSender {
       this.#events.finished(stream)
       return control(FRAME.windowUpdate, FLAG.FIN, stream.id, 0)
     }
-    const length = Math.min(stream.waiting, stream.sendWindow, TURN)
+    const length = Math.min(stream.waiting, stream.sendWindow, this.#data.isEmpty ? LONE_TURN : TURN)
     const parts = [encodeHeader(FRAME.data, 0, stream.id, length)]
     stream.take(length, parts)
     stream.sendWindow -= length

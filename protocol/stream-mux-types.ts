@@ -33,7 +33,10 @@ export type MuxInput =
   | { readonly type: 'time' }
 
 export type MuxEffect =
-  /** One whole frame, as parts to be joined: at most 16 KiB of data of one stream, then the next one's turn. */
+  /**
+   * One whole frame, as parts to be joined: at most 16 KiB of data of one stream, then the next one's turn, and at most
+   * 64,000 bytes where no other waits.
+   */
   | { readonly type: 'send'; readonly parts: readonly Uint8Array[]; readonly length: number }
   /** The peer opened a stream. */
   | { readonly type: 'opened'; readonly stream: number }

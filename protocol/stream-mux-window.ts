@@ -8,6 +8,9 @@ import { INITIAL_WINDOW } from './stream-mux-frame.ts'
 import type { MuxStream } from './stream-mux-stream.ts'
 import type { MuxLimits } from './stream-mux-types.ts'
 
+/** A round trip takes no less: on short paths it is the turns of busy processes that a window has to bridge. */
+const MIN_TRIP_MS = 5
+
 export class ReceiveWindows {
   readonly #limits: MuxLimits
   /** Bytes of all windows beyond the first 256 KiB of each. */
@@ -50,8 +53,10 @@ export class ReceiveWindows {
     const open = stream.receiveWindow + stream.grant + stream.unconsumed
     const used = stream.windowSize - open
     if (used * 2 < stream.windowSize) return false
-    const quick = rttMs !== undefined && now - stream.grantedAt <= (2 * rttMs * used) / stream.windowSize
-    if (quick) this.#grow(stream)
+    if (rttMs !== undefined) {
+      const tripMs = Math.max(rttMs, MIN_TRIP_MS)
+      if (now - stream.grantedAt <= (2 * tripMs * used) / stream.windowSize) this.#grow(stream)
+    }
     stream.grant += stream.windowSize - open
     stream.grantedAt = now
     return true

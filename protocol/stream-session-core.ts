@@ -17,8 +17,8 @@ export const CLOSE_NONSENSE = 4400
 export const CLOSE_OTHER_KEY = 4401
 
 const MAX_RECORDS = MAX_NOISE_MESSAGE - TAGLEN
-/** Frames of the mux are gathered until a message has so many bytes, or there are no more. */
-const FULL_MESSAGE = 32_768
+/** Frames of the mux are gathered until a message has so many bytes, or there are no more: one turn more still fits. */
+const FULL_MESSAGE = 48_000
 /** Reasons for resets that came and whose RST did not; the oldest gives way. */
 const MAX_REASONS = 256
 
