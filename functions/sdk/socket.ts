@@ -4,6 +4,7 @@ import type { SiteSocket, SocketInfo, TlsOptions } from './api.ts'
 import { bytesOf } from './body.ts'
 import type { Connection, Dial } from './connection.ts'
 import { failure } from './error.ts'
+import { owned } from './stream.ts'
 
 export interface SocketSettings {
   readonly secureTransport: 'off' | 'on' | 'starttls'
@@ -91,8 +92,7 @@ export class StreamSocket implements SiteSocket {
         const chunk = await this.#connection.read()
         if (this.#over) return
         if (chunk !== undefined) {
-          // Its buffer holds more than this chunk, and goes to whoever reads.
-          controller.enqueue(chunk.slice())
+          controller.enqueue(owned(chunk))
           return
         }
         this.#readEnded = true

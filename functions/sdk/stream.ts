@@ -11,6 +11,9 @@ export interface StreamHost {
   writable(stream: number): boolean
 }
 
+/** Bytes of the heads in front of the data of a message that holds one frame: record and frame. */
+const HEADS = 5 + 12
+
 /** One reader and one writer at a time. */
 export class SessionStream {
   readonly id: number
@@ -143,6 +146,15 @@ export class SessionStream {
     this.#readWaits?.()
     this.#readWaits = undefined
   }
+}
+
+/**
+ * The bytes in a buffer of their own. Those that fill the rest of the buffer of their message keep it: nothing of
+ * another stream is in front of them.
+ */
+export function owned(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+  const last = chunk.byteOffset + chunk.byteLength === chunk.buffer.byteLength
+  return last && chunk.byteOffset <= HEADS ? (chunk as Uint8Array<ArrayBuffer>) : chunk.slice()
 }
 
 function wasReset(): IsthmusError {
