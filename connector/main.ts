@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs'
 import type { CliIo } from './cli/command.ts'
 import { runCli } from './cli/run.ts'
+import { accountBuffersWithHeap } from './io/heap.ts'
 
 /** Runs the verb that the command line names and sets the exit code. */
 export async function main(words: readonly string[] = process.argv.slice(2)): Promise<void> {
@@ -10,6 +11,7 @@ export async function main(words: readonly string[] = process.argv.slice(2)): Pr
     if (error.code === 'EPIPE') process.exit(0)
     throw error
   })
+  accountBuffersWithHeap()
   const code = await runCli(words, terminal())
   process.exitCode = process.exitCode || code
 }

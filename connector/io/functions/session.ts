@@ -222,7 +222,7 @@ export class ServedSession implements StreamSession {
     this.#give(input)
     if (this.#flushing) return
     this.#flushing = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#flushing = false
       this.#guarded(() => this.#drain())
     })

@@ -51,7 +51,7 @@ const STOP_MS = 1000
 const MAX_WINDOW = 4 << 20
 /** Of all streams of a session beyond the 256 KiB that each begins with. */
 const MAX_WINDOW_TOTAL = 16 << 20
-const SEND_BUFFER = 128 << 10
+const SEND_BUFFER = 256 << 10
 
 export class Serving implements SessionContext {
   readonly admission: Admission
