@@ -2,7 +2,7 @@
 import { NetworkObject as Deployed } from '../../control/entry/workers.ts'
 import type { ObjectState, WorkerEnv } from '../../control/entry/workers-types.ts'
 
-export { DirectoryObject, default } from '../../control/entry/workers.ts'
+export { DirectoryObject, default, RelayObject } from '../../control/entry/workers.ts'
 
 export class NetworkObject extends Deployed {
   constructor(ctx: ObjectState, env: WorkerEnv) {
