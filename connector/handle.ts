@@ -3,6 +3,7 @@
  * `startConnector` in `io/connector.ts` makes one from a plan.
  */
 import type { ConnectorStatus } from '../protocol/status.ts'
+import type { BgpEvent } from './core/bgp/speaker-types.ts'
 import type { FlowRecord } from './core/functions/records.ts'
 import type { IkeEvent } from './core/ike/types.ts'
 import type { ConnectorPlan } from './plan.ts'
@@ -46,6 +47,8 @@ export type ConnectorEvent =
   | { readonly type: 'services'; readonly services: number; readonly message: string }
   /** A stream of a function is over. */
   | { readonly type: 'stream'; readonly record: FlowRecord }
+  /** News of a BGP neighbour. */
+  | { readonly type: 'bgp'; readonly neighbour: string; readonly event: BgpEvent }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */

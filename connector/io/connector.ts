@@ -1,14 +1,15 @@
 /** Makes a running connector out of a plan, and takes it down again, also from half-way. */
 import { randomBytes } from 'node:crypto'
 import type { Instant, Machine } from '../../protocol/machine.ts'
-import { prefixContains } from '../../protocol/net.ts'
+import { type Prefix, prefixContains } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../handle.ts'
-import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
+import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
+import { Bgp } from './bgp/bgp.ts'
 import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
@@ -20,7 +21,7 @@ import { openPacketPath, type PacketPath } from './packet-path.ts'
 import type { WorkersReport } from './packet-workers.ts'
 import { fixedFaults } from './plan-changes.ts'
 import { Reconciler } from './reconciler.ts'
-import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
+import { cleanLeftovers, setUpNetwork } from './routes-linux.ts'
 import { lackingSockets } from './sockets.ts'
 import { buildStatus } from './status.ts'
 
@@ -72,6 +73,7 @@ class Connector implements ConnectorHandle {
   #machine!: IkeMachine
   #driver: Driver<IkeInput> | undefined
   #reconciler: Reconciler | undefined
+  #bgp: Bgp | undefined
   #onStopped: () => void = () => {}
 
   constructor(plan: ConnectorPlan, options: ConnectorOptions) {
@@ -106,19 +108,23 @@ class Connector implements ConnectorHandle {
     })
     this.#path = path
     this.#undo.push(() => path.close())
-    state.write({ device: tun.name, routes })
+    const note = (routes: readonly Prefix[]) => {
+      state.write({ device: tun.name, routes, ...(plan.bgp === undefined ? {} : { learned: true }) })
+    }
+    note(routes)
     this.#undo.push(() => state.clear())
     const kernel = new KernelRoutes(tun.name, tun.addresses, routes)
-    this.#undo.push(() => tearDownNetwork(tun.name, kernel.standing))
+    this.#undo.push(() => kernel.tearDown())
     await setUpNetwork({ device: tun.name, mtu: tun.mtu, addresses: tun.addresses, routes })
     await this.#startIke()
     this.#reconciler = new Reconciler(plan.connections, {
       children: path.children,
       kernel,
       post: (input) => this.#driver?.post(input),
-      note: (routes) => state.write({ device: tun.name, routes }),
+      note,
       emit: (event) => this.#emit(event),
     })
+    if (plan.bgp !== undefined) this.#startBgp(plan.bgp, kernel)
     this.#emit({ type: 'started', site: plan.site })
   }
 
@@ -139,6 +145,7 @@ class Connector implements ConnectorHandle {
       now,
       wallClock: Date.now(),
       startedAt: this.#startedAt,
+      ...(this.#bgp === undefined ? {} : { bgp: this.#bgp.status() }),
     })
   }
 
@@ -190,7 +197,7 @@ class Connector implements ConnectorHandle {
   async #cleanLeftovers(state: StateStore): Promise<void> {
     const left = state.read()
     if (left === undefined) return
-    const count = await cleanLeftovers(left.device, left.routes)
+    const count = await cleanLeftovers(left.device, left.routes, undefined, left.learned)
     this.#emit({ type: 'routes-cleaned', count })
   }
 
@@ -221,6 +228,22 @@ class Connector implements ConnectorHandle {
     this.#driver = driver
     this.#undo.push(() => driver.stop())
     driver.post({ type: 'time' })
+  }
+
+  #startBgp(plan: BgpPlan, kernel: KernelRoutes): void {
+    const bgp = new Bgp({
+      plan,
+      children: this.#path.children,
+      kernel,
+      remoteOf: (name) => {
+        const status = this.#machine.status(performance.now()).find(({ connection }) => connection === name)
+        return status?.remote?.address
+      },
+      emit: (event) => this.#emit(event),
+    })
+    this.#bgp = bgp
+    this.#undo.push(() => bgp.stop())
+    bgp.start()
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
@@ -296,6 +319,8 @@ class Connector implements ConnectorHandle {
     this.#emit({ type: 'stopping' })
     // No step of `apply` may follow behind what is taken down here.
     await this.#reconciler?.stop()
+    // Its neighbours are told through the tunnels.
+    await this.#bgp?.stop()
     await this.#sayGoodbye()
     await this.undo()
     this.#settleEnded(this.#failure)

@@ -1,0 +1,131 @@
+/**
+ * Brings what BGP has learned into the engines and the kernel, in batches, and never two of a kind at once.
+ *
+ * The engine of a prefix knows it before the kernel sends packets, and forgets it after: nothing falls between. A change
+ * of tunnels is the engines' affair alone and waits for no kernel. Of many changes of a prefix the last one counts.
+ */
+import type { Prefix } from '../../../protocol/net.ts'
+import type { RouteChange } from '../../core/bgp/speaker-types.ts'
+import type { ConnectorEvent } from '../../handle.ts'
+import type { Children } from '../children.ts'
+import type { KernelRoutes } from '../kernel-routes.ts'
+
+const BATCH = 8_192
+
+export interface LearnedRoutesParts {
+  readonly children: Pick<Children, 'learn'>
+  readonly kernel: Pick<KernelRoutes, 'learn' | 'unlearn'>
+  readonly emit: (event: ConnectorEvent) => void
+}
+
+export class LearnedRoutes {
+  readonly #parts: LearnedRoutesParts
+  readonly #forEngines = new Map<Prefix, readonly string[]>()
+  readonly #forKernel = new Set<Prefix>()
+  readonly #gone = new Set<Prefix>()
+  /** Prefixes that came back while the kernel was taking routes away. */
+  readonly #back = new Set<Prefix>()
+  #engines: Promise<void> | undefined
+  #kernel: Promise<void> | undefined
+  #isStopped = false
+
+  constructor(parts: LearnedRoutesParts) {
+    this.#parts = parts
+  }
+
+  take(changes: readonly RouteChange[]): void {
+    if (this.#isStopped) return
+    for (const { prefix, tunnels } of changes) {
+      if (tunnels.length > 0) {
+        this.#gone.delete(prefix)
+        this.#back.add(prefix)
+        this.#forEngines.set(prefix, tunnels)
+      } else {
+        this.#forEngines.delete(prefix)
+        this.#forKernel.delete(prefix)
+        this.#back.delete(prefix)
+        this.#gone.add(prefix)
+      }
+    }
+    this.#go()
+  }
+
+  /** Changes that are not carried out yet. */
+  get pending(): number {
+    return this.#forEngines.size + this.#forKernel.size + this.#gone.size
+  }
+
+  /** What has been learned stays where it is until the tunnels are gone, so that nothing leaves in the clear. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#forEngines.clear()
+    this.#forKernel.clear()
+    this.#gone.clear()
+    await Promise.all([this.#engines, this.#kernel])
+  }
+
+  #go(): void {
+    this.#engines ??= this.#runEngines().finally(() => {
+      this.#engines = undefined
+    })
+    this.#kernel ??= this.#runKernel().finally(() => {
+      this.#kernel = undefined
+      if (this.#forKernel.size + this.#gone.size > 0) this.#go()
+    })
+  }
+
+  async #runEngines(): Promise<void> {
+    while (this.#forEngines.size > 0) {
+      const changes = [...this.#forEngines].slice(0, BATCH).map(([prefix, tunnels]) => ({ prefix, tunnels }))
+      for (const { prefix } of changes) this.#forEngines.delete(prefix)
+      if (!(await this.#learn(changes))) continue
+      for (const { prefix } of changes) if (!this.#gone.has(prefix)) this.#forKernel.add(prefix)
+      this.#go()
+    }
+  }
+
+  async #runKernel(): Promise<void> {
+    const { kernel } = this.#parts
+    while (this.#gone.size + this.#forKernel.size > 0) {
+      const gone = take(this.#gone)
+      this.#back.clear()
+      if (gone.length > 0) {
+        await kernel.unlearn(gone)
+        const forgotten = gone.filter((prefix) => !this.#back.has(prefix))
+        await this.#learn(forgotten.map((prefix) => ({ prefix, tunnels: [] })))
+      }
+      const added = take(this.#forKernel)
+      if (added.length === 0) continue
+      const failures = await kernel.learn(added)
+      const first = failures[0]
+      if (first === undefined) continue
+      const more = failures.length === 1 ? '' : ` (and ${failures.length - 1} more)`
+      const { code, message, remedy } = first.failure
+      this.#parts.emit({ type: 'warning', code, message: `${message}${more}`, remedy })
+    }
+  }
+
+  async #learn(changes: readonly RouteChange[]): Promise<boolean> {
+    if (changes.length === 0) return true
+    try {
+      await this.#parts.children.learn(changes)
+      return true
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      const message = `the engine refuses ${changes.length} learned routes, from ${changes[0]!.prefix} on: ${text}`
+      const remedy = 'Take fewer: set max_prefixes, or an import policy that is narrower.'
+      this.#parts.emit({ type: 'warning', code: 'bgp-routes', message, remedy })
+      return false
+    }
+  }
+}
+
+function take(set: Set<Prefix>): Prefix[] {
+  const taken: Prefix[] = []
+  for (const prefix of set) {
+    taken.push(prefix)
+    set.delete(prefix)
+    if (taken.length >= BATCH) break
+  }
+  return taken
+}
