@@ -2,17 +2,19 @@
 import { randomBytes } from 'node:crypto'
 import type { Instant, Machine } from '../../protocol/machine.ts'
 import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import type { RouteExplanation, RoutesAnswer } from '../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
-import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../handle.ts'
+import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../handle.ts'
 import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
 import { Bgp } from './bgp/bgp.ts'
 import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
+import { engineChoice } from './engine-choice.ts'
 import { libc } from './ffi.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
@@ -22,6 +24,7 @@ import type { WorkersReport } from './packet-workers.ts'
 import { fixedFaults } from './plan-changes.ts'
 import { Reconciler } from './reconciler.ts'
 import { cleanLeftovers, setUpNetwork } from './routes-linux.ts'
+import { explainRoute, routesOf } from './routes-view.ts'
 import { lackingSockets } from './sockets.ts'
 import { buildStatus } from './status.ts'
 
@@ -147,6 +150,18 @@ class Connector implements ConnectorHandle {
       startedAt: this.#startedAt,
       ...(this.#bgp === undefined ? {} : { bgp: this.#bgp.status() }),
     })
+  }
+
+  routes(within: Prefix | undefined, limit: number): RoutesAnswer {
+    return routesOf(this.#path.children, within, limit)
+  }
+
+  explainRoute(prefix: Prefix): RouteExplanation {
+    return explainRoute(this.#path.children, this.#bgp, prefix)
+  }
+
+  resetNeighbour(neighbour: string): boolean {
+    return this.#bgp?.reset(neighbour) ?? false
   }
 
   initiate(connection: string): boolean {
@@ -372,16 +387,5 @@ function makeIke(plan: ConnectorPlan, now: Instant): IkeMachine {
       keyLog: plan.keyLog !== undefined,
     },
     now,
-  )
-}
-
-function engineChoice(text: string | undefined): EngineChoice {
-  if (text === undefined || text === '') return 'wasm'
-  if (text === 'wasm' || text === 'wasm-strict' || text === 'node') return text
-  throw new StartFailure(
-    'engine',
-    `ISTHMUS_ENGINE is "${text}", which is no engine.`,
-    'Set it to wasm, wasm-strict or node, or leave it out.',
-    EXIT.usage,
   )
 }

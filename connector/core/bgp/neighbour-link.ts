@@ -4,6 +4,7 @@ import type { Address, Family } from '../../../protocol/net.ts'
 import { bgpAction, pathOpinion } from '../bfd/coupling.ts'
 import type { BfdStateChange, BfdStatus } from '../bfd/machine.ts'
 import { DIAGNOSTICS } from '../bfd/wire.ts'
+import { Calm } from './calm.ts'
 import type { NeighbourConfig, NeighbourStatus, RibEffect, RibInput } from './rib/types.ts'
 import { BgpSession } from './session.ts'
 import type { Negotiated, RouteInput, SessionEffect } from './session-types.ts'
@@ -28,6 +29,7 @@ export interface LinkParts {
   readonly rib: (input: RibInput) => void
   readonly ribStatus: (neighbour: string, family: Family) => NeighbourStatus | undefined
   readonly emit: (effect: SpeakerEffect) => void
+  readonly now: () => Instant
   readonly random: RandomBytes
 }
 
@@ -47,6 +49,7 @@ export class NeighbourLink {
   #since: Instant | undefined
   #flaps = 0
   #lastError: string | undefined
+  readonly #calm = new Calm()
 
   constructor({ localAs, routerId }: SpeakerConfig, neighbour: SpeakerNeighbour, parts: LinkParts) {
     this.name = neighbour.name
@@ -181,7 +184,10 @@ export class NeighbourLink {
 
   report(code: BgpEventCode, level: 'info' | 'warn', text: string): void {
     if (level === 'warn') this.#lastError = text
-    this.#parts.emit({ type: 'report', neighbour: this.name, event: { code, level, text } })
+    const held = this.#calm.ask(code, this.#parts.now())
+    if (held === undefined) return
+    const more = held === 0 ? '' : ` (and ${held} more of the kind before)`
+    this.#parts.emit({ type: 'report', neighbour: this.name, event: { code, level, text: `${text}${more}` } })
   }
 
   status(bfd: BfdStatus | undefined, now: Instant): SpeakerNeighbourStatus {

@@ -51,6 +51,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
       rib: (input: RibInput) => this.#rib.handle(input, this.#now),
       ribStatus: (neighbour: string, family: Family) => this.#rib.status(neighbour, family),
       emit: (effect: SpeakerEffect) => this.#effects.push(effect),
+      now: () => this.#now,
       random,
     }
     const links = config.neighbours.map((neighbour) => new NeighbourLink(config, neighbour, parts))
