@@ -40,6 +40,7 @@ export class EngineRoutes {
   readonly #hidden = new Map<Prefix, readonly number[]>()
   /** What an engine would not give up: asked again by the next `set`. */
   readonly #stuck = new Set<Prefix>()
+  #turn: Promise<void> = Promise.resolve()
 
   /** @param tellAll resolves when every worker has carried the command out */
   constructor(tellAll: (command: Command) => Promise<void>) {
@@ -62,7 +63,23 @@ export class EngineRoutes {
    * Every prefix leads to the tunnels that have it, in the order of `hops`. Rejects with the first failure; what has
    * not been done is tried again by the next call.
    */
-  async set(hops: readonly Hop[]): Promise<void> {
+  set(hops: readonly Hop[]): Promise<void> {
+    return this.#inTurn(() => this.#set(hops))
+  }
+
+  /** Each prefix once. Rejects with the first failure. */
+  learn(changes: readonly LearnedRoute[]): Promise<void> {
+    return this.#inTurn(() => this.#learn(changes))
+  }
+
+  /** What the engines have is known only when the call before has ended. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(step)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  async #set(hops: readonly Hop[]): Promise<void> {
     const wanted = tunnelsByPrefix(hops)
     const before = this.#configured
     this.#configured = wanted
@@ -79,8 +96,7 @@ export class EngineRoutes {
     await this.#carry(moves)
   }
 
-  /** Each prefix once. Rejects with the first failure. */
-  async learn(changes: readonly LearnedRoute[]): Promise<void> {
+  async #learn(changes: readonly LearnedRoute[]): Promise<void> {
     const moves = new Map<Prefix, readonly number[]>()
     for (const { prefix, tunnels } of changes) {
       if (!this.#configured.has(prefix)) moves.set(prefix, tunnels)

@@ -20,11 +20,14 @@ export interface LearnedRoutesParts {
 
 export class LearnedRoutes {
   readonly #parts: LearnedRoutesParts
+  /** What waits: for the engines, with tunnels; for the kernel; to be taken from the kernel, then from the engines. */
   readonly #forEngines = new Map<Prefix, readonly string[]>()
   readonly #forKernel = new Set<Prefix>()
   readonly #gone = new Set<Prefix>()
-  /** Prefixes that came back while the kernel was taking routes away. */
-  readonly #back = new Set<Prefix>()
+  readonly #forgotten = new Set<Prefix>()
+  /** What the engines, and the kernel, are just taking in or giving up, as far as nothing newer has come. */
+  readonly #raising = new Set<Prefix>()
+  readonly #leaving = new Set<Prefix>()
   #engines: Promise<void> | undefined
   #kernel: Promise<void> | undefined
   #isStopped = false
@@ -37,13 +40,11 @@ export class LearnedRoutes {
     if (this.#isStopped) return
     for (const { prefix, tunnels } of changes) {
       if (tunnels.length > 0) {
-        this.#gone.delete(prefix)
-        this.#back.add(prefix)
+        for (const set of [this.#gone, this.#forgotten, this.#leaving]) set.delete(prefix)
         this.#forEngines.set(prefix, tunnels)
       } else {
         this.#forEngines.delete(prefix)
-        this.#forKernel.delete(prefix)
-        this.#back.delete(prefix)
+        for (const set of [this.#forKernel, this.#raising]) set.delete(prefix)
         this.#gone.add(prefix)
       }
     }
@@ -52,7 +53,11 @@ export class LearnedRoutes {
 
   /** Changes that are not carried out yet. */
   get pending(): number {
-    return this.#forEngines.size + this.#forKernel.size + this.#gone.size
+    return this.#forEngines.size + this.#forKernel.size + this.#gone.size + this.#forgotten.size
+  }
+
+  get isBusy(): boolean {
+    return this.pending > 0 || this.#engines !== undefined || this.#kernel !== undefined
   }
 
   /** What has been learned stays where it is until the tunnels are gone, so that nothing leaves in the clear. */
@@ -61,12 +66,14 @@ export class LearnedRoutes {
     this.#forEngines.clear()
     this.#forKernel.clear()
     this.#gone.clear()
+    this.#forgotten.clear()
     await Promise.all([this.#engines, this.#kernel])
   }
 
   #go(): void {
     this.#engines ??= this.#runEngines().finally(() => {
       this.#engines = undefined
+      if (this.#forEngines.size + this.#forgotten.size > 0) this.#go()
     })
     this.#kernel ??= this.#runKernel().finally(() => {
       this.#kernel = undefined
@@ -75,11 +82,19 @@ export class LearnedRoutes {
   }
 
   async #runEngines(): Promise<void> {
-    while (this.#forEngines.size > 0) {
-      const changes = [...this.#forEngines].slice(0, BATCH).map(([prefix, tunnels]) => ({ prefix, tunnels }))
-      for (const { prefix } of changes) this.#forEngines.delete(prefix)
-      if (!(await this.#learn(changes))) continue
-      for (const { prefix } of changes) if (!this.#gone.has(prefix)) this.#forKernel.add(prefix)
+    while (this.#forEngines.size + this.#forgotten.size > 0) {
+      await this.#learn(take(this.#forgotten).map((prefix) => ({ prefix, tunnels: [] })))
+      const changes: RouteChange[] = []
+      for (const [prefix, tunnels] of this.#forEngines) {
+        if (changes.push({ prefix, tunnels }) >= BATCH) break
+      }
+      for (const { prefix } of changes) {
+        this.#forEngines.delete(prefix)
+        this.#raising.add(prefix)
+      }
+      const isLearned = await this.#learn(changes)
+      if (isLearned && !this.#isStopped) for (const prefix of this.#raising) this.#forKernel.add(prefix)
+      this.#raising.clear()
       this.#go()
     }
   }
@@ -88,11 +103,12 @@ export class LearnedRoutes {
     const { kernel } = this.#parts
     while (this.#gone.size + this.#forKernel.size > 0) {
       const gone = take(this.#gone)
-      this.#back.clear()
       if (gone.length > 0) {
+        for (const prefix of gone) this.#leaving.add(prefix)
         await kernel.unlearn(gone)
-        const forgotten = gone.filter((prefix) => !this.#back.has(prefix))
-        await this.#learn(forgotten.map((prefix) => ({ prefix, tunnels: [] })))
+        for (const prefix of this.#leaving) this.#forgotten.add(prefix)
+        this.#leaving.clear()
+        this.#go()
       }
       const added = take(this.#forKernel)
       if (added.length === 0) continue
