@@ -5,7 +5,7 @@
 import { until } from '../system/until.ts'
 import { type Bird, type BirdOptions, birdConfiguration, startBird } from './bird.ts'
 import { type Isthmus, startIsthmus } from './isthmus.ts'
-import { INNER4, type Lab, OUTER4, SECRET } from './pair.ts'
+import { INNER4, INNER6, type Lab, OUTER4, SECRET } from './pair.ts'
 import { type StrongSwan, startStrongSwan } from './strongswan.ts'
 
 export const INSIDE = { us: '169.254.10.2', them: '169.254.10.1' }
@@ -23,7 +23,7 @@ export async function startGateway(lab: Lab): Promise<StrongSwan> {
         remote: OUTER4.us,
         secret: SECRET,
         proposals: IKE,
-        children: [{ name: 't', local: '0.0.0.0/0', remote: '0.0.0.0/0', proposals: ESP }],
+        children: [{ name: 't', local: '0.0.0.0/0,::/0', remote: '0.0.0.0/0,::/0', proposals: ESP }],
       },
     },
   })
@@ -35,6 +35,8 @@ export interface ConnectorOptions {
   /** Further lines of the neighbour in flow style, such as `hold: 3s`. */
   readonly neighbour?: readonly string[]
   readonly as?: number
+  /** Our address of IPv6 inside the tunnel; then the site has a network of IPv6 too. */
+  readonly six?: string
 }
 
 export function startConnector(lab: Lab, options: ConnectorOptions = {}): Promise<Isthmus> {
@@ -49,21 +51,21 @@ export function startConnector(lab: Lab, options: ConnectorOptions = {}): Promis
   ]
   return startIsthmus(lab.world, 'us', lab.directory, {
     address: OUTER4.us,
-    networks: ['10.8.1.0/24'],
+    networks: ['10.8.1.0/24', ...(options.six === undefined ? [] : ['fd08:1::/48'])],
     peer: {
       address: OUTER4.them,
-      networks: ['0.0.0.0/0'],
+      networks: options.six === undefined ? ['0.0.0.0/0'] : ['0.0.0.0/0', '::/0'],
       secret: SECRET,
       keys: [
         `ike: { proposals: [${IKE}] }`,
         `esp: { proposals: [${ESP}] }`,
-        `inside: [${INSIDE.us}/30]`,
+        `inside: [${INSIDE.us}/30${options.six === undefined ? '' : `, '${options.six}'`}]`,
         'routes: bgp',
         'dpd: 2s',
       ],
     },
     keys: [
-      `tun: { addresses: [${INNER4.us}] }`,
+      `tun: { addresses: [${INNER4.us}${options.six === undefined ? '' : `, '${INNER6.us}'`}] }`,
       `bgp: { as: ${AS.us}, neighbours: { cloud: { ${neighbour.join(', ')} } }, policies: {` +
         ' all: { rules: [], otherwise: accept }, ours: { rules: [{ name: sites, if: { from: [local] }, do: accept }] } } }',
       'metrics: { enabled: false }',

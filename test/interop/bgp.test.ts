@@ -160,6 +160,19 @@ describe.skipIf(missing)(WHAT, () => {
     expect((await verb('bgp')).code).toBe(EXIT.tunnelDown)
   })
 
+  it('IPv6 prefixes over a session of IPv4, with packets behind them', async () => {
+    await lab.world.exec('them', 'ip addr add fd00:10::1/126 dev ipsec0 nodad')
+    bird = await startNeighbour(lab, { prefixes6: ['fd08:2::/48'], next6: 'fd00:10::1' })
+    us = await startConnector(lab, { six: 'fd00:10::2/126' })
+    await established()
+    await neighbourWhen(us, 'of both families', ({ ipv6 }) => ipv6.accepted === 1 && ipv6.advertised === 1)
+    await until('the kernel to have it', async () => {
+      return (await lab.world.exec('us', 'ip -6 route show proto 151')).stdout.includes('fd08:2::/48')
+    })
+    await until('BIRD to have ours', async () => (await bird.birdc('show', 'route')).includes('fd08:1::/48'))
+    await lab.world.exec('us', 'ping -6 -c 2 -i 0.2 -W 2 -I fd08:1::1 fd08:2::1')
+  })
+
   async function established(): Promise<void> {
     await us.up()
     await neighbourWhen(us, 'established', ({ state, ipv4 }) => state === 'established' && ipv4.received === 2)

@@ -155,7 +155,8 @@ export class NeighbourLink {
       case 'rejected': {
         const { first, prefixes, reason } = effect
         const what = prefixes === 1 ? first : `${first} and ${prefixes - 1} more`
-        this.report('rejected', 'warn', `${what} not taken: ${reason}`)
+        // Some speakers send back what they have from us.
+        this.report('rejected', reason === 'as-loop' ? 'info' : 'warn', `${what} not taken: ${reason}`)
         break
       }
       case 'damped':
