@@ -152,6 +152,21 @@ export async function cleanLeftovers(
   return removed
 }
 
+/**
+ * Whether nothing but a default route leads to the address, so that another default route would take its packets away.
+ * False where `ip` does not say.
+ */
+export async function isByDefault(address: Address, run: RunIp = runIp): Promise<boolean> {
+  const words = [familyOf(address) === 6 ? '-6' : '-4', '-j', 'route', 'get', 'fibmatch', address]
+  const answer = await run(words, '').catch(() => '')
+  try {
+    const [row] = JSON.parse(answer) as { readonly dst?: unknown }[]
+    return row?.dst === 'default'
+  } catch {
+    return false
+  }
+}
+
 /** Removes all routes of our protocol that lead to the device. Never rejects. */
 export async function flushRoutes(device: string, run: RunIp = runIp): Promise<void> {
   for (const family of ['4', '6']) {

@@ -160,6 +160,15 @@ describe.skipIf(missing)(WHAT, () => {
     expect((await verb('bgp')).code).toBe(EXIT.tunnelDown)
   })
 
+  it('a default route is taken where it is asked for, and never where the tunnel would enter itself', async () => {
+    bird = await startNeighbour(lab, { prefixes4: ['0.0.0.0/0', '10.9.0.0/16', '192.168.77.0/28'] })
+    us = await startConnector(lab, { neighbour: ['accept_default: true'] })
+    await us.up()
+    await routesWhen(lab, ['10.9.0.0/16', '169.254.10.0/30', 'default'])
+    expect(us.log()).toContain('192.168.77.0/28 not taken: recursive')
+    await lab.world.exec('us', 'ping -c 1 -W 2 192.168.77.2')
+  })
+
   it('IPv6 prefixes over a session of IPv4, with packets behind them', async () => {
     await lab.world.exec('them', 'ip addr add fd00:10::1/126 dev ipsec0 nodad')
     bird = await startNeighbour(lab, { prefixes6: ['fd08:2::/48'], next6: 'fd00:10::1' })

@@ -74,6 +74,7 @@ export function birdConfiguration(options: BirdOptions): string {
 router id ${routerId};
 protocol device { scan time 1; }
 protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }
 protocol static own4 { ipv4;
 ${routes(prefixes4)}
 }

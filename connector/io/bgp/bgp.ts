@@ -10,6 +10,7 @@ import type { BgpPlan } from '../../plan.ts'
 import type { Children } from '../children.ts'
 import { type Driver, drive } from '../driver.ts'
 import type { KernelRoutes } from '../kernel-routes.ts'
+import { isByDefault } from '../routes-linux.ts'
 import { BfdSockets } from './bfd-sockets.ts'
 import { LearnedRoutes } from './learned-routes.ts'
 import { SocketRefused } from './signed-socket.ts'
@@ -60,7 +61,7 @@ export class Bgp {
       hear: (datagram) => this.#driver.post({ type: 'bfd', datagram }),
       onTrouble: (error) => this.#trouble('BFD', error),
     })
-    this.#learned = new LearnedRoutes(parts)
+    this.#learned = new LearnedRoutes({ ...parts, cutOff: () => this.#byDefault() })
   }
 
   /** The addresses inside the tunnels must be there. */
@@ -109,6 +110,13 @@ export class Bgp {
     const remote = remoteOf(connection)
     const ends = remote === undefined ? [] : [remote]
     this.#driver.post({ type: 'tunnel', name: connection, up: children.isSendable(connection), ends })
+  }
+
+  /** Outer ends of tunnels to which only a default route leads. */
+  async #byDefault(): Promise<readonly Address[]> {
+    const ends = this.#parts.plan.tunnels.flatMap(({ name }) => this.#parts.remoteOf(name) ?? [])
+    const isCutOff = await Promise.all(ends.map((end) => isByDefault(end)))
+    return ends.filter((_, i) => isCutOff[i])
   }
 
   #perform(effect: SpeakerEffect): undefined {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { type Prefix, prefix } from '../../../protocol/net.ts'
+import { type Address, address, type Prefix, prefix } from '../../../protocol/net.ts'
 import type { RouteChange } from '../../core/bgp/speaker-types.ts'
 import type { ConnectorEvent } from '../../handle.ts'
 import type { RouteFailure } from '../routes-linux.ts'
@@ -60,10 +60,11 @@ class Machine {
     for (const each of this.kernel) if (!this.engine.has(each)) this.broken++
   }
 
-  make(): LearnedRoutes {
+  make(cutOff: readonly Address[] = []): LearnedRoutes {
     return new LearnedRoutes({
       children: this.children,
       kernel: this.kernelRoutes,
+      cutOff: async () => cutOff,
       emit: (event) => this.events.push(event),
     })
   }
@@ -107,6 +108,16 @@ it('what an engine does not take is told once with a remedy, and the kernel does
   await settled(routes)
   expect(machine.events).toMatchObject([{ type: 'warning', code: 'bgp-routes' }])
   expect(machine.kernel.size).toBe(0)
+})
+
+it('a default route that would take the tunnels’ own packets is not given to the kernel', async () => {
+  const machine = new Machine()
+  const routes = machine.make([address('198.51.100.7')])
+  const six = prefix('::/0')
+  routes.take([prefix('0.0.0.0/0'), six, A].map((each) => ({ prefix: each, tunnels: ['x'] })))
+  await settled(routes)
+  expect([...machine.kernel].sort()).toEqual([A, six])
+  expect(machine.events).toMatchObject([{ code: 'route-loop' }])
 })
 
 it('at the end what was learned stays: nothing leaves in the clear while tunnels go down', async () => {

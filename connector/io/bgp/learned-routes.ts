@@ -4,7 +4,7 @@
  * The engine of a prefix knows it before the kernel sends packets, and forgets it after: nothing falls between. A change
  * of tunnels is the engines' affair alone and waits for no kernel. Of many changes of a prefix the last one counts.
  */
-import type { Prefix } from '../../../protocol/net.ts'
+import { type Address, familyOf, type Prefix } from '../../../protocol/net.ts'
 import type { RouteChange } from '../../core/bgp/speaker-types.ts'
 import type { ConnectorEvent } from '../../handle.ts'
 import type { Children } from '../children.ts'
@@ -15,6 +15,8 @@ const BATCH = 8_192
 export interface LearnedRoutesParts {
   readonly children: Pick<Children, 'learn'>
   readonly kernel: Pick<KernelRoutes, 'learn' | 'unlearn'>
+  /** Outer ends of tunnels that a default route through a tunnel would cut off. */
+  readonly cutOff?: () => Promise<readonly Address[]>
   readonly emit: (event: ConnectorEvent) => void
 }
 
@@ -110,7 +112,7 @@ export class LearnedRoutes {
         this.#leaving.clear()
         this.#go()
       }
-      const added = take(this.#forKernel)
+      const added = await this.#withoutLoops(take(this.#forKernel))
       if (added.length === 0) continue
       const failures = await kernel.learn(added)
       const first = failures[0]
@@ -119,6 +121,20 @@ export class LearnedRoutes {
       const { code, message, remedy } = first.failure
       this.#parts.emit({ type: 'warning', code, message: `${message}${more}`, remedy })
     }
+  }
+
+  /** A default route must not take the tunnels' own packets: the engine has it, the kernel does not. */
+  async #withoutLoops(routes: readonly Prefix[]): Promise<readonly Prefix[]> {
+    const defaults = routes.filter((prefix) => prefix.endsWith('/0'))
+    if (defaults.length === 0 || this.#parts.cutOff === undefined) return routes
+    const families = new Set((await this.#parts.cutOff()).map(familyOf))
+    const looping = defaults.filter((prefix) => families.has(familyOf(prefix)))
+    for (const prefix of looping) {
+      const message = `the default route ${prefix} is not used: the tunnel's own packets would follow it into the tunnel`
+      const remedy = 'Give the outer address of each peer a route of its own: ip route add <address> via <gateway>.'
+      this.#parts.emit({ type: 'warning', code: 'route-loop', message, remedy })
+    }
+    return routes.filter((prefix) => !looping.includes(prefix))
   }
 
   async #learn(changes: readonly RouteChange[]): Promise<boolean> {
