@@ -149,6 +149,13 @@ describe('isthmus bgp', () => {
   })
 })
 
+it('isthmus status has it in a line, with what is down', async () => {
+  const { out } = await run('status')
+  expect(out).toContain('BGP: AS 64512, 1 of 2 neighbours established')
+  expect(out).toContain('120 IPv4 and 3 IPv6 prefixes in use')
+  expect(out).toContain('cloud-b: idle, we told the neighbour: OPEN Message Error')
+})
+
 describe('isthmus routes', () => {
   it('shows prefixes with their peers in order, and how many there are', async () => {
     const { code, out } = await run('routes', '10.0.0.0/8', '--limit', '1')
