@@ -169,6 +169,45 @@ describe.skipIf(missing)(WHAT, () => {
     await lab.world.exec('us', 'ping -c 1 -W 2 192.168.77.2')
   })
 
+  it('a table of 50,000 prefixes comes into the kernel, and goes with its neighbour, while packets flow', async () => {
+    const many = Array.from({ length: 50_000 }, (_, i) => `11.${i >> 10}.${(i >> 2) & 255}.${(i & 3) << 6}/26`)
+    bird = await startNeighbour(lab, { prefixes4: ['10.8.2.0/24', ...many] })
+    us = await startConnector(lab, { neighbour: ['graceful_restart: false'] })
+    await us.up()
+    const started = performance.now()
+    await neighbourWhen(us, 'heard out', ({ ipv4 }) => ipv4.accepted === 50_001, 60_000)
+    await until('all to be in the kernel', async () => (await us.status()).bgp!.pendingRoutes === 0, 60_000)
+    expect((await kernelRoutes(lab)).length).toBe(50_002)
+    const learned = performance.now()
+    const pings = lab.world.spawn('us', ['ping', '-c', '40', '-i', '0.05', '-W', '2', '-I', '10.8.1.1', '10.8.2.1'])
+    await bird.configure(neighbourConfiguration({ prefixes4: ['10.8.2.0/24'] }))
+    await neighbourWhen(us, 'left', ({ ipv4 }) => ipv4.accepted === 1, 60_000)
+    await routesWhen(lab, ['10.8.2.0/24', '169.254.10.0/30'], 60_000)
+    const withdrawn = performance.now()
+    expect(await pings.exited).toBe(0)
+    expect(pings.output()).toContain(' 0% packet loss')
+    const seconds = [learned - started, withdrawn - learned].map((ms) => (ms / 1000).toFixed(1))
+    process.stderr.write(`50,000 prefixes: learned in ${seconds[0]} s, withdrawn in ${seconds[1]} s\n`)
+  })
+
+  it('a neighbour that restarts gracefully keeps its routes and its packets', async () => {
+    const graceful = { extra: 'graceful restart on; graceful restart time 60;' }
+    bird = await startNeighbour(lab, graceful)
+    us = await startConnector(lab)
+    await established()
+    await bird.kill()
+    await neighbourWhen(us, 'restarting', ({ state, ipv4 }) => state !== 'established' && ipv4.stale === 2)
+    expect(us.log()).toContain('its routes stay for 60 s')
+    expect(await kernelRoutes(lab)).toEqual([...ROUTES].sort())
+    await bird.start()
+    await neighbourWhen(
+      us,
+      'back',
+      ({ state, ipv4 }) => state === 'established' && ipv4.stale === 0 && ipv4.accepted === 2,
+    )
+    expect(await kernelRoutes(lab)).toEqual([...ROUTES].sort())
+  })
+
   it('IPv6 prefixes over a session of IPv4, with packets behind them', async () => {
     await lab.world.exec('them', 'ip addr add fd00:10::1/126 dev ipsec0 nodad')
     bird = await startNeighbour(lab, { prefixes6: ['fd08:2::/48'], next6: 'fd00:10::1' })
