@@ -40,17 +40,22 @@ export function loadConfig(
   const directory = dirname(resolve(path))
   const parsed = configSchema.safeParse(source.value ?? {})
   const across = checkAcrossKeys(source.value)
-  const secrets = readSecrets(source.value, directory, files)
+  const secrets = readSecrets(source.value, ['peers'], 'secret', directory, files)
+  const passwords = readSecrets(source.value, ['bgp', 'neighbours'], 'password', directory, files)
+  for (const [name, key] of passwords.keys) {
+    if (key.length > MAX_MD5_KEY) passwords.faults.push(tooLong(name))
+  }
   const found = [
     ...(parsed.success ? [] : findingsOf(parsed.error.issues, source.value, keysAt)),
     ...across.faults,
     ...secrets.faults,
+    ...passwords.faults,
   ]
   if (!parsed.success || found.length > 0) return { faults: placed(source, found) }
   const config = parsed.data
   const cores = availableParallelism()
   return {
-    plan: planOf(config, secrets.keys, (name) => resolve(directory, name), cores),
+    plan: planOf(config, secrets.keys, (name) => resolve(directory, name), cores, passwords.keys),
     log: config.log,
     probes: new Map(
       Object.entries(config.peers).flatMap(([name, { probe }]) => (probe ? [[name, probe] as const] : [])),
@@ -58,6 +63,7 @@ export function loadConfig(
     warnings: placed(source, [
       ...across.warnings,
       ...secrets.warnings,
+      ...passwords.warnings,
       ...keyLogWarning(config),
       ...workersWarning(config, cores),
     ]),
@@ -87,14 +93,29 @@ interface Secrets {
   readonly warnings: Finding[]
 }
 
-function readSecrets(root: unknown, directory: string, files: SecretSource): Secrets {
+/** What Linux takes of a key for TCP MD5 signatures. */
+const MAX_MD5_KEY = 80
+
+function tooLong(neighbour: string): Finding {
+  const message = `the key is longer than ${MAX_MD5_KEY} bytes, which TCP MD5 signatures do not take`
+  return { path: ['bgp', 'neighbours', neighbour, 'password'], message, remedy: 'agree on a shorter one' }
+}
+
+/** Of each section below `at`, what `key` of it names. */
+function readSecrets(
+  root: unknown,
+  at: readonly string[],
+  key: 'secret' | 'password',
+  directory: string,
+  files: SecretSource,
+): Secrets {
   const secrets: Secrets = { keys: new Map(), faults: [], warnings: [] }
-  const peers = valueAt(root, ['peers'])
+  const peers = valueAt(root, at)
   if (typeof peers !== 'object' || peers === null) return secrets
   for (const name of Object.keys(peers)) {
-    const file = valueAt(peers, [name, 'secret', 'file'])
-    const variable = valueAt(peers, [name, 'secret', 'env'])
-    const path = ['peers', name, 'secret', typeof file === 'string' ? 'file' : 'env']
+    const file = valueAt(peers, [name, key, 'file'])
+    const variable = valueAt(peers, [name, key, 'env'])
+    const path = [...at, name, key, typeof file === 'string' ? 'file' : 'env']
     if (typeof file === 'string' && variable === undefined) {
       const fullName = resolve(directory, file)
       const bytes = readSecretFile(files, fullName)
@@ -118,7 +139,8 @@ function takeSecret(secrets: Secrets, name: string, path: string[], key: ReturnT
     return
   }
   secrets.keys.set(name, key)
-  if (isShort(key)) {
+  // A password of BGP signs, and encrypts nothing that could be recorded.
+  if (isShort(key) && path.includes('secret')) {
     const message = `the secret has only ${key.length} bytes: short ones can be guessed from one recorded handshake`
     secrets.warnings.push({
       path,

@@ -2,7 +2,10 @@
  * A running connector as the CLI's `up`, the local API and tests hold it.
  * `startConnector` in `io/connector.ts` makes one from a plan.
  */
+import type { Prefix } from '../protocol/net.ts'
+import type { RouteExplanation, RoutesAnswer } from '../protocol/routes.ts'
 import type { ConnectorStatus } from '../protocol/status.ts'
+import type { BgpEvent } from './core/bgp/speaker-types.ts'
 import type { FlowRecord } from './core/functions/records.ts'
 import type { IkeEvent } from './core/ike/types.ts'
 import type { ConnectorPlan } from './plan.ts'
@@ -28,6 +31,11 @@ export interface ConnectorHandle {
   trust?(connector: string, identityKey: string): Promise<void>
   /** Only of a managed connector: the last streams of functions, newest last. */
   streams?(): readonly FlowRecord[]
+  /** The prefixes that lead into tunnels: all, or those within `within` and those that cover it; `limit` at most. */
+  routes?(within: Prefix | undefined, limit: number): RoutesAnswer
+  explainRoute?(prefix: Prefix): RouteExplanation
+  /** Ends the session of a BGP neighbour, to begin anew. False where there is no such neighbour. */
+  resetNeighbour?(neighbour: string): boolean
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */
   stop(): Promise<void>
   /** Resolves when the connector has ended, by `stop` or by a failure that it cannot live with. */
@@ -46,6 +54,8 @@ export type ConnectorEvent =
   | { readonly type: 'services'; readonly services: number; readonly message: string }
   /** A stream of a function is over. */
   | { readonly type: 'stream'; readonly record: FlowRecord }
+  /** News of a BGP neighbour. */
+  | { readonly type: 'bgp'; readonly neighbour: string; readonly event: BgpEvent }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */

@@ -3,6 +3,7 @@
  * YAML, and `main.ts`, which runs things.
  */
 import type { Address, Prefix } from '../protocol/net.ts'
+import type { SpeakerConfig } from './core/bgp/speaker-types.ts'
 import type { ConnectionConfig, EndpointLimits, LocalPorts } from './core/ike/types.ts'
 
 export interface ConnectorPlan {
@@ -29,6 +30,13 @@ export interface ConnectorPlan {
   readonly metrics?: { readonly address: Address; readonly port: number }
   /** Debug file for IKE and ESP keys, or undefined. */
   readonly keyLog?: string
+  /** Routing by BGP through the tunnels, or undefined for none. */
+  readonly bgp?: BgpPlan
+}
+
+export interface BgpPlan extends SpeakerConfig {
+  /** Keys of TCP MD5 signatures (RFC 2385), by the name that `transport.md5Key` of a neighbour says. */
+  readonly md5Keys: ReadonlyMap<string, Uint8Array>
 }
 
 export interface PlannedConnection {

@@ -42,6 +42,8 @@ export interface ConnectorStatus {
   }
   /** Of a connector that serves functions. */
   readonly functions?: FunctionsStatus
+  /** Of a connector with BGP. */
+  readonly bgp?: BgpStatus
   readonly tunnels: readonly TunnelStatus[]
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
@@ -174,6 +176,53 @@ export interface ServiceStatus {
   /** Streams that are over, by outcome: `ok`, `reset`, or the code of a problem. */
   readonly outcomes: Readonly<Record<string, number>>
   readonly lastProblem?: { readonly at: string; readonly code: string; readonly cause: string }
+}
+
+export interface BgpStatus {
+  readonly as: number
+  readonly routerId: string
+  /** With a route in use, our own among them. */
+  readonly prefixes: { readonly ipv4: number; readonly ipv6: number }
+  /** Changes of routes that engines and kernel have not taken yet. */
+  readonly pendingRoutes: number
+  /** Datagrams of BFD that were discarded, by reason. */
+  readonly bfdDrops: Readonly<Record<string, number>>
+  readonly neighbours: readonly BgpNeighbourStatus[]
+}
+
+export interface BgpNeighbourStatus {
+  readonly name: string
+  /** The peer through whose tunnel it is reached. */
+  readonly tunnel: string
+  readonly local: string
+  readonly address: string
+  readonly as: number
+  /** As RFC 4271 section 8.2.2 calls it. */
+  readonly state: 'idle' | 'connect' | 'active' | 'open-sent' | 'open-confirm' | 'established'
+  readonly since: string
+  /** Times that an established session was lost. */
+  readonly flaps: number
+  /** Of the session that stands. */
+  readonly holdTimeS?: number
+  readonly routerId?: string
+  readonly ipv4: BgpPrefixCounts
+  readonly ipv6: BgpPrefixCounts
+  readonly bfd?: {
+    readonly state: 'admin-down' | 'down' | 'init' | 'up'
+    readonly flaps: number
+    readonly detectionMs: number
+  }
+  /** The last bad news of it, in words. */
+  readonly lastError?: string
+}
+
+export interface BgpPrefixCounts {
+  readonly received: number
+  /** Of these, those that import policy and checks let pass. */
+  readonly accepted: number
+  /** Of these, those that a neighbour that restarts has not announced again yet. */
+  readonly stale: number
+  readonly advertised: number
 }
 
 /** A failure in words: what happened, and what to do about it. */

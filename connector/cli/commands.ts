@@ -1,4 +1,5 @@
 /** All verbs, in the order in which the help lists them. */
+import { bgp } from './bgp.ts'
 import { check } from './check.ts'
 import type { Verb } from './command.ts'
 import { control } from './control.ts'
@@ -13,6 +14,7 @@ import { login, logout } from './login.ts'
 import { MANAGE_VERBS } from './manage/verbs/all.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
+import { routes } from './routes.ts'
 import { services } from './services.ts'
 import { status } from './status.ts'
 import { streams } from './streams.ts'
@@ -25,6 +27,8 @@ export const COMMANDS: readonly Verb[] = [
   keygen,
   up,
   status,
+  routes,
+  bgp,
   ping,
   rekey,
   services,

@@ -1,6 +1,7 @@
 /** docs/cli.md from the verbs, docs/metrics.md from the table of metrics. */
 
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
+import { BGP_EVENTS } from '../core/bgp/speaker-types.ts'
 import { HOST_DROPS } from '../data/commands.ts'
 import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
@@ -94,6 +95,9 @@ The verbs talk HTTP to the connector over its Unix socket (\`control_socket\`, m
 | \`POST /initiate\` | \`{ "connection": "branch" }\` | \`{ "ok": true }\` |
 | \`POST /terminate\` | \`{ "connection": "branch" }\` | \`{ "ok": true }\` |
 | \`POST /rekey\` | \`{ "connection": "branch", "child": "net" }\`; without \`child\` the IKE SA | \`{ "ok": true }\` |
+| \`POST /routes\` | \`{ "prefix": "10.0.0.0/8", "limit": 1000 }\`, both may be absent | the document of \`protocol/routes.ts\` |
+| \`POST /routes/explain\` | \`{ "prefix": "10.2.0.0/16" }\` | the same file has it |
+| \`POST /bgp/reset\` | \`{ "neighbour": "cloud" }\` | \`{ "ok": true }\`; the session ends and begins anew |
 | \`POST /stop\` | | \`{ "ok": true }\`, then the connector stops |
 
 Errors are problem documents (RFC 9457) with \`code\`, \`detail\` and \`remedy\`. Bodies have at most 16 KiB.
@@ -124,9 +128,9 @@ ${rows.join('\n')}
 
 Besides these, \`process_*\` and \`nodejs_*\` tell about the process.
 
-Labels have few values: \`peer\` and \`child\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`worker\` is the
+Labels have few values: \`peer\`, \`child\` and \`neighbour\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`worker\` is the
 index of a packet worker (0 to 15), \`service\` is a name in services.yaml, or \`-\` where nothing of that name is served,
-\`outcome\`, \`result\` and \`via\` come from closed lists, \`code\` is one of the failure codes that the log shows, and \`reason\` of dropped packets
+\`outcome\`, \`result\` and \`via\` come from closed lists, \`code\` is one of the failure codes that the log shows, of BGP one of ${BGP_EVENTS.map((name) => `\`${name}\``).join(', ')}, and \`reason\` of dropped packets
 is one of: ${[...DROP_NAMES, ...HOST_DROPS].map((name) => `\`${name}\``).join(', ')}.
 SPIs and addresses of strangers are never labels.
 

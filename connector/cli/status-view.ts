@@ -1,6 +1,7 @@
 /** The status document for people: first whether it works, then what is wrong and what to do, then the details. */
 import { styleText } from 'node:util'
 import type {
+  BgpStatus,
   ChildSaStatus,
   ConnectorStatus,
   FunctionsStatus,
@@ -22,6 +23,7 @@ export function renderStatus(status: ConnectorStatus, width: number, color: bool
   const blocks = [
     headline(status, room, paint),
     ...status.tunnels.map((tunnel) => tunnelBlock(tunnel, status, room, paint)),
+    ...(status.bgp === undefined ? [] : [bgpBlock(status.bgp, room, paint)]),
     ...(status.functions === undefined ? [] : [functionsBlock(status.functions, status.now, room, paint)]),
     connectorBlock(status, room, paint),
   ]
@@ -186,6 +188,18 @@ function pathText(tunnel: TunnelStatus): string {
       : `RTT ${millis(rtt.medianMs)} (last ${millis(rtt.lastMs)}, ${rtt.samples} samples)`
   if (loss === undefined) return trip
   return `${trip}, loss ${(loss.ratio * 100).toFixed(loss.ratio > 0 && loss.ratio < 0.1 ? 1 : 0)} % of ${grouped(loss.sent)} requests`
+}
+
+/** `isthmus bgp` has the rest. */
+function bgpBlock({ as, prefixes, neighbours }: BgpStatus, width: number, paint: Paint): string[] {
+  const down = neighbours.filter(({ state }) => state !== 'established')
+  const up = `${neighbours.length - down.length} of ${neighbours.length} neighbours`
+  const head = `${paint('bold', 'BGP')}: AS ${as}, ${paint(down.length === 0 ? 'green' : 'red', up)} established`
+  const routes = `${prefixes.ipv4} IPv4 and ${prefixes.ipv6} IPv6 prefixes in use`
+  const troubles = down.map(({ name, state, lastError }) =>
+    printable(`${name}: ${state}${lastError ? `, ${lastError}` : ''}`),
+  )
+  return [head, ...wrap(routes, '  ', width), ...troubles.flatMap((line) => wrap(line, '  ', width))]
 }
 
 function functionsBlock(functions: FunctionsStatus, now: string, width: number, paint: Paint): string[] {

@@ -13,7 +13,8 @@ import {
 } from '../../protocol/net.ts'
 import { parseIdentity, sameIdentity } from '../core/ike/identity.ts'
 import type { Identity } from '../core/ike/types.ts'
-import type { ConfigPath, Finding } from './faults.ts'
+import { checkBgp } from './checks-bgp.ts'
+import type { Checked, ConfigPath, Finding } from './faults.ts'
 import { valueAt } from './issues.ts'
 import { parseDuration, parseSize } from './units.ts'
 
@@ -32,11 +33,6 @@ interface PeerFacts {
   readonly routes: readonly Located<Prefix>[]
 }
 
-export interface Checked {
-  readonly faults: readonly Finding[]
-  readonly warnings: readonly Finding[]
-}
-
 export function checkAcrossKeys(root: unknown): Checked {
   const faults: Finding[] = []
   const warnings: Finding[] = []
@@ -53,6 +49,9 @@ export function checkAcrossKeys(root: unknown): Checked {
   }
   checkIdentities(root, peers, faults, warnings)
   checkNetworks(root, peers, faults, warnings)
+  const bgp = checkBgp(root)
+  faults.push(...bgp.faults)
+  warnings.push(...bgp.warnings)
   return { faults, warnings }
 }
 
@@ -99,13 +98,14 @@ function checkChildren(root: unknown, peer: PeerFacts): Finding[] {
     const path = [...peer.path, 'children']
     found.push({ path, message: 'there is no child', remedy: 'name one, or leave the key out' })
   }
-  if (!hasNetworks && !names.some((name) => valueAt(children, [name, 'remote']) !== undefined)) {
+  const byBgp = valueAt(root, [...peer.path, 'routes']) === 'bgp'
+  if (!hasNetworks && !byBgp && !names.some((name) => valueAt(children, [name, 'remote']) !== undefined)) {
     const message = 'it is missing: the networks behind the peer'
     found.push({ path: [...peer.path, 'networks'], message, remedy: 'write a list like [10.2.0.0/16]' })
   }
   for (const name of names) {
     const path = [...peer.path, 'children', name]
-    if (!hasNetworks && names.length > 1 && valueAt(children, [name, 'remote']) === undefined) {
+    if (!hasNetworks && !byBgp && names.length > 1 && valueAt(children, [name, 'remote']) === undefined) {
       found.push({
         path: [...path, 'remote'],
         message: 'it is missing, and the peer has no networks',
@@ -245,6 +245,7 @@ function peerFacts(root: unknown, name: string): PeerFacts {
   const address = parsed(root, [...path, 'address'], parseAddress)
   const hasId = valueAt(root, [...path, 'id']) !== undefined
   const addressId = address === undefined ? undefined : { value: identity(address.value)!, path: address.path }
+  const byBgp = valueAt(root, [...path, 'routes']) === 'bgp'
   const listed = prefixes(root, [...path, 'routes'])
   const children = valueAt(root, [...path, 'children'])
   const ofChildren = isMapping(children)
@@ -257,7 +258,7 @@ function peerFacts(root: unknown, name: string): PeerFacts {
     address,
     id: hasId ? parsed(root, [...path, 'id'], identity) : addressId,
     localId: parsed(root, [...path, 'local_id'], identity),
-    routes: listed.length > 0 ? listed : behind,
+    routes: byBgp ? [] : listed.length > 0 ? listed : behind,
   }
 }
 

@@ -26,6 +26,11 @@ export interface Finding {
   readonly atKey?: boolean
 }
 
+export interface Checked {
+  readonly faults: readonly Finding[]
+  readonly warnings: readonly Finding[]
+}
+
 /** `isthmus.yaml:7:15: peers.branch.address: "1.2.3" is not an IP address; write one like 192.0.2.1`. */
 export function formatFault(fault: ConfigFault): string {
   const where = `${fault.file}:${fault.line}:${fault.column}`

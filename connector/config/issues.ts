@@ -29,24 +29,29 @@ function finding(issue: Issue, path: ConfigPath, value: unknown): Finding {
     return { path, message: `${shown(String(path.at(-1)))} is not ${noun}`, remedy, atKey: true }
   }
   const { noun, remedy } = halves(issue.message)
-  const isSecret = path.includes('secret')
+  const isSecret = path.some(isSecretKey)
   const isWholeSentence = issue.code === 'custom' && issue.params?.wanted !== true
   if (isWholeSentence || noun.includes(' is ') || noun.startsWith('the ')) {
     return isSecret && isWholeSentence
       ? { path, message: 'this does not fit', remedy }
       : { path, message: noun, remedy }
   }
-  if (isSecret && path.at(-1) === 'secret' && value !== undefined) return secretInPlace(path)
+  if (isSecretKey(path.at(-1)) && value !== undefined) return secretInPlace(path)
   if (value === undefined) return { path, message: `it is missing: ${noun}`, remedy }
   if (value === null) return { path, message: `it is empty, but should be ${noun}`, remedy }
   const what = isSecret ? 'this' : shown(value)
   return { path, message: `${what} is not ${noun}`, remedy }
 }
 
+/** Keys under which secrets are named, so that nothing of what stands there is repeated. */
+function isSecretKey(key: ConfigPath[number] | undefined): boolean {
+  return key === 'secret' || key === 'password'
+}
+
 function secretInPlace(path: ConfigPath): Finding {
   const message = 'a secret does not stand in this file'
-  const remedy =
-    'put it into a file of mode 0600 and write secret: { file: <path> }; isthmus keygen <path> makes a new one'
+  const key = String(path.at(-1))
+  const remedy = `put it into a file of mode 0600 and write ${key}: { file: <path> }; isthmus keygen <path> makes a new one`
   return { path, message, remedy }
 }
 

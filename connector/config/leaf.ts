@@ -73,6 +73,19 @@ export function prefixText(doc: KeyDoc) {
   })
 }
 
+/** An address of ours in a small network, such as `169.254.10.2/30`; the prefix is that network. */
+export function insideText(doc: KeyDoc) {
+  const wanted = 'an address with its length; write one like 169.254.10.2/30'
+  return text<{ address: Address; network: Prefix }>('address with length', doc, wanted, parseInside)
+}
+
+export function parseInside(input: string): { address: Address; network: Prefix } | undefined {
+  const slash = input.indexOf('/')
+  const address = slash < 0 ? undefined : parseAddress(input.slice(0, slash))
+  const network = parsePrefix(input)
+  return address === undefined || network === undefined ? undefined : { address, network }
+}
+
 export function durationText(doc: KeyDoc, range: { min: number; max: number; off?: boolean }) {
   const off = range.off ? ', or off' : ''
   const limits = `${formatDuration(range.min)} to ${formatDuration(range.max)}${off}`
@@ -193,6 +206,17 @@ export function list<T extends z.ZodType>(item: T, type: string, doc: KeyDoc, ma
     .min(1, { error: () => `an empty list is of no use; name at least one ${type} or leave the key out` })
     .max(max, { error: () => `the list has more than ${max} entries; merge some of them` })
     .meta(listAnnotations(`list of ${type}s`, doc))
+}
+
+/** A list, or one word instead of it. */
+export function listOr<T extends z.ZodType, const Word extends string>(item: T, type: string, word: Word, doc: KeyDoc) {
+  const wanted = `a list of ${type}s, or ${word}; write [one, two] or the word`
+  const plain = list(item, type, doc)
+  return z
+    .union([z.literal(word, { error: () => wanted }), plain], {
+      error: (issue) => (issue.code === 'invalid_union' ? wanted : undefined),
+    })
+    .meta(annotations(`list of ${type}s | ${word}`, doc))
 }
 
 /** zod leaves out `examples` of what it transforms further down: the docs take them from here. */

@@ -1,6 +1,5 @@
 /** The plan that a valid configuration means. */
-import type { Prefix } from '../../protocol/net.ts'
-import { familyOf } from '../../protocol/net.ts'
+import { type Address, familyOf, type Prefix } from '../../protocol/net.ts'
 import { selectorOfPrefix } from '../core/ike/selectors.ts'
 import type {
   ChildConfig,
@@ -12,6 +11,7 @@ import type {
   TrafficSelector,
 } from '../core/ike/types.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
+import { bgpPlanOf } from './bgp-plan.ts'
 import type { Config, PeerConfig } from './schema.ts'
 
 type ChildSection = NonNullable<PeerConfig['children']>[string]
@@ -22,18 +22,19 @@ const DEFAULT_CHILD = 'net'
 const HARD_FACTOR = 1.2
 const MAX_AUTO_WORKERS = 8
 
-/** `secrets` holds a key for every peer; `resolvePath` makes paths absolute; `cores` is how many we may run on. */
+/** `secrets` holds a key for every peer, `passwords` one for each BGP neighbour that has one; `resolvePath` makes paths absolute; `cores` is how many we may run on. */
 export function planOf(
   config: Config,
   secrets: ReadonlyMap<string, Uint8Array>,
   resolvePath: (path: string) => string,
   cores: number,
+  passwords: ReadonlyMap<string, Uint8Array> = new Map(),
 ): ConnectorPlan {
   const { limits, metrics } = config
   const workers = config.workers === 'auto' ? workersFor(cores) : config.workers
   return {
     site: config.site,
-    tun: { name: config.tun.name, mtu: config.tun.mtu, addresses: config.tun.addresses ?? [] },
+    tun: { name: config.tun.name, mtu: config.tun.mtu, addresses: ownAddresses(config) },
     workers,
     ports: { port: config.ports.ike, natPort: config.ports.nat },
     connections: Object.entries(config.peers).map(([name, peer], index) =>
@@ -52,7 +53,14 @@ export function planOf(
     controlSocket: resolvePath(config.control_socket),
     ...(metrics.enabled ? { metrics: { address: metrics.address, port: metrics.port } } : {}),
     ...(config.key_log === undefined ? {} : { keyLog: resolvePath(config.key_log) }),
+    ...(config.bgp === undefined ? {} : { bgp: bgpPlanOf(config, config.bgp, passwords) }),
   }
+}
+
+/** Those inside tunnels last: what the gateway itself sends elsewhere has one of its own as source. */
+export function ownAddresses({ tun, peers }: Config): readonly Address[] {
+  const inside = Object.values(peers).flatMap((peer) => peer.inside ?? [])
+  return [...new Set([...(tun.addresses ?? []), ...inside.map(({ address }) => address)])]
 }
 
 /** Half of the cores: the other half is for the kernel's share of each packet, and for whatever else runs there. */
@@ -88,22 +96,36 @@ function connectionOf(
     fragmentSize: peer.fragment_size,
     resource,
   }
-  const routes = peer.routes ?? children.flatMap(({ remote }) => remote)
+  const inside = (peer.inside ?? []).map(({ network }) => network)
   return {
     ike,
-    routes: [...new Set(routes)],
+    routes: [...new Set([...inside, ...staticRoutes(peer, children)])],
     pathMtu: peer.path_mtu,
     clampMss: peer.clamp_mss,
     copyDscp: peer.copy_dscp,
   }
 }
 
+/** What leads to the peer without BGP, inner networks aside. */
+function staticRoutes({ routes }: PeerConfig, children: readonly { remote: readonly Prefix[] }[]): readonly Prefix[] {
+  if (routes === 'bgp') return []
+  return routes ?? children.flatMap(({ remote }) => remote)
+}
+
+/** What BGP learns is not known beforehand: the selectors take everything of the families that the tunnel has. */
+function everything({ routes, inside = [] }: PeerConfig): readonly Prefix[] | undefined {
+  if (routes !== 'bgp') return undefined
+  const families = new Set(inside.map(({ address }) => familyOf(address)))
+  const any = [...(families.has(6) ? ['::/0'] : []), ...(families.has(4) || families.size === 0 ? ['0.0.0.0/0'] : [])]
+  return any.reverse() as Prefix[]
+}
+
 function childrenOf(config: Config, peer: PeerConfig): { config: ChildConfig; remote: readonly Prefix[] }[] {
   const sections: Record<string, ChildSection> = peer.children ?? { [DEFAULT_CHILD]: { protocol: 'any' } }
   return Object.entries(sections).map(([name, section]) => {
     const protocol = PROTOCOLS[section.protocol]
-    const local = section.local ?? config.networks
-    const remote = section.remote ?? peer.networks ?? []
+    const local = section.local ?? everything(peer) ?? config.networks
+    const remote = section.remote ?? peer.networks ?? everything(peer) ?? []
     return {
       remote,
       config: {

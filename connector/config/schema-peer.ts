@@ -1,37 +1,7 @@
 /** The part of the configuration that each peer has. */
 import * as leaf from './leaf.ts'
 import { esp, ike } from './schema-sas.ts'
-
-const secret = leaf.section(
-  {
-    file: leaf
-      .pathText({
-        description:
-          "File with the secret; relative paths start at the configuration's directory. A last line break is not part of it; `hex:`, `0x` and `base64:` introduce encoded bytes.",
-        why: 'A file can be mode 0600 and stay out of version control; `isthmus keygen` makes one.',
-        computed: 'none: `file` or `env` is needed',
-        examples: ['/etc/isthmus/branch.key'],
-      })
-      .optional(),
-    env: leaf
-      .patternText(
-        'name',
-        {
-          description: 'Environment variable with the secret, in the same forms.',
-          why: 'For containers whose platform hands secrets over that way.',
-          computed: 'none',
-          examples: ['BRANCH_PSK'],
-        },
-        /^[A-Za-z_][A-Za-z0-9_]{0,127}$/,
-        'a name of an environment variable; write one like BRANCH_PSK, not the secret itself',
-      )
-      .optional(),
-  },
-  {
-    description: 'Where the pre-shared key is found.',
-    why: 'It never stands in this file, so that the file can be shared and kept in version control.',
-  },
-)
+import { secret } from './schema-secret.ts'
 
 const network = leaf.prefixText({ description: 'A network.', why: 'See the list.' })
 
@@ -143,14 +113,30 @@ export const peer = leaf.section(
         16,
       )
       .optional(),
+    inside: leaf
+      .list(
+        leaf.insideText({
+          description: 'An address of ours inside the tunnel, with its length.',
+          why: 'See the list.',
+        }),
+        'address with length',
+        {
+          description: 'Our addresses inside the tunnel to this peer; the rest of each network is at the peer.',
+          why: 'Clouds give a /30 to each tunnel, for BGP and for checks.',
+          computed: 'none',
+          examples: ['[169.254.10.2/30]'],
+        },
+        2,
+      )
+      .optional(),
     routes: leaf
-      .list(network, 'network', {
-        description: 'Networks that are routed to this peer.',
+      .listOr(network, 'network', 'bgp', {
+        description: 'Networks that are routed to this peer, or `bgp`: those that BGP learns.',
         why: 'Narrower than the selectors where those are 0.0.0.0/0, as clouds like them.',
         computed: 'all remote networks of the children',
       })
       .optional(),
-    secret,
+    secret: secret('Where the pre-shared key is found.'),
     initiate: leaf
       .flag({
         description: 'Call the peer at start and whenever the tunnel is lost.',

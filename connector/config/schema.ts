@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { MAX_RESOURCES } from '../core/resource.ts'
 import * as leaf from './leaf.ts'
+import { bgp } from './schema-bgp.ts'
 import { peer } from './schema-peer.ts'
 
 const tun = leaf.section(
@@ -221,6 +222,7 @@ export const configSchema = leaf
         description: 'The other sites, by a name of your choice.',
         why: 'The name is how logs, metrics and the command line call it.',
       }),
+      bgp: bgp.optional(),
       tun: tun.prefault({}),
       workers: leaf
         .integerOrAuto(

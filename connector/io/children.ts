@@ -7,6 +7,7 @@
  * counted as no_sa, and never leave the site in the clear by another route.
  */
 import type { Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { RouteChange } from '../core/bgp/speaker-types.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
 import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
@@ -29,6 +30,13 @@ export interface InstalledChild {
   readonly innerMtu: number
   /** As last reported by the worker. */
   readonly counters: ChildCounters
+}
+
+export interface RouteEntry {
+  readonly prefix: Prefix
+  /** Names of connections, the first one preferred. */
+  readonly tunnels: readonly string[]
+  readonly learned: boolean
 }
 
 interface MutableChild extends InstalledChild {
@@ -67,6 +75,9 @@ export class Children {
   readonly #installed = new Map<number, MutableChild>()
   /** What each worker carried in children that are gone. */
   readonly #retired: Carried[]
+
+  /** The engines have what a connection may be sent on; it may be other Child SAs, more or fewer, or the same. */
+  onSettled: ((connection: string) => void) | undefined
 
   /** @param sockets of each worker */
   constructor(planned: readonly PlannedConnection[], sockets: readonly (readonly WireSocket[])[], call: Call) {
@@ -126,6 +137,24 @@ export class Children {
       return tunnel === undefined ? [] : [{ tunnel, routes: prefixes }]
     })
     await this.#routes.set(hops)
+  }
+
+  /** Learned ones beside them, each by names of connections in order of preference. Rejects with the first failure. */
+  async learn(changes: readonly RouteChange[]): Promise<void> {
+    await this.#routes.learn(
+      changes.map(({ prefix, tunnels }) => ({
+        prefix,
+        tunnels: tunnels.flatMap((name) => this.#connections.get(name)?.tunnel ?? []),
+      })),
+    )
+  }
+
+  /** Every prefix that the engines have, with the connections that it leads to. */
+  *routes(): Generator<RouteEntry> {
+    const names = new Map([...this.#connections].map(([name, { tunnel }]) => [tunnel, name]))
+    for (const { prefix, tunnels, learned } of this.#routes.entries()) {
+      yield { prefix, tunnels: tunnels.map((tunnel) => names.get(tunnel) ?? '?'), learned }
+    }
   }
 
   #enter(planned: PlannedConnection): Connection {
@@ -240,6 +269,11 @@ export class Children {
     return this.#installed.get(id)
   }
 
+  /** Whether there is a Child SA to send on. */
+  isSendable(connection: string): boolean {
+    return (this.#connections.get(connection)?.promoted.length ?? 0) > 0
+  }
+
   /** The Child SAs of a connection, oldest first. */
   of(connection: string): InstalledChild[] {
     return [...(this.#connections.get(connection)?.installed ?? [])]
@@ -293,6 +327,7 @@ export class Children {
       await Promise.all(told)
     }
     connection.shares = wanted
+    this.onSettled?.(planned.ike.name)
   }
 
   async #callAll(command: Command): Promise<void> {

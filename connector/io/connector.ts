@@ -1,17 +1,20 @@
 /** Makes a running connector out of a plan, and takes it down again, also from half-way. */
 import { randomBytes } from 'node:crypto'
 import type { Instant, Machine } from '../../protocol/machine.ts'
-import { prefixContains } from '../../protocol/net.ts'
+import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import type { RouteExplanation, RoutesAnswer } from '../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
-import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../handle.ts'
-import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
+import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../handle.ts'
+import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
+import { Bgp } from './bgp/bgp.ts'
 import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
+import { engineChoice } from './engine-choice.ts'
 import { libc } from './ffi.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
@@ -20,7 +23,8 @@ import { openPacketPath, type PacketPath } from './packet-path.ts'
 import type { WorkersReport } from './packet-workers.ts'
 import { fixedFaults } from './plan-changes.ts'
 import { Reconciler } from './reconciler.ts'
-import { cleanLeftovers, setUpNetwork, tearDownNetwork } from './routes-linux.ts'
+import { cleanLeftovers, setUpNetwork } from './routes-linux.ts'
+import { explainRoute, routesOf } from './routes-view.ts'
 import { lackingSockets } from './sockets.ts'
 import { buildStatus } from './status.ts'
 
@@ -72,6 +76,7 @@ class Connector implements ConnectorHandle {
   #machine!: IkeMachine
   #driver: Driver<IkeInput> | undefined
   #reconciler: Reconciler | undefined
+  #bgp: Bgp | undefined
   #onStopped: () => void = () => {}
 
   constructor(plan: ConnectorPlan, options: ConnectorOptions) {
@@ -106,19 +111,23 @@ class Connector implements ConnectorHandle {
     })
     this.#path = path
     this.#undo.push(() => path.close())
-    state.write({ device: tun.name, routes })
+    const note = (routes: readonly Prefix[]) => {
+      state.write({ device: tun.name, routes, ...(plan.bgp === undefined ? {} : { learned: true }) })
+    }
+    note(routes)
     this.#undo.push(() => state.clear())
     const kernel = new KernelRoutes(tun.name, tun.addresses, routes)
-    this.#undo.push(() => tearDownNetwork(tun.name, kernel.standing))
+    this.#undo.push(() => kernel.tearDown())
     await setUpNetwork({ device: tun.name, mtu: tun.mtu, addresses: tun.addresses, routes })
     await this.#startIke()
     this.#reconciler = new Reconciler(plan.connections, {
       children: path.children,
       kernel,
       post: (input) => this.#driver?.post(input),
-      note: (routes) => state.write({ device: tun.name, routes }),
+      note,
       emit: (event) => this.#emit(event),
     })
+    if (plan.bgp !== undefined) this.#startBgp(plan.bgp, kernel)
     this.#emit({ type: 'started', site: plan.site })
   }
 
@@ -139,7 +148,20 @@ class Connector implements ConnectorHandle {
       now,
       wallClock: Date.now(),
       startedAt: this.#startedAt,
+      ...(this.#bgp === undefined ? {} : { bgp: this.#bgp.status() }),
     })
+  }
+
+  routes(within: Prefix | undefined, limit: number): RoutesAnswer {
+    return routesOf(this.#path.children, within, limit)
+  }
+
+  explainRoute(prefix: Prefix): RouteExplanation {
+    return explainRoute(this.#path.children, this.#bgp, prefix)
+  }
+
+  resetNeighbour(neighbour: string): boolean {
+    return this.#bgp?.reset(neighbour) ?? false
   }
 
   initiate(connection: string): boolean {
@@ -190,7 +212,7 @@ class Connector implements ConnectorHandle {
   async #cleanLeftovers(state: StateStore): Promise<void> {
     const left = state.read()
     if (left === undefined) return
-    const count = await cleanLeftovers(left.device, left.routes)
+    const count = await cleanLeftovers(left.device, left.routes, undefined, left.learned)
     this.#emit({ type: 'routes-cleaned', count })
   }
 
@@ -221,6 +243,22 @@ class Connector implements ConnectorHandle {
     this.#driver = driver
     this.#undo.push(() => driver.stop())
     driver.post({ type: 'time' })
+  }
+
+  #startBgp(plan: BgpPlan, kernel: KernelRoutes): void {
+    const bgp = new Bgp({
+      plan,
+      children: this.#path.children,
+      kernel,
+      remoteOf: (name) => {
+        const status = this.#machine.status(performance.now()).find(({ connection }) => connection === name)
+        return status?.remote?.address
+      },
+      emit: (event) => this.#emit(event),
+    })
+    this.#bgp = bgp
+    this.#undo.push(() => bgp.stop())
+    bgp.start()
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
@@ -296,6 +334,8 @@ class Connector implements ConnectorHandle {
     this.#emit({ type: 'stopping' })
     // No step of `apply` may follow behind what is taken down here.
     await this.#reconciler?.stop()
+    // Its neighbours are told through the tunnels.
+    await this.#bgp?.stop()
     await this.#sayGoodbye()
     await this.undo()
     this.#settleEnded(this.#failure)
@@ -347,16 +387,5 @@ function makeIke(plan: ConnectorPlan, now: Instant): IkeMachine {
       keyLog: plan.keyLog !== undefined,
     },
     now,
-  )
-}
-
-function engineChoice(text: string | undefined): EngineChoice {
-  if (text === undefined || text === '') return 'wasm'
-  if (text === 'wasm' || text === 'wasm-strict' || text === 'node') return text
-  throw new StartFailure(
-    'engine',
-    `ISTHMUS_ENGINE is "${text}", which is no engine.`,
-    'Set it to wasm, wasm-strict or node, or leave it out.',
-    EXIT.usage,
   )
 }

@@ -1,6 +1,9 @@
 /**
  * Next-hop groups and routes as the engines of all workers have them: brought in line with what is wanted, by commands
  * for what differs only. A prefix changes its group at one stroke, so that nothing falls between.
+ *
+ * Routes are configured (`set`, all at once) or learned (`learn`, change by change, for there may be a million). Of one
+ * prefix the configured one counts; the learned one waits.
  */
 import type { Prefix } from '../../protocol/net.ts'
 import { type Command, ROUTES_PER_COMMAND } from '../data/commands.ts'
@@ -11,9 +14,18 @@ export interface Hop {
   readonly routes: readonly Prefix[]
 }
 
+/** Tunnels in order of preference; none: the prefix is gone. */
+export interface LearnedRoute {
+  readonly prefix: Prefix
+  readonly tunnels: readonly number[]
+}
+
 interface Group {
+  readonly key: string
   readonly handle: number
   readonly tunnels: readonly number[]
+  /** Routes that lead to it, or are about to. */
+  uses: number
 }
 
 export class EngineRoutes {
@@ -23,27 +35,93 @@ export class EngineRoutes {
   readonly #handles = new Handles()
   /** The group of each prefix that the engines have. */
   readonly #routes = new Map<Prefix, Group>()
+  #configured: ReadonlyMap<Prefix, readonly number[]> = new Map()
+  /** What was learned of configured prefixes. */
+  readonly #hidden = new Map<Prefix, readonly number[]>()
+  /** What an engine would not give up: asked again by the next `set`. */
+  readonly #stuck = new Set<Prefix>()
+  #turn: Promise<void> = Promise.resolve()
 
   /** @param tellAll resolves when every worker has carried the command out */
   constructor(tellAll: (command: Command) => Promise<void>) {
     this.#tellAll = tellAll
   }
 
+  /** How many prefixes the engines have. */
+  get size(): number {
+    return this.#routes.size
+  }
+
+  /** Every prefix that the engines have, with its tunnels. */
+  *entries(): Generator<{ readonly prefix: Prefix; readonly tunnels: readonly number[]; readonly learned: boolean }> {
+    for (const [prefix, { tunnels }] of this.#routes) {
+      yield { prefix, tunnels, learned: !this.#configured.has(prefix) }
+    }
+  }
+
   /**
    * Every prefix leads to the tunnels that have it, in the order of `hops`. Rejects with the first failure; what has
    * not been done is tried again by the next call.
    */
-  async set(hops: readonly Hop[]): Promise<void> {
+  set(hops: readonly Hop[]): Promise<void> {
+    return this.#inTurn(() => this.#set(hops))
+  }
+
+  /** Each prefix once. Rejects with the first failure. */
+  learn(changes: readonly LearnedRoute[]): Promise<void> {
+    return this.#inTurn(() => this.#learn(changes))
+  }
+
+  /** What the engines have is known only when the call before has ended. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(step)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  async #set(hops: readonly Hop[]): Promise<void> {
     const wanted = tunnelsByPrefix(hops)
-    const pending: Promise<void>[] = []
-    for (const [group, prefixes] of this.#moves(wanted)) {
-      pending.push(this.#tellAll({ type: 'group', handle: group.handle, tunnels: group.tunnels }))
-      for (const some of chunks(prefixes)) {
-        pending.push(this.#lead(some, group))
-      }
+    const before = this.#configured
+    this.#configured = wanted
+    const moves = new Map<Prefix, readonly number[]>(wanted)
+    for (const prefix of [...before.keys(), ...this.#stuck]) {
+      if (wanted.has(prefix)) continue
+      moves.set(prefix, this.#hidden.get(prefix) ?? [])
+      this.#hidden.delete(prefix)
     }
-    for (const some of chunks([...this.#routes.keys()].filter((prefix) => !wanted.has(prefix)))) {
-      pending.push(this.#forget(some))
+    for (const prefix of wanted.keys()) {
+      const route = this.#routes.get(prefix)
+      if (route !== undefined && !before.has(prefix)) this.#hidden.set(prefix, route.tunnels)
+    }
+    await this.#carry(moves)
+  }
+
+  async #learn(changes: readonly LearnedRoute[]): Promise<void> {
+    const moves = new Map<Prefix, readonly number[]>()
+    for (const { prefix, tunnels } of changes) {
+      if (!this.#configured.has(prefix)) moves.set(prefix, tunnels)
+      else if (tunnels.length === 0) this.#hidden.delete(prefix)
+      else this.#hidden.set(prefix, tunnels)
+    }
+    await this.#carry(moves)
+  }
+
+  async #carry(wanted: ReadonlyMap<Prefix, readonly number[]>): Promise<void> {
+    const moves = new Map<Group | undefined, Prefix[]>()
+    for (const [prefix, tunnels] of wanted) {
+      const now = this.#routes.get(prefix)
+      const group = tunnels.length === 0 ? undefined : this.#groupOf(tunnels)
+      if (now === group) continue
+      const prefixes = moves.get(group)
+      if (prefixes === undefined) moves.set(group, [prefix])
+      else prefixes.push(prefix)
+    }
+    const pending: Promise<void>[] = []
+    for (const [group, prefixes] of moves) {
+      if (group !== undefined) {
+        pending.push(this.#tellAll({ type: 'group', handle: group.handle, tunnels: group.tunnels }))
+      }
+      for (const some of chunks(prefixes)) pending.push(group ? this.#lead(some, group) : this.#forget(some))
     }
     const outcomes = await Promise.allSettled(pending)
     this.#releaseGroups()
@@ -52,43 +130,46 @@ export class EngineRoutes {
   }
 
   async #lead(prefixes: readonly Prefix[], group: Group): Promise<void> {
-    await this.#tellAll({ type: 'routes', prefixes, group: group.handle })
-    for (const prefix of prefixes) this.#routes.set(prefix, group)
+    group.uses += prefixes.length
+    try {
+      await this.#tellAll({ type: 'routes', prefixes, group: group.handle })
+    } catch (error) {
+      group.uses -= prefixes.length
+      throw error
+    }
+    for (const prefix of prefixes) {
+      this.#stuck.delete(prefix)
+      const before = this.#routes.get(prefix)
+      if (before !== undefined) before.uses--
+      this.#routes.set(prefix, group)
+    }
   }
 
   async #forget(prefixes: readonly Prefix[]): Promise<void> {
+    for (const prefix of prefixes) this.#stuck.add(prefix)
     await this.#tellAll({ type: 'remove-routes', prefixes })
-    for (const prefix of prefixes) this.#routes.delete(prefix)
-  }
-
-  /** The prefixes that are to have another group than they have, by that group. */
-  #moves(wanted: ReadonlyMap<Prefix, readonly number[]>): Map<Group, Prefix[]> {
-    const moves = new Map<Group, Prefix[]>()
-    for (const [prefix, tunnels] of wanted) {
-      const group = this.#groupOf(tunnels)
-      if (this.#routes.get(prefix) === group) continue
-      const prefixes = moves.get(group)
-      if (prefixes === undefined) moves.set(group, [prefix])
-      else prefixes.push(prefix)
+    for (const prefix of prefixes) {
+      this.#stuck.delete(prefix)
+      const before = this.#routes.get(prefix)
+      if (before !== undefined) before.uses--
+      this.#routes.delete(prefix)
     }
-    return moves
   }
 
   #groupOf(tunnels: readonly number[]): Group {
     const key = tunnels.join(' ')
     const known = this.#groups.get(key)
     if (known !== undefined) return known
-    const group = { handle: this.#handles.take(), tunnels }
+    const group = { key, handle: this.#handles.take(), tunnels, uses: 0 }
     this.#groups.set(key, group)
     return group
   }
 
   #releaseGroups(): void {
-    const used = new Set(this.#routes.values())
-    for (const [key, group] of this.#groups) {
-      if (used.has(group)) continue
+    for (const { key, handle, uses } of this.#groups.values()) {
+      if (uses > 0) continue
       this.#groups.delete(key)
-      this.#handles.release(group.handle)
+      this.#handles.release(handle)
     }
   }
 }

@@ -16,6 +16,9 @@ const LOAD_WORD = 0x20
 const LOAD_WORD_INDEXED = 0x40
 /** X becomes the length of the IPv4 header that begins at the operand. */
 const LOAD_HEADER_LENGTH = 0xb1
+const LOAD_BYTE = 0x30
+/** Added to an operand: from the IP header on, of any socket (SKF_NET_OFF). */
+const NETWORK_HEADER = 0xfff0_0000
 const AND = 0x54
 const JUMP_EQUAL = 0x15
 const JUMP_AT_LEAST = 0x35
@@ -65,6 +68,20 @@ export function ownProgram(worker: number, workers: number, family: 4 | 6): read
     [RETURN, 0, 0, WHOLE],
     [RETURN, 0, 0, 0],
   ]
+}
+
+/** Lets only packets pass that come with that TTL or hop limit. */
+export function ttlProgram(ttl: number, family: 4 | 6): readonly Instruction[] {
+  return [
+    [LOAD_BYTE, 0, 0, NETWORK_HEADER + (family === 6 ? 7 : 8)],
+    [JUMP_EQUAL, 0, 1, ttl],
+    [RETURN, 0, 0, WHOLE],
+    [RETURN, 0, 0, 0],
+  ]
+}
+
+export function attachTtl(fd: number, ttl: number, family: 4 | 6): boolean {
+  return attach(fd, SO_ATTACH_FILTER, ttlProgram(ttl, family))
 }
 
 /** Has the kernel share out datagrams among all sockets of `fd`'s port, in the order in which they were bound. */

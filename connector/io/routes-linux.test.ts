@@ -5,6 +5,7 @@ import {
   cleanLeftovers,
   IpFailure,
   ipStartFailure,
+  isByDefault,
   type RunIp,
   setUpNetwork,
   setupBatch,
@@ -110,5 +111,29 @@ describe('cleaning up after a crash', () => {
       expect(await cleanLeftovers('isthmus0', plan.routes, run)).toBe(0)
       expect(calls.every(({ batch }) => batch === '')).toBe(true)
     }
+  })
+})
+
+describe('what a default route would take away', () => {
+  it('is told by the route that the kernel has for an address', async () => {
+    const words = '-4 -j route get fibmatch 198.51.100.7'
+    const has = (answer: string) => isByDefault(address('198.51.100.7'), recorder({ [words]: answer }).run)
+    expect(await has('[{"dst":"default","gateway":"10.0.0.1","dev":"eth0","flags":[]}]')).toBe(true)
+    expect(await has('[{"dst":"198.51.100.7","gateway":"10.0.0.1","dev":"eth0","flags":[]}]')).toBe(false)
+    expect(await has('[{"dst":"198.51.100.0/24","dev":"eth0","scope":"link","flags":[]}]')).toBe(false)
+    for (const answer of ['', 'nonsense', '[]', 'null']) expect(await has(answer)).toBe(false)
+  })
+})
+
+describe('cleaning up after a crash', () => {
+  it('takes learned routes too, which nobody noted', async () => {
+    const { run, calls } = recorder()
+    await cleanLeftovers('isthmus0', [], run, true)
+    expect(calls.map(({ args }) => args)).toEqual(
+      expect.arrayContaining(['-4 route flush dev isthmus0 proto 151', '-6 route flush dev isthmus0 proto 151']),
+    )
+    const without = recorder()
+    await cleanLeftovers('isthmus0', [], without.run)
+    expect(without.calls.some(({ args }) => args.includes('flush'))).toBe(false)
   })
 })

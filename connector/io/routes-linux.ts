@@ -1,6 +1,6 @@
 /** Addresses, link and routes of the TUN device, each set in one `ip -batch`; and what a crash left of them. */
 import { execFile } from 'node:child_process'
-import { type Address, familyOf, type Prefix } from '../../protocol/net.ts'
+import { type Address, familyOf, type Prefix, prefixContains } from '../../protocol/net.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 
 /** Marks our routes in the kernel (`ip route show proto 151`), so that none of anybody else's is ever removed. */
@@ -41,7 +41,9 @@ export function setupBatch(plan: NetworkPlan): string[] {
 }
 
 function addLine({ device, addresses }: Pick<NetworkPlan, 'device' | 'addresses'>, route: Prefix): string {
-  const source = addresses.find((address) => familyOf(address) === familyOf(route))
+  const source =
+    addresses.find((address) => prefixContains(route, address)) ??
+    addresses.find((address) => familyOf(address) === familyOf(route))
   return `${routeLine('add', route, device)}${source === undefined ? '' : ` src ${source}`}`
 }
 
@@ -119,11 +121,18 @@ export async function tearDownNetwork(device: string, routes: readonly Prefix[],
 }
 
 /**
- * Removes what a connector that did not end well left: its routes that still stand, and its device.
+ * Removes what a connector that did not end well left: its routes that still stand, and its device. `learned`: also
+ * routes that nobody noted, which are those of our protocol that lead to the device.
  * Returns how many things were removed. Never rejects.
  */
-export async function cleanLeftovers(device: string, routes: readonly Prefix[], run: RunIp = runIp): Promise<number> {
+export async function cleanLeftovers(
+  device: string,
+  routes: readonly Prefix[],
+  run: RunIp = runIp,
+  learned = false,
+): Promise<number> {
   let removed = 0
+  if (learned) await flushRoutes(device, run)
   for (const family of ['4', '6'] as const) {
     const listed = await run([`-${family}`, '-j', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], '').catch(() => '')
     const standing = standingRoutes(listed, device)
@@ -141,6 +150,29 @@ export async function cleanLeftovers(device: string, routes: readonly Prefix[], 
     if (gone) removed++
   }
   return removed
+}
+
+/**
+ * Whether nothing but a default route leads to the address, so that another default route would take its packets away.
+ * False where `ip` does not say.
+ */
+export async function isByDefault(address: Address, run: RunIp = runIp): Promise<boolean> {
+  const words = [familyOf(address) === 6 ? '-6' : '-4', '-j', 'route', 'get', 'fibmatch', address]
+  const answer = await run(words, '').catch(() => '')
+  try {
+    const [row] = JSON.parse(answer) as { readonly dst?: unknown }[]
+    return row?.dst === 'default'
+  } catch {
+    return false
+  }
+}
+
+/** Removes all routes of our protocol that lead to the device. Never rejects. */
+export async function flushRoutes(device: string, run: RunIp = runIp): Promise<void> {
+  for (const family of ['4', '6']) {
+    const words = [`-${family}`, 'route', 'flush', 'dev', device, 'proto', String(ROUTE_PROTOCOL)]
+    await run(words, '').catch(() => '')
+  }
 }
 
 /** Destinations in the JSON of `ip -j route show` that lead to the device, as prefixes. */

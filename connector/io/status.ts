@@ -1,6 +1,13 @@
 /** The status document, made from what IKE and the packet worker know. */
 import { type Address, addressBytes, familyOf, formatSocketAddress } from '../../protocol/net.ts'
-import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
+import type {
+  BgpStatus,
+  ChildSaStatus,
+  ConnectorStatus,
+  Traffic,
+  TunnelStatus,
+  WorkerStatus,
+} from '../../protocol/status.ts'
 import { STATUS_VERSION } from '../../protocol/status.ts'
 import type { ChildStatus, ConnectionStatus, IkeCounters, TrafficSelector } from '../core/ike/types.ts'
 import type { Counters, WorkerLoad } from '../data/commands.ts'
@@ -25,6 +32,7 @@ export interface StatusParts {
   readonly now: number
   readonly wallClock: number
   readonly startedAt: number
+  readonly bgp?: BgpStatus
 }
 
 export function buildStatus(parts: StatusParts): ConnectorStatus {
@@ -45,6 +53,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
       failure === undefined
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
+    ...defined('bgp', parts.bgp),
     tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },

@@ -6,6 +6,7 @@ import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
+import { type Prefix, parsePrefix } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { type ConnectorHandle, EXIT, StartFailure } from '../handle.ts'
 import { createHttpServer, json, type Routes } from './http.ts'
@@ -21,7 +22,10 @@ export interface ControlApi {
 }
 
 export interface ControlApiOptions {
-  readonly handle: Pick<ConnectorHandle, 'status' | 'initiate' | 'terminate' | 'rekey' | 'trust' | 'streams'>
+  readonly handle: Pick<
+    ConnectorHandle,
+    'status' | 'initiate' | 'terminate' | 'rekey' | 'trust' | 'streams' | 'routes' | 'explainRoute' | 'resetNeighbour'
+  >
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   /** POST /stop was answered; the owner ends the process. */
   readonly onStop: () => void
@@ -86,6 +90,15 @@ function routesOf(options: ControlApiOptions): Routes {
       await handle.trust(textField(body, 'connector'), textField(body, 'key'))
       return json({ ok: true })
     },
+    'POST /routes': (body) => json(handle.routes?.(prefixField(body, false), limitField(body)) ?? NO_ROUTES),
+    'POST /routes/explain': (body) => {
+      const prefix = prefixField(body, true)!
+      return json(handle.explainRoute?.(prefix) ?? { prefix, candidates: [], advertised: [] })
+    },
+    'POST /bgp/reset': (body) => {
+      const neighbour = textField(body, 'neighbour')
+      return found(handle.resetNeighbour?.(neighbour) ?? false, `BGP neighbour ${JSON.stringify(neighbour)}`)
+    },
     'POST /stop': () => {
       setImmediate(options.onStop)
       return json({ ok: true })
@@ -108,6 +121,22 @@ function textField(body: unknown, name: string, fallback?: string): string {
       : fallback
   if (typeof value === 'string' && value.length > 0 && value.length <= 256) return value
   throw new ApiError(400, 'bad-field', `the body has no text "${name}"`, `send { "${name}": "<name>" } as JSON`)
+}
+
+const NO_ROUTES = { total: 0, matching: 0, routes: [] }
+const MOST_ROUTES = 10_000
+
+function prefixField(body: unknown, needed: boolean): Prefix | undefined {
+  const text = (body as { readonly prefix?: unknown } | undefined)?.prefix
+  const prefix = typeof text === 'string' ? parsePrefix(text) : undefined
+  if (prefix !== undefined || (text === undefined && !needed)) return prefix
+  throw new ApiError(400, 'bad-field', 'the body has no prefix', 'send { "prefix": "10.2.0.0/16" } as JSON')
+}
+
+function limitField(body: unknown): number {
+  const { limit = 1000 } = (body ?? {}) as { readonly limit?: unknown }
+  if (Number.isInteger(limit) && Number(limit) >= 1 && Number(limit) <= MOST_ROUTES) return Number(limit)
+  throw new ApiError(400, 'bad-field', 'the limit does not fit', `send a number from 1 to ${MOST_ROUTES}`)
 }
 
 /** Throws StartFailure when a connector answers on the socket: before anything is touched that the other one uses. */

@@ -98,6 +98,11 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
       return { level: 'info', fields: { event: event.type, services: event.services }, message: event.message }
     case 'stream':
       return streamLine(event.record)
+    case 'bgp': {
+      const { code, level, text } = event.event
+      const fields = { event: event.type, neighbour: event.neighbour, code }
+      return { level, fields, message: `BGP neighbour ${event.neighbour}: ${text}` }
+    }
     case 'warning':
       return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
   }

@@ -3,7 +3,7 @@
  * in docs/metrics.md; labels take their values from the configuration and from closed lists, never from the wire.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ConnectorStatus, FunctionsStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
+import type { BgpStatus, ConnectorStatus, FunctionsStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import { HANDSHAKE_RESULTS } from '../core/functions/handshakes.ts'
 import { NO_SERVICE } from '../core/functions/records.ts'
@@ -57,6 +57,7 @@ class EventMetrics {
   readonly #childRekeys: Counter<string>
   readonly #failures: Counter<string>
   readonly #moves: Counter<string>
+  readonly #bgpEvents: Counter<string>
   readonly #warnings: Counter<string>
   readonly #establishTime: Histogram<string>
   readonly #callingSince = new Map<string, number>()
@@ -69,6 +70,7 @@ class EventMetrics {
     this.#childRekeys = counter(registry, 'isthmus_child_sa_rekeys_total')
     this.#failures = counter(registry, 'isthmus_tunnel_failures_total')
     this.#moves = counter(registry, 'isthmus_peer_moves_total')
+    this.#bgpEvents = counter(registry, 'isthmus_bgp_events_total')
     this.#warnings = counter(registry, 'isthmus_warnings_total')
     const name = 'isthmus_tunnel_establish_seconds' satisfies MetricName
     this.#establishTime = new Histogram({
@@ -82,6 +84,7 @@ class EventMetrics {
 
   observe(event: ConnectorEvent): void {
     if (event.type === 'warning') this.#warnings.inc()
+    if (event.type === 'bgp') this.#bgpEvents.inc({ neighbour: event.neighbour, code: event.event.code })
     if (event.type === 'ike') this.#observeIke(event.connection, event.event)
   }
 
@@ -143,6 +146,25 @@ class SnapshotMetrics {
     }
     for (const tunnel of status.tunnels) this.#takeTunnel(tunnel)
     if (status.functions !== undefined) this.#takeFunctions(status.functions)
+    if (status.bgp !== undefined) this.#takeBgp(status.bgp, Date.parse(status.now))
+  }
+
+  #takeBgp({ prefixes, pendingRoutes, neighbours }: BgpStatus, now: number): void {
+    for (const [family, count] of Object.entries(prefixes)) this.#put('isthmus_bgp_routes', { family }, count)
+    this.#put('isthmus_bgp_pending_routes', {}, pendingRoutes)
+    for (const { name: neighbour, state, since, flaps, bfd, ipv4, ipv6 } of neighbours) {
+      this.#put('isthmus_bgp_up', { neighbour }, state === 'established' ? 1 : 0)
+      this.#put('isthmus_bgp_state_seconds', { neighbour }, (now - Date.parse(since)) / 1000)
+      this.#put('isthmus_bgp_flaps_total', { neighbour }, flaps)
+      for (const [family, counts] of Object.entries({ ipv4, ipv6 })) {
+        for (const [kind, count] of Object.entries(counts)) {
+          this.#put('isthmus_bgp_prefixes', { neighbour, family, kind }, count)
+        }
+      }
+      if (bfd === undefined) continue
+      this.#put('isthmus_bfd_up', { neighbour }, bfd.state === 'up' ? 1 : 0)
+      this.#put('isthmus_bfd_flaps_total', { neighbour }, bfd.flaps)
+    }
   }
 
   #takeFunctions(functions: FunctionsStatus): void {

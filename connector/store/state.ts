@@ -14,6 +14,8 @@ const NOTES_VERSION = 1
 export interface Notes {
   readonly device: string
   readonly routes: readonly Prefix[]
+  /** There may be learned routes too, which are too many and too quick to be noted. */
+  readonly learned?: boolean
 }
 
 export interface StateStore {
@@ -97,7 +99,7 @@ class DirectoryStore implements StateStore {
 /** Total: whatever stands in the file, it names a device and prefixes, or it is no note. */
 function parseNotes(value: unknown): Notes | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { version, device, routes } = value as Record<string, unknown>
+  const { version, device, routes, learned } = value as Record<string, unknown>
   if (version !== NOTES_VERSION || typeof device !== 'string' || !/^[^\s/]{1,15}$/.test(device)) return undefined
   if (!Array.isArray(routes)) return undefined
   const prefixes: Prefix[] = []
@@ -105,5 +107,5 @@ function parseNotes(value: unknown): Notes | undefined {
     const parsed = typeof route === 'string' ? parsePrefix(route) : undefined
     if (parsed !== undefined) prefixes.push(parsed)
   }
-  return { device, routes: prefixes }
+  return { device, routes: prefixes, ...(learned === true ? { learned } : {}) }
 }

@@ -19,6 +19,8 @@ export interface IsthmusOptions {
     /** Further keys of the peer in YAML flow style, for example `ike: { proposals: [...] }`; one a line. */
     readonly keys?: readonly string[]
   }
+  /** Lines of further peers, without the indent of their names. */
+  readonly morePeers?: readonly string[]
   /** Further top-level keys, one a line. */
   readonly keys?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
@@ -134,6 +136,7 @@ function configuration(ns: string, folder: string, options: IsthmusOptions): str
     `    networks: [${options.peer.networks.map((network) => `'${network}'`).join(', ')}]`,
     '    secret: { file: psk }',
     ...(options.peer.keys ?? []).map((line) => `    ${line}`),
+    ...(options.morePeers ?? []).map((line) => `  ${line}`),
     `state_directory: ${join(folder, 'state')}`,
     `control_socket: ${join(folder, 's')}`,
     `key_log: ${join(folder, 'keys.jsonl')}`,

@@ -8,7 +8,18 @@ process.env.PATH = [...new Set(FOLDERS)].join(delimiter)
 
 const UNPACKED = process.env.ISTHMUS_PEERS ?? '/opt/isthmus-peers'
 
-export type PeerName = 'strongswan' | 'libreswan' | 'tshark' | 'nftables' | 'wireguard-go' | 'iperf3' | 'redis'
+export type PeerName =
+  | 'strongswan'
+  | 'libreswan'
+  | 'tshark'
+  | 'nftables'
+  | 'wireguard-go'
+  | 'iperf3'
+  | 'redis'
+  | 'bird'
+  | 'frr'
+  | 'gobgp'
+  | 'exabgp'
 
 const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   strongswan: () => program('charon-systemd', 'swanctl'),
@@ -17,6 +28,10 @@ const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   nftables: () => program('nft'),
   'wireguard-go': () => file(join(UNPACKED, 'wireguard-go/usr/bin/wireguard-go')),
   iperf3: () => program('iperf3'),
+  bird: () => program('bird', 'birdc'),
+  frr: () => (program('vtysh') === undefined ? undefined : file('/usr/lib/frr/bgpd')),
+  gobgp: () => program('gobgpd', 'gobgp'),
+  exabgp: () => program('python3-exabgp'),
   redis: () => program('redis-server'),
 }
 

@@ -43,6 +43,11 @@ describe('our OPEN', () => {
   })
 })
 
+it('a helper names no family: nobody is to wait for it (RFC 4724 section 4)', () => {
+  const open = openOf({ ...CONFIG, gracefulRestart: { ...RESTART, helperOnly: true } }, true)
+  expect(open.capabilities.find((each) => each.type === 'graceful-restart')).toMatchObject({ families: [] })
+})
+
 describe('what both may do', () => {
   it('is the least of both', () => {
     expect(agreed({})).toEqual({

@@ -44,10 +44,12 @@ function capabilitiesOf(config: SessionConfig, restarting: boolean): Capability[
             restarting,
             notification: gracefulRestart.notification,
             restartTime: gracefulRestart.restartTimeS,
-            families: families.map((family) => ({
-              ...afiOf(family),
-              forwarding: restarting && gracefulRestart.forwarding,
-            })),
+            families: gracefulRestart.helperOnly
+              ? []
+              : families.map((family) => ({
+                  ...afiOf(family),
+                  forwarding: restarting && gracefulRestart.forwarding,
+                })),
           },
         ]),
     { type: 'four-octet-as', asn: localAs },

@@ -58,6 +58,8 @@ export interface SessionConfig {
     readonly notification: boolean
     /** Our forwarding goes on while the session's process restarts. */
     readonly forwarding: boolean
+    /** We wait for the neighbour, which is not to wait for us (RFC 4724 section 4: no family is named). */
+    readonly helperOnly?: boolean
   }
 }
 

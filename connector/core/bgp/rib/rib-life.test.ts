@@ -24,6 +24,16 @@ describe('a neighbour that restarts (RFC 4724 section 4.2)', () => {
     expect(world.rib.status('a', 4)).toMatchObject({ received: 1, stale: 0 })
   })
 
+  test('they go at once when somebody knows that its path is gone', () => {
+    const world = new RibWorld()
+    world.add('a', 65001)
+    world.announce('a', ['10.1.0.0/16'])
+    world.down('a', STALE)
+    world.down('a')
+    expect(world.forwarding.size).toBe(0)
+    expect(world.rib.status('a', 4)).toMatchObject({ received: 0, stale: 0 })
+  })
+
   test('they go when it does not come back in time', () => {
     const world = new RibWorld()
     world.add('a', 65001)

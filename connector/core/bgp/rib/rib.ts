@@ -254,7 +254,11 @@ export class Rib implements Machine<RibInput, RibEffect> {
   }
 
   #down(neighbour: Neighbour, { stale }: NeighbourDown, now: Instant): void {
-    if (!neighbour.isUp) return
+    if (!neighbour.isUp) {
+      // Stale routes of one that restarts are not waited for any longer.
+      if (stale === undefined) for (const family of FAMILIES) this.#dropStale(neighbour, family)
+      return
+    }
     neighbour.isUp = false
     this.#restart.down(neighbour.config.id)
     for (const family of FAMILIES) {

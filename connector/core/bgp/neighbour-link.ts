@@ -1,0 +1,338 @@
+/** One neighbour of the speaker: its session on one side, its part of the RIB on the other. */
+import type { Instant, RandomBytes } from '../../../protocol/machine.ts'
+import type { Address, Family } from '../../../protocol/net.ts'
+import { bgpAction, pathOpinion } from '../bfd/coupling.ts'
+import type { BfdStateChange, BfdStatus } from '../bfd/machine.ts'
+import { DIAGNOSTICS } from '../bfd/wire.ts'
+import { Calm } from './calm.ts'
+import type { NeighbourConfig, NeighbourStatus, RibEffect, RibInput } from './rib/types.ts'
+import { BgpSession } from './session.ts'
+import type { Negotiated, RouteInput, SessionEffect } from './session-types.ts'
+import type {
+  BgpEventCode,
+  SpeakerConfig,
+  SpeakerEffect,
+  SpeakerInput,
+  SpeakerNeighbour,
+  SpeakerNeighbourStatus,
+} from './speaker-types.ts'
+import { afiOf, CEASE, type NotificationMessage, type UpdateMessage } from './wire/codec.ts'
+import { downWords, notificationWords } from './words.ts'
+
+/** Prefixes that the RIB hands over at once, and that may wait in the session before it hands over more. */
+const DRAINED = 4_096
+const MOST_QUEUED = 16_384
+/** RFC 5882 section 3.2: the session is not tried again at once over a path that has just failed. */
+const BFD_HOLD_MS = 1_000
+
+export interface LinkParts {
+  readonly rib: (input: RibInput) => void
+  readonly ribStatus: (neighbour: string, family: Family) => NeighbourStatus | undefined
+  readonly emit: (effect: SpeakerEffect) => void
+  readonly now: () => Instant
+  readonly random: RandomBytes
+}
+
+export class NeighbourLink {
+  readonly name: string
+  readonly tunnel: string
+  readonly #neighbour: SpeakerNeighbour
+  readonly #parts: LinkParts
+  readonly #session: BgpSession
+  readonly #families: readonly Family[]
+  #ribConfig: NeighbourConfig
+  /** What the session's queue had no room for, in order. */
+  #refused: RouteInput[] = []
+  #negotiated: Negotiated | undefined
+  /** Its session is gone, and its routes stay until it is back. */
+  #isRestarting = false
+  #since: Instant | undefined
+  #flaps = 0
+  #lastError: string | undefined
+  readonly #calm = new Calm()
+
+  constructor({ localAs, routerId }: SpeakerConfig, neighbour: SpeakerNeighbour, parts: LinkParts) {
+    this.name = neighbour.name
+    this.tunnel = neighbour.tunnel
+    this.#neighbour = neighbour
+    this.#parts = parts
+    this.#ribConfig = { ...neighbour.rib, id: neighbour.name }
+    this.#families = neighbour.session.families
+    const transport = { ...neighbour.transport, remote: neighbour.rib.address, local: neighbour.local }
+    this.#session = new BgpSession(
+      { ...neighbour.session, localAs, peerAs: neighbour.rib.peerAs, identifier: routerId, transport },
+      parts.random,
+    )
+  }
+
+  get ribConfig(): NeighbourConfig {
+    return this.#ribConfig
+  }
+
+  deadline(): Instant | undefined {
+    return this.#session.deadline()
+  }
+
+  start(now: Instant): void {
+    this.#session.handle({ type: 'start' }, now)
+  }
+
+  stop(communication: string, now: Instant): void {
+    this.#session.handle({ type: 'stop', subcode: CEASE.administrativeShutdown, communication }, now)
+  }
+
+  passed(now: Instant): void {
+    this.#session.handle({ type: 'time' }, now)
+  }
+
+  take(input: Extract<SpeakerInput, { readonly neighbour: string }>, now: Instant): void {
+    if (input.type !== 'reset') {
+      this.#session.handle(input, now)
+      return
+    }
+    this.#session.handle({ type: 'reset', subcode: CEASE.administrativeReset }, now)
+    // One that too many prefixes have closed.
+    this.#session.handle({ type: 'start' }, now)
+  }
+
+  /** The outer addresses of the tunnel to it; all of its routes are judged anew where they are others. */
+  setTunnelEnds(ends: readonly Address[]): void {
+    const { tunnelEnds = [] } = this.#ribConfig
+    if (ends.length === 0 || (ends.length === tunnelEnds.length && ends.every((end, i) => end === tunnelEnds[i])))
+      return
+    this.#ribConfig = { ...this.#ribConfig, tunnelEnds: ends }
+    this.#parts.rib({ kind: 'neighbour', config: this.#ribConfig })
+  }
+
+  /** Has the session's effects carried out. */
+  settle(now: Instant): void {
+    for (let effect = this.#session.poll(); effect !== undefined; effect = this.#session.poll()) {
+      this.#perform(effect, now)
+    }
+  }
+
+  /** Takes more of the RIB where the session has room. Returns whether the RIB had something to say. */
+  drain(now: Instant): boolean {
+    if (this.#negotiated === undefined) return false
+    if (this.#refused.length > 0 || this.#session.queued >= MOST_QUEUED) return false
+    const isPending = this.#families.some((family) => this.#parts.ribStatus(this.name, family)?.pending === true)
+    if (!isPending) return false
+    this.#parts.rib({ kind: 'drain', neighbour: this.name, limit: DRAINED })
+    this.settle(now)
+    return true
+  }
+
+  /** What the RIB wants of this neighbour. */
+  carry(effect: Exclude<RibEffect, { kind: 'routes' }>, now: Instant): void {
+    switch (effect.kind) {
+      case 'advertise': {
+        const { attributes, nextHop, prefixes } = effect
+        this.#tell({ type: 'announce', attributes, nextHop, prefixes }, now)
+        break
+      }
+      case 'withdraw':
+        this.#tell({ type: 'withdraw', prefixes: effect.prefixes }, now)
+        break
+      case 'end-of-rib':
+        this.#tell({ type: 'end-of-rib', family: effect.family }, now)
+        break
+      case 'refresh-begins':
+        this.#tell({ type: 'refresh-begin', family: effect.family }, now)
+        break
+      case 'refresh-ends':
+        this.#tell({ type: 'refresh-end', family: effect.family }, now)
+        break
+      case 'prefix-limit':
+        this.#limitReached(effect, now)
+        break
+      case 'prefix-warning':
+        this.report(
+          'prefix-warning',
+          'warn',
+          `${effect.prefixes} IPv${effect.family} prefixes; ${effect.limit} may come`,
+        )
+        break
+      case 'rejected': {
+        const { first, prefixes, reason } = effect
+        const what = prefixes === 1 ? first : `${first} and ${prefixes - 1} more`
+        // Some speakers send back what they have from us.
+        this.report('rejected', reason === 'as-loop' ? 'info' : 'warn', `${what} not taken: ${reason}`)
+        break
+      }
+      case 'damped':
+        this.report('damped', 'warn', `${effect.prefix} flaps and is held back`)
+        break
+      case 'reused':
+        this.report('damped', 'info', `${effect.prefix} has been quiet and is used again`)
+        break
+    }
+  }
+
+  /** BFD has news of the path (RFC 5882 section 4.3). */
+  pathChanged(change: BfdStateChange, now: Instant): void {
+    const opinion = pathOpinion(change)
+    if (opinion === 'up') this.report('bfd-up', 'info', 'BFD is up')
+    if (opinion === 'down')
+      this.report('bfd-down', 'warn', `BFD lost it: ${DIAGNOSTICS[change.diagnostic] ?? change.diagnostic}`)
+    const negotiated = this.#negotiated?.gracefulRestart !== undefined
+    const action = bgpAction(change, { negotiated, restarting: this.#isRestarting })
+    if (action === 'none') return
+    const keepRoutes = action === 'end-session'
+    this.#session.handle({ type: 'reset', subcode: CEASE.bfdDown, holdMs: BFD_HOLD_MS, keepRoutes }, now)
+    this.settle(now)
+    if (action === 'withdraw') this.#parts.rib({ kind: 'neighbour-down', neighbour: this.name })
+  }
+
+  report(code: BgpEventCode, level: 'info' | 'warn', text: string): void {
+    if (level === 'warn') this.#lastError = text
+    const held = this.#calm.ask(code, this.#parts.now())
+    if (held === undefined) return
+    const more = held === 0 ? '' : ` (and ${held} more of the kind before)`
+    this.#parts.emit({ type: 'report', neighbour: this.name, event: { code, level, text: `${text}${more}` } })
+  }
+
+  status(bfd: BfdStatus | undefined, now: Instant): SpeakerNeighbourStatus {
+    const { local, rib } = this.#neighbour
+    const negotiated = this.#negotiated
+    const counts = this.#families.flatMap((family) => {
+      const status = this.#parts.ribStatus(this.name, family)
+      if (status === undefined) return []
+      const { pending: _, ...rest } = status
+      return [[family, rest] as const]
+    })
+    return {
+      name: this.name,
+      tunnel: this.tunnel,
+      local,
+      address: rib.address,
+      peerAs: rib.peerAs,
+      state: this.#session.state,
+      forMs: Math.max(0, now - (this.#since ?? now)),
+      flaps: this.#flaps,
+      ...(negotiated === undefined
+        ? {}
+        : { holdTimeS: negotiated.holdTimeS, peerIdentifier: negotiated.peerIdentifier }),
+      prefixes: Object.fromEntries(counts),
+      ...(bfd === undefined ? {} : { bfd: { state: bfd.state, flaps: bfd.flaps, detectionMs: bfd.detectionMs } }),
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+    }
+  }
+
+  #tell(input: RouteInput, now: Instant): void {
+    if (this.#refused.length > 0) this.#refused.push(input)
+    else this.#session.handle(input, now)
+  }
+
+  #perform(effect: SessionEffect, now: Instant): void {
+    const { name } = this
+    switch (effect.type) {
+      case 'connect':
+      case 'send':
+      case 'close':
+      case 'listen':
+        this.#parts.emit({ ...effect, neighbour: name })
+        break
+      case 'state':
+        this.#since = now
+        break
+      case 'established':
+        this.#established(effect.negotiated)
+        break
+      case 'down':
+        this.#down(effect)
+        break
+      case 'notification':
+        this.#notified(effect.direction, effect.message)
+        break
+      case 'update':
+        this.#parts.rib({ kind: 'update', neighbour: name, update: effect.update })
+        break
+      case 'end-of-rib':
+        this.#parts.rib({ kind: 'update', neighbour: name, update: endOf(effect.family) })
+        break
+      case 'fault':
+        this.report('fault', 'warn', `${effect.fault.fault} (${effect.fault.consequence}): ${effect.fault.reason}`)
+        break
+      case 'refresh-request':
+        this.#parts.rib({ kind: 'refresh-asked', neighbour: name, family: effect.family })
+        break
+      case 'refresh-begin':
+      case 'refresh-end': {
+        const kind = effect.type === 'refresh-begin' ? 'refresh-begins' : 'refresh-ends'
+        this.#parts.rib({ kind, neighbour: name, family: effect.family })
+        break
+      }
+      case 'unsendable':
+        this.report(
+          'unsendable',
+          'warn',
+          `${effect.prefixes.lengths.length} prefixes have attributes that fit no message`,
+        )
+        break
+      case 'refused':
+        this.#refused.push(effect.input)
+        break
+      case 'room':
+        this.#again(now)
+    }
+  }
+
+  #again(now: Instant): void {
+    const waiting = this.#refused
+    this.#refused = []
+    for (const input of waiting) this.#tell(input, now)
+  }
+
+  #established(negotiated: Negotiated): void {
+    this.#negotiated = negotiated
+    this.#isRestarting = false
+    this.#refused = []
+    const { peerAs, holdTimeS, families, enhancedRefresh, gracefulRestart } = negotiated
+    const names = families.map((family) => `IPv${family}`).join(' and ')
+    this.report('established', 'info', `established with AS ${peerAs}: ${names}, hold time ${holdTimeS} s`)
+    this.#parts.rib({
+      kind: 'neighbour-up',
+      neighbour: this.name,
+      routerId: negotiated.peerIdentifier,
+      families,
+      nextHops: this.#neighbour.nextHops,
+      ...(gracefulRestart === undefined ? {} : { keptForwarding: gracefulRestart.preserved }),
+      enhancedRefresh,
+    })
+  }
+
+  #down({ cause, keep, restartTimeS }: Extract<SessionEffect, { type: 'down' }>): void {
+    this.#negotiated = undefined
+    this.#refused = []
+    this.#flaps++
+    this.#isRestarting = keep.length > 0
+    const kept = this.#isRestarting ? `; its routes stay for ${restartTimeS} s` : ''
+    this.report('down', 'warn', `lost: ${downWords(cause)}${kept}`)
+    const stale = this.#isRestarting ? { stale: { families: keep, ms: restartTimeS * 1000 } } : {}
+    this.#parts.rib({ kind: 'neighbour-down', neighbour: this.name, ...stale })
+  }
+
+  #notified(direction: 'sent' | 'received', message: NotificationMessage): void {
+    const who = direction === 'sent' ? 'we told the neighbour' : 'the neighbour told us'
+    this.report(`notification-${direction}`, 'warn', `${who}: ${notificationWords(message)}`)
+  }
+
+  #limitReached({ family, limit, restartMs }: Extract<RibEffect, { kind: 'prefix-limit' }>, now: Instant): void {
+    const again = restartMs === undefined ? 'until somebody resets it' : `for ${Math.round(restartMs / 1000)} s`
+    this.report('prefix-limit', 'warn', `more than ${limit} IPv${family} prefixes: closed ${again}`)
+    const data = new Uint8Array(7)
+    const view = new DataView(data.buffer)
+    // RFC 4486 section 4: AFI, SAFI, upper bound.
+    view.setUint16(0, family === 4 ? 1 : 2)
+    view.setUint8(2, 1)
+    view.setUint32(3, limit)
+    const reason = { subcode: CEASE.maximumPrefixes, data }
+    if (restartMs === undefined) this.#session.handle({ type: 'stop', ...reason }, now)
+    else this.#session.handle({ type: 'reset', holdMs: restartMs, ...reason }, now)
+    this.settle(now)
+  }
+}
+
+function endOf(family: Family): UpdateMessage {
+  return { type: 'UPDATE', withdrawn: [], reach: [], faults: [], endOfRib: afiOf(family) }
+}

@@ -1,0 +1,177 @@
+/** BGP and BFD of a running connector: the speaker with its sockets, and what it learns in engines and kernel. */
+import { randomBytes } from 'node:crypto'
+import type { Address, Prefix } from '../../../protocol/net.ts'
+import type { BgpStatus } from '../../../protocol/status.ts'
+import type { Explanation } from '../../core/bgp/rib/explain.ts'
+import { Speaker } from '../../core/bgp/speaker.ts'
+import type { SpeakerEffect, SpeakerInput } from '../../core/bgp/speaker-types.ts'
+import type { ConnectorEvent } from '../../handle.ts'
+import type { BgpPlan } from '../../plan.ts'
+import type { Children } from '../children.ts'
+import { type Driver, drive } from '../driver.ts'
+import type { KernelRoutes } from '../kernel-routes.ts'
+import { isByDefault } from '../routes-linux.ts'
+import { BfdSockets } from './bfd-sockets.ts'
+import { LearnedRoutes } from './learned-routes.ts'
+import { SocketRefused } from './signed-socket.ts'
+import { bgpStatus } from './status.ts'
+import { BgpTcp } from './tcp.ts'
+
+/** For our last words to the neighbours. */
+const GOODBYE_MS = 500
+
+export interface BgpParts {
+  readonly plan: BgpPlan
+  readonly children: Pick<Children, 'learn' | 'isSendable' | 'onSettled'>
+  readonly kernel: Pick<KernelRoutes, 'learn' | 'unlearn'>
+  /** The outer address of the other end of a tunnel, as far as it is known. */
+  readonly remoteOf: (connection: string) => Address | undefined
+  readonly emit: (event: ConnectorEvent) => void
+}
+
+export class Bgp {
+  readonly #parts: BgpParts
+  readonly #speaker: Speaker
+  readonly #driver: Driver<SpeakerInput>
+  readonly #tcp: BgpTcp
+  readonly #bfd: BfdSockets
+  readonly #learned: LearnedRoutes
+  /** What has been told of sockets since it last worked, so that it is told once. */
+  readonly #troubles = new Map<string, string>()
+  #stopping: Promise<void> | undefined
+
+  constructor(parts: BgpParts) {
+    const { plan } = parts
+    this.#parts = parts
+    this.#speaker = new Speaker(plan, (length) => new Uint8Array(randomBytes(length)))
+    this.#driver = drive<SpeakerInput, SpeakerEffect>(this.#speaker, {
+      perform: (effect) => this.#perform(effect),
+      onError: (error, effect) => this.#warn(`bgp-${effect.type}`, error),
+      onFault: (error) => this.#warn('bgp-fault', error),
+    })
+    this.#tcp = new BgpTcp({
+      post: (input) => this.#driver.post(input),
+      md5Keys: plan.md5Keys,
+      ends: plan.neighbours.map(({ name, local, rib, transport }) => {
+        return { neighbour: name, local, remote: rib.address, transport }
+      }),
+      onTrouble: (neighbour, error) => this.#trouble(neighbour, error),
+    })
+    this.#bfd = new BfdSockets({
+      hear: (datagram) => this.#driver.post({ type: 'bfd', datagram }),
+      onTrouble: (error) => this.#trouble('BFD', error),
+    })
+    this.#learned = new LearnedRoutes({ ...parts, cutOff: () => this.#byDefault() })
+  }
+
+  /** The addresses inside the tunnels must be there. */
+  start(): void {
+    const { neighbours, tunnels } = this.#parts.plan
+    this.#parts.children.onSettled = (connection) => this.#look(connection)
+    this.#tcp.listen()
+    this.#bfd.listen(neighbours.filter(({ bfd }) => bfd !== undefined).map(({ local }) => local))
+    for (const { name } of tunnels) this.#look(name)
+    this.#driver.post({ type: 'start' })
+  }
+
+  status(): BgpStatus {
+    return bgpStatus(this.#parts.plan, this.#speaker, this.#learned.pending, performance.now(), Date.now())
+  }
+
+  explain(prefix: Prefix): Explanation | undefined {
+    return this.#speaker.explain(prefix)
+  }
+
+  /** False where there is no such neighbour. */
+  reset(neighbour: string): boolean {
+    if (!this.#parts.plan.neighbours.some(({ name }) => name === neighbour)) return false
+    this.#driver.post({ type: 'reset', neighbour })
+    return true
+  }
+
+  /** Says goodbye to the neighbours. What was learned stays. Idempotent; never rejects. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#parts.children.onSettled = undefined
+    const learned = this.#learned.stop()
+    this.#driver.post({ type: 'stop', communication: 'the connector is stopping' })
+    await this.#tcp.stop(GOODBYE_MS)
+    this.#driver.stop()
+    this.#bfd.close()
+    await learned
+  }
+
+  #look(connection: string): void {
+    const { children, remoteOf } = this.#parts
+    const remote = remoteOf(connection)
+    const ends = remote === undefined ? [] : [remote]
+    this.#driver.post({ type: 'tunnel', name: connection, up: children.isSendable(connection), ends })
+  }
+
+  /** Outer ends of tunnels to which only a default route leads. */
+  async #byDefault(): Promise<readonly Address[]> {
+    const ends = this.#parts.plan.tunnels.flatMap(({ name }) => this.#parts.remoteOf(name) ?? [])
+    const isCutOff = await Promise.all(ends.map((end) => isByDefault(end)))
+    return ends.filter((_, i) => isCutOff[i])
+  }
+
+  #perform(effect: SpeakerEffect): undefined {
+    switch (effect.type) {
+      case 'connect':
+        this.#tcp.connect(effect.neighbour, effect.connection, effect.transport)
+        return
+      case 'listen':
+        this.#tcp.setWelcome(effect.neighbour, effect.accept)
+        return
+      case 'send':
+        this.#tcp.send(effect.neighbour, effect.connection, effect.bytes)
+        return
+      case 'close':
+        this.#tcp.close(effect.neighbour, effect.connection)
+        return
+      case 'bfd-send':
+        this.#bfd.send(effect.packet)
+        return
+      case 'routes':
+        this.#learned.take(effect.changes)
+        return
+      case 'report':
+        if (effect.event.code === 'established') this.#troubles.delete(effect.neighbour)
+        this.#parts.emit({ type: 'bgp', neighbour: effect.neighbour, event: effect.event })
+    }
+  }
+
+  #trouble(subject: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    if (this.#troubles.get(subject) === reason) return
+    this.#troubles.set(subject, reason)
+    const message = `${subject}: a socket could not be opened (${reason})`
+    this.#parts.emit({ type: 'warning', code: 'bgp-socket', message, remedy: remedyFor(error) })
+  }
+
+  #warn(code: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error)
+    this.#parts.emit({ type: 'warning', code, message })
+  }
+}
+
+function remedyFor(error: unknown): string {
+  const code = error instanceof SocketRefused ? error.code : (error as NodeJS.ErrnoException | undefined)?.code
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'Stop what holds the port, often another BGP or BFD daemon (see: ss -lntup).'
+    case 'EACCES':
+    case 'EPERM':
+      return 'Run it as root or grant the capability CAP_NET_BIND_SERVICE.'
+    case 'EADDRNOTAVAIL':
+      return 'The address inside the tunnel is not on the device: see ip address.'
+    case 'ENOPROTOOPT':
+      return 'The kernel was built without it; leave the key out at both ends.'
+    default:
+      return 'See: ip address; ip route'
+  }
+}
