@@ -116,6 +116,20 @@ describe('back-pressure', () => {
     expect(mux.writable(1)).toBe(true)
   })
 
+  test('many streams together wait with little more than 64 send buffers', () => {
+    const sendBuffer = 64 * KIB
+    const mux = withStreams(1000, { sendBuffer })
+    mux.handle({ type: 'transport', ready: false }, 0)
+    const streams = Array.from({ length: 1000 }, (_, index) => 2 * index + 1)
+    for (const stream of streams) {
+      while (mux.writable(stream)) mux.handle({ type: 'write', stream, bytes: new Uint8Array(4 * KIB) }, 0)
+    }
+    expect(mux.backlog).toBe(64 * sendBuffer + (1000 - 64) * 16 * KIB)
+    mux.handle({ type: 'transport', ready: true }, 0)
+    const told = drain(mux).flatMap((effect) => (effect.type === 'writable' ? [effect.stream] : []))
+    expect([told.sort((a, b) => a - b), mux.backlog]).toEqual([streams, 0])
+  })
+
   test('a stream without a window does not become writable by being asked', () => {
     const mux = withStreams(1)
     mux.handle({ type: 'write', stream: 1, bytes: new Uint8Array(2 * INITIAL_WINDOW) }, 0)

@@ -11,6 +11,8 @@ import type { ReceiveWindows } from './stream-mux-window.ts'
 /** Bytes of one stream in one turn, and of one for which no other stream waits. */
 const TURN = 16 * 1024
 const LONE_TURN = 64_000
+/** Where so many send buffers of bytes wait on all streams together, a stream has a buffer of one turn. */
+const CROWD = 64
 /** Answers to pings that wait; beyond it the oldest is not given. An honest peer has one or two on their way. */
 const MAX_PONGS = 32
 
@@ -76,7 +78,7 @@ export class MuxSender {
   write(stream: MuxStream, bytes: Uint8Array): void {
     stream.append(bytes)
     this.#backlog += bytes.length
-    if (stream.waiting >= this.#sendBuffer) stream.full = true
+    if (stream.waiting >= this.#roomOfOne) stream.full = true
     this.arm(stream)
   }
 
@@ -96,6 +98,10 @@ export class MuxSender {
   /** The next frame. */
   next(): SendEffect | undefined {
     return this.#session() ?? this.#streamControl() ?? this.#streamData()
+  }
+
+  get #roomOfOne(): number {
+    return this.#backlog < CROWD * this.#sendBuffer ? this.#sendBuffer : Math.min(TURN, this.#sendBuffer)
   }
 
   #session(): SendEffect | undefined {
@@ -133,7 +139,7 @@ export class MuxSender {
     stream.take(length, parts)
     stream.sendWindow -= length
     this.#backlog -= length
-    if (stream.full && stream.waiting * 2 < this.#sendBuffer) {
+    if (stream.full && stream.waiting * 2 < this.#roomOfOne) {
       stream.full = false
       this.#events.writable(stream)
     }

@@ -23,7 +23,7 @@ export class MuxStream {
   peerFinished = false
   /** Bytes that wait to be sent. */
   waiting = 0
-  /** `sendBuffer` was reached, and what waits has not fallen below half of it since. */
+  /** As much waited as may, and it has not fallen below half of that since. */
   full = false
   /** Forgotten by the mux. */
   gone = false

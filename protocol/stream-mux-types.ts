@@ -8,7 +8,10 @@ export interface MuxLimits {
   readonly maxWindow: number
   /** Bytes of all receive windows together beyond their first 256 KiB each. */
   readonly maxWindowTotal: number
-  /** Bytes of one stream that wait to be sent before it stops being `writable`. */
+  /**
+   * Bytes of one stream that wait to be sent before it stops being `writable`; 16 KiB while 64 times as much waits on
+   * all of them.
+   */
   readonly sendBuffer: number
 }
 
@@ -46,7 +49,7 @@ export type MuxEffect =
   | { readonly type: 'finished'; readonly stream: number }
   /** The peer gave it up, or refused it. The stream is forgotten. */
   | { readonly type: 'reset'; readonly stream: number }
-  /** What waits to be sent fell below half of `sendBuffer`, after `writable` was false. */
+  /** What waits to be sent fell below half of what may, after `writable` was false. */
   | { readonly type: 'writable'; readonly stream: number }
   /** Both ends have finished, everything was sent: the stream is forgotten. */
   | { readonly type: 'closed'; readonly stream: number }
