@@ -4,7 +4,7 @@
  *
  *     near 192.0.2.1: control plane, connector of hq, services, a function     ==20 ms==     far: a function
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MAIN } from '../../connector/cli/demo/sites.ts'
@@ -14,6 +14,7 @@ import { until } from '../system/until.ts'
 
 const BRIDGE = join(import.meta.dirname, '../system/bridge.ts')
 const CLIENT = join(import.meta.dirname, 'functions-client.ts')
+const COLLECT = join(import.meta.dirname, 'functions-collect.ts')
 const SERVICES = join(import.meta.dirname, 'functions-services.ts')
 export const ADDRESS = '192.0.2.1'
 const FUNCTIONS = ['straight', 'relayed']
@@ -30,6 +31,10 @@ export class BenchWorld {
   readonly #directory: string
   readonly #tokens = new Map<string, string>()
   #connector: Spawned | undefined
+
+  get #collect(): string {
+    return join(this.#directory, 'collect')
+  }
 
   constructor(world: World, directory: string) {
     this.#world = world
@@ -80,8 +85,19 @@ export class BenchWorld {
     })
   }
 
+  /**
+   * Bounds what the kernel of `near` keeps of each new connection, bytes each way. A thousand that send as they can
+   * would fill all the memory that it has for TCP, and everything would wait for its timers.
+   */
+  async boundSockets(bytes: number): Promise<void> {
+    const bound = (file: string) => `echo 4096 ${Math.min(bytes, 65_536)} ${bytes} > /proc/sys/net/ipv4/${file}`
+    await this.#world.exec('near', `${bound('tcp_wmem')} && ${bound('tcp_rmem')}`)
+  }
+
   /** Of the connector, in bytes: heap in use as its own metrics tell after a collection, and what is resident. */
   async connectorMemory(): Promise<{ readonly heap: number; readonly resident: number }> {
+    writeFileSync(this.#collect, '')
+    await until('a collection', async () => !existsSync(this.#collect))
     const { stdout } = await this.#world.exec('near', [process.execPath, '-e', READ_METRICS])
     const metric = (name: string) => Number(stdout.match(new RegExp(`^${name} (\\S+)$`, 'm'))?.[1])
     const external = metric('nodejs_external_memory_bytes')
@@ -117,8 +133,23 @@ export class BenchWorld {
     const socket = join(this.#directory, 'hq.sock')
     mkdirSync(state, { mode: 0o700 })
     writeFileSync(join(state, 'services.yaml'), services())
-    const vector = [process.execPath, MAIN, 'join', url, token, '--state-directory', state, '--socket', socket]
-    this.#connector = this.#world.spawn('near', vector, { env: { ISTHMUS_WORKERS: '1' } })
+    const vector = [
+      process.execPath,
+      '--expose-gc',
+      '--import',
+      COLLECT,
+      MAIN,
+      'join',
+      url,
+      token,
+      '--state-directory',
+      state,
+      '--socket',
+      socket,
+    ]
+    this.#connector = this.#world.spawn('near', vector, {
+      env: { ISTHMUS_WORKERS: '1', COLLECT: this.#collect },
+    })
     await this.#connector.waitFor(/"event":"started"/)
     const linked = async () => (await controlClient(socket).status()).control?.state === 'open'
     await until('the link', () => linked().catch(() => false))

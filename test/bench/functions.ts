@@ -167,7 +167,9 @@ async function measureThroughput(bench: BenchWorld): Promise<FunctionsReport['th
 }
 
 async function measureFair(bench: BenchWorld): Promise<FunctionsReport['fair']> {
+  await bench.boundSockets(131_072)
   const shares = await bench.measure<number[]>('near', 'fair', values.streams, 3)
+  await bench.boundSockets(4 << 20)
   const mean = shares.reduce((sum, bytes) => sum + bytes, 0) / shares.length
   return {
     streams: shares.length,
@@ -176,7 +178,7 @@ async function measureFair(bench: BenchWorld): Promise<FunctionsReport['fair']> 
   }
 }
 
-/** The difference that as many streams again make, so that what the first ones brought along does not count. */
+/** The difference that more streams make, so that what the first ones brought along does not count; without garbage. */
 async function measureIdle(bench: BenchWorld): Promise<FunctionsReport['idle']> {
   const count = Number(values.streams)
   const clients = [bench.start('near', 'idle', count)]
