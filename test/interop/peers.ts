@@ -16,6 +16,7 @@ export type PeerName =
   | 'wireguard-go'
   | 'iperf3'
   | 'redis'
+  | 'openssl'
   | 'bird'
   | 'frr'
   | 'gobgp'
@@ -33,6 +34,7 @@ const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   gobgp: () => program('gobgpd', 'gobgp'),
   exabgp: () => program('python3-exabgp'),
   redis: () => program('redis-server'),
+  openssl: () => program('openssl'),
 }
 
 /** Path of the peer's main program, or undefined when it is not installed. */

@@ -1,10 +1,13 @@
 /** What functions see when connectors and the control plane vanish under them, by kill -9. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { skipWithoutPeers } from '../interop/peers.ts'
 import { createFunctionsWorld, type FunctionsWorld, outcomeOf } from './functions-world.ts'
 import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
 
-describe.skipIf(skipWithoutNamespaces('functions and what vanishes'))('functions, when', () => {
+const what = 'functions and what vanishes'
+
+describe.skipIf(skipWithoutNamespaces(what) || skipWithoutPeers(what, 'openssl'))('functions, when', () => {
   let functions: FunctionsWorld
   beforeAll(async () => {
     functions = await createFunctionsWorld()

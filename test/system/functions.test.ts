@@ -15,7 +15,7 @@ const MARKER = 'a-marker-that-nobody-must-see-4711'
 /** Megabytes: `ISTHMUS_TEST_MEGABYTES` sends more. */
 const BYTES = Number(process.env.ISTHMUS_TEST_MEGABYTES ?? 32) << 20
 
-const skip = skipWithoutNamespaces('functions') || skipWithoutPeers('functions', 'redis', 'tshark')
+const skip = skipWithoutNamespaces('functions') || skipWithoutPeers('functions', 'openssl', 'redis', 'tshark')
 const noPostgres = missingPostgres()
 if (noPostgres !== undefined && process.env.CI === 'true') throw new Error(noPostgres)
 

@@ -9,7 +9,7 @@ import { targetService } from '../../core/functions/testing.ts'
 import { closeReason } from './close.ts'
 import { readOffer, STREAM_PROTOCOL } from './listener.ts'
 import { HANDSHAKE_MS } from './session.ts'
-import { makeAuthority } from './testing/certificates.ts'
+import { makeAuthority, skipWithoutOpenssl } from './testing/certificates.ts'
 import { crypto, World, type WorldOptions } from './testing/world.ts'
 
 let world: World
@@ -272,7 +272,7 @@ describe('the listener', () => {
     expect(readOffer(`${STREAM_PROTOCOL}, f.${'A'.repeat(8004)}`)).toBeUndefined()
   })
 
-  it('speaks TLS with a certificate', async () => {
+  it.skipIf(skipWithoutOpenssl('TLS of the listener'))('speaks TLS with a certificate', async () => {
     const authority = makeAuthority()
     const port = await open({ tls: authority.issue('IP:127.0.0.1') })
     authority.remove()

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { prefix } from '../../../protocol/net.ts'
 import { networkService } from '../../core/functions/testing.ts'
-import { type Authority, type Issued, makeAuthority } from './testing/certificates.ts'
+import { type Authority, type Issued, makeAuthority, skipWithoutOpenssl } from './testing/certificates.ts'
 import { codeOf, HttpWorld, http, mirror, mirrored } from './testing/http-world.ts'
 
 const house = new HttpWorld()
@@ -11,13 +11,14 @@ afterEach(() => house.close())
 
 let authority: Authority
 let issued: Issued
-beforeAll(() => {
-  authority = makeAuthority()
-  issued = authority.issue('DNS:erp.corp,IP:127.0.0.1')
-})
-afterAll(() => authority.remove())
 
-describe('connections', () => {
+describe.skipIf(skipWithoutOpenssl('HTTPS to services'))('connections', () => {
+  beforeAll(() => {
+    authority = makeAuthority()
+    issued = authority.issue('DNS:erp.corp,IP:127.0.0.1')
+  })
+  afterAll(() => authority.remove())
+
   it('are kept, and shared by functions and names of the service', async () => {
     const sockets = new Set<Socket>()
     const port = await house.serve((request, response) => {

@@ -1,19 +1,20 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Authority, makeAuthority } from './testing/certificates.ts'
+import { type Authority, makeAuthority, skipWithoutOpenssl } from './testing/certificates.ts'
 import { TcpWorld, tcp } from './testing/tcp-world.ts'
 
 const house = new TcpWorld()
 afterEach(() => house.close())
 
 let authority: Authority
-beforeAll(() => {
-  authority = makeAuthority()
-})
-afterAll(() => authority.remove())
 
-describe('TLS', () => {
+describe.skipIf(skipWithoutOpenssl('TLS to services'))('TLS', () => {
+  beforeAll(() => {
+    authority = makeAuthority()
+  })
+  afterAll(() => authority.remove())
+
   const echo = (socket: Socket) => socket.on('data', (chunk) => socket.write(chunk)).on('end', () => socket.end())
 
   it('is spoken by the connector where the function asks, with the CA of the service', async () => {

@@ -17,6 +17,22 @@ export interface Authority {
   remove(): void
 }
 
+/**
+ * For `describe.skipIf(...)`: true when there is no `openssl`, after saying so. With CI=true it throws instead, because
+ * in CI nothing may skip.
+ */
+export function skipWithoutOpenssl(what: string): boolean {
+  try {
+    execFileSync('openssl', ['version'], { stdio: 'ignore' })
+    return false
+  } catch {
+    const message = `${what} needs the program openssl, which is not installed here`
+    if (process.env.CI === 'true') throw new Error(message)
+    process.stderr.write(`skipped: ${message}\n`)
+    return true
+  }
+}
+
 export function makeAuthority(name = 'Test CA'): Authority {
   const directory = mkdtempSync(join(tmpdir(), 'isthmus-ca-'))
   const at = (file: string) => join(directory, file)
