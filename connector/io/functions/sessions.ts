@@ -72,6 +72,8 @@ export class Serving implements SessionContext {
   #plan: ServicesPlan
   #next = 1
   #sweptAt = 0
+  /** Records of which nobody has heard. */
+  readonly #untold: FlowRecord[] = []
   #stopped = false
   #shedding = false
 
@@ -166,7 +168,13 @@ export class Serving implements SessionContext {
 
   record(record: FlowRecord, wasOpen: boolean): void {
     this.records.closed(record, wasOpen)
-    this.#options.onEvent({ type: 'stream', record })
+    this.#untold.push(record)
+    // Behind what is sent in this turn: the function does not wait for a line of the log.
+    if (this.#untold.length === 1) setImmediate(() => this.#tell())
+  }
+
+  #tell(): void {
+    for (const record of this.#untold.splice(0)) this.#options.onEvent({ type: 'stream', record })
   }
 
   /** Ends what holds most, until it is no more than may. */
@@ -216,6 +224,7 @@ export class Serving implements SessionContext {
     for (const stream of [...this.lingering]) stream.abandon(why)
     this.pools.stop()
     this.#tickets.clear()
+    this.#tell()
   }
 
   #busy(): boolean {
