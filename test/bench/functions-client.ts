@@ -21,6 +21,8 @@ const ADDRESS = '192.0.2.1'
 const ORDER = `http://${ADDRESS}:8000/orders/42`
 /** Of many streams at once. */
 const WARM_UP_MS = 3000
+/** Sessions. */
+const RUNS_FOR_LONG = 60
 const CHUNK = Buffer.alloc(65_000, 1)
 
 let grantMs = 0
@@ -60,8 +62,8 @@ const VERBS: Readonly<Record<string, () => Promise<unknown>>> = {
   fair: () => fair(Number(args[0]), Number(args[1])),
   idle: () => idle(Number(args[0])),
 }
-process.stdout.write(`${JSON.stringify(await VERBS[verb!]!())}\n`)
-process.exit(0)
+const line = `${JSON.stringify(await VERBS[verb!]!())}\n`
+process.stdout.write(line, () => process.exit(0))
 
 async function latency(count: number) {
   const agent = new Agent({ connections: 1 })
@@ -83,8 +85,9 @@ async function cold(way: string) {
   return { ms, grantMs }
 }
 
-/** Those of COLD_TOKENS are good for one function each; the first ones only warm the process up. */
+/** Those of COLD_TOKENS are good for one function each; what runs for long has opened sessions before. */
 async function sessions(count: number) {
+  await resumed(RUNS_FOR_LONG)
   const took: { ms: number; grantMs: number }[] = []
   for (const token of process.env.COLD_TOKENS!.split(' ').slice(0, count)) {
     const hq = site('hq', { fetch: timedFetch, token })

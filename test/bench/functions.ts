@@ -11,7 +11,7 @@ const HELP = `npm run bench:functions -- [options]
 
   --rounds N    rounds of the throughput (default 3)
   --seconds N   seconds of each measurement of throughput (default 2)
-  --requests N  requests on each path (default 300)
+  --requests N  requests on each path (default 1000)
   --cold N      cold starts on each path (default 9)
   --streams N   streams at once (default 1000)
   --only PARTS  of latency,far,throughput,fair,idle, each measured alone
@@ -26,7 +26,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '2' },
-    requests: { type: 'string', default: '300' },
+    requests: { type: 'string', default: '1000' },
     cold: { type: 'string', default: '9' },
     streams: { type: 'string', default: '1000' },
     only: { type: 'string' },
