@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { TargetService } from '../../core/functions/plan.ts'
 import { targetService } from '../../core/functions/testing.ts'
 import { IDLE_MS, PING_MS, SILENT_MS } from './session.ts'
+import { closeServers, openGreeting } from './testing/greeting.ts'
 import { answerOf, ask } from './testing/http-client.ts'
 import { World, type WorldOptions } from './testing/world.ts'
 
@@ -13,31 +14,15 @@ const servers: Server[] = []
 
 afterEach(async () => {
   await world?.close()
-  for (const server of servers.splice(0)) {
-    server.close()
-    if ('closeAllConnections' in server) (server as import('node:http').Server).closeAllConnections()
-  }
+  closeServers(servers)
 })
 
-/** A service that says `hello` to whoever connects and keeps the connection; what it has heard is in `heard`. */
 let heard: string[]
 let sockets: Socket[]
 async function open(more: Partial<WorldOptions> = {}, changes: Partial<TargetService> = {}): Promise<number> {
-  heard = []
-  sockets = []
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.push(socket)
-    socket.on('error', () => {}).on('data', (chunk) => heard.push(String(chunk)))
-    socket.on('end', () => socket.end())
-    socket.write('hello')
-  })
-  servers.push(server)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  const db = targetService({ name: 'db', kind: 'tcp', host: '127.0.0.1', port, hosts: [], ...changes })
-  world = await World.open({ services: [db], ...more })
-  return port
+  const opened = await openGreeting(servers, more, changes)
+  ;({ world, heard, sockets } = opened)
+  return opened.port
 }
 
 const db = (port: number) => ({ kind: 'tcp', host: 'db', port }) as const
