@@ -32,7 +32,62 @@ export interface ConnectorPlan {
   readonly keyLog?: string
   /** Routing by BGP through the tunnels, or undefined for none. */
   readonly bgp?: BgpPlan
+  /** Tunnels whose flows are spread wherever a prefix leads to several of them. */
+  readonly spreads?: readonly SpreadPlan[]
+  /** Which traffic prefers which tunnels; the first class that a packet matches counts. */
+  readonly classes?: readonly ClassPlan[]
+  /** Prefixes without a better route: what goes there is answered, or dropped, and never leaves in the clear. */
+  readonly refusals?: readonly RefusalPlan[]
 }
+
+export interface SpreadPlan {
+  readonly name: string
+  /** Connections, with their shares of the flows: 1 to 255. */
+  readonly weights: ReadonlyMap<string, number>
+}
+
+/** All that is there has to match. Port ranges are inclusive and only of TCP, UDP and SCTP. */
+export interface ClassMatch {
+  readonly source?: Prefix
+  readonly destination?: Prefix
+  readonly protocol?: number
+  readonly sourcePorts?: { readonly start: number; readonly end: number }
+  readonly destinationPorts?: { readonly start: number; readonly end: number }
+  /** 0 to 63. */
+  readonly dscp?: number
+}
+
+export interface ClassPlan {
+  readonly name: string
+  /** Any of them. */
+  readonly matches: readonly ClassMatch[]
+  /** Connections in order of preference; of a prefix's tunnels those that are not named come last. */
+  readonly prefer: readonly string[]
+  /** A tunnel beyond one of these gives way to the next; shares 0 to 1. */
+  readonly limits: { readonly loss?: number; readonly rttMs?: number; readonly jitterMs?: number }
+  /** Milliseconds that a tunnel has to be well again before traffic returns. */
+  readonly holdMs: number
+}
+
+export interface RefusalPlan {
+  readonly prefix: Prefix
+  /** `blackhole` is silent; the others answer by ICMP. */
+  readonly answer: 'unreachable' | 'prohibited' | 'blackhole'
+}
+
+/** How the path of a tunnel is watched beside IKE. */
+export type ProbePlan =
+  /** By padded probes within ESP. `auto`: where the peer turns out to understand them. */
+  | { readonly kind: 'esp' | 'auto'; readonly intervalMs: number; readonly multiplier: number; readonly mtu: boolean }
+  /** ICMP echo, or TCP connections, to an address behind the peer. */
+  | { readonly kind: 'icmp'; readonly target: Address; readonly intervalMs: number; readonly multiplier: number }
+  | {
+      readonly kind: 'tcp'
+      readonly target: Address
+      readonly port: number
+      readonly intervalMs: number
+      readonly multiplier: number
+    }
 
 export interface BgpPlan extends SpeakerConfig {
   /** Keys of TCP MD5 signatures (RFC 2385), by the name that `transport.md5Key` of a neighbour says. */
@@ -46,4 +101,13 @@ export interface PlannedConnection {
   readonly pathMtu: number
   readonly clampMss: boolean
   readonly copyDscp: boolean
+  /** Absent: IKE alone tells. */
+  readonly probe?: ProbePlan
+  /** Packets that come by this tunnel may leave by another one that has this too, without the kernel. Default: false */
+  readonly transit?: boolean
+  /**
+   * RFC 3704: `strict` takes only what our routes would send back by this tunnel, `loose` what they lead into any tunnel.
+   * Default: `off`
+   */
+  readonly reversePath?: 'off' | 'loose' | 'strict'
 }

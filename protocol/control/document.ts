@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { functionsDocumentSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { endpointSchema } from './intent.ts'
+import { documentRoutingSchema } from './routing.ts'
 import { epochNumberSchema, jwsSchema, nameSchema, prefixSchema, publicKeySchema } from './values.ts'
 
 export const DOCUMENT_FORMAT = 1
@@ -58,6 +59,8 @@ export const connectorDocumentSchema = z
     tunnels: z.array(documentTunnelSchema).max(10_000),
     /** Only for a connector that says that it serves functions. */
     functions: functionsDocumentSchema.optional(),
+    /** Only for a connector that says that it can. Absent: the tunnels lead to the prefixes of their peers. */
+    routing: documentRoutingSchema.optional(),
   })
   .meta({ id: 'ConnectorDocument', description: 'What one connector is to do.' })
 export type ConnectorDocument = z.infer<typeof connectorDocumentSchema>

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { connectorDocumentSchema } from './document.ts'
 import { functionsReportSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
+import { routingReportSchema } from './routing.ts'
 import { addressSchema, epochNumberSchema, fingerprintSchema, instantSchema, jwsSchema } from './values.ts'
 
 /** Grows when a message changes its meaning; an end refuses a higher number than its own. */
@@ -64,6 +65,8 @@ export const connectorReportSchema = z
     tunnels: z.array(tunnelReportSchema).max(10_000),
     /** Where it serves functions. Only then does the control plane speak to it of them. */
     functions: functionsReportSchema.optional(),
+    /** Of a connector that can route dynamically; only then does its document have a section for it. */
+    routing: routingReportSchema.optional(),
   })
   .meta({ id: 'ConnectorReport', description: 'What a connector says of itself.' })
 export type ConnectorReport = z.infer<typeof connectorReportSchema>
