@@ -1,0 +1,22 @@
+/** What is known of the path of one tunnel: what probes tell, and what everything that follows paths is told. */
+
+export interface PathReport {
+  /** `unknown`: nothing was ever answered, so silence says nothing. */
+  readonly state: 'unknown' | 'up' | 'down'
+  /** Smoothed round trip and its mean deviation, in milliseconds (as RFC 6298 has them). */
+  readonly rttMs?: number
+  readonly jitterMs?: number
+  /** Shares of packets lost on the way there and back, 0 to 1, of the last some hundred probes; `lossOut` is both ways where only answers are counted. */
+  readonly lossOut?: number
+  readonly lossIn?: number
+  readonly mtu?: MeasuredMtu
+}
+
+export interface MeasuredMtu {
+  /** Bytes of the largest outer packet that passes. */
+  readonly pathMtu: number
+  /** Still looking for more. */
+  readonly searching: boolean
+  /** In a sentence, why it is that number. */
+  readonly why: string
+}
