@@ -18,9 +18,18 @@ import {
   SMALL_SAS,
 } from './abi.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
-import { lanOutbox, lanReceiveArea, largeLanArea, runReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
+import {
+  lanOutbox,
+  lanReceiveArea,
+  largeLanArea,
+  probeList,
+  runReceiveArea,
+  wireOutbox,
+  wireReceiveArea,
+} from './engine-areas.ts'
 import {
   checkHandle,
+  checkProbe,
   checkReplayWindow,
   checkSa,
   checkWorker,
@@ -49,6 +58,7 @@ import {
   type LanReceiveArea,
   type OutboundSa,
   type PacketEngine,
+  type ProbeList,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
@@ -103,6 +113,7 @@ export class WasmEngine implements PacketEngine {
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
+  readonly probes: ProbeList
   readonly #module: WebAssembly.Module
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
@@ -124,6 +135,7 @@ export class WasmEngine implements PacketEngine {
     this.wireLarge = runReceiveArea(raw)
     this.lanTx = lanOutbox(raw)
     this.wireTx = wireOutbox(raw)
+    this.probes = probeList(raw)
     this.#module = module
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
@@ -263,6 +275,26 @@ export class WasmEngine implements PacketEngine {
     const consumed = this.#raw.openRuns(first, count, now)
     this.#offload?.completeOpen()
     return consumed
+  }
+
+  sealProbe(tunnel: TunnelHandle, payload: Uint8Array, size: number, now: number): boolean {
+    checkProbe(tunnel, payload, size)
+    this.#bytes.set(payload, this.#raw.CONTROL_PROBE.value)
+    const sealed = this.#raw.sealProbe(tunnel, payload.length, size, now) !== 0
+    this.#offload?.completeSeal()
+    return sealed
+  }
+
+  outerLength(tunnel: TunnelHandle, size: number): number | undefined {
+    checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    checkHandle('size', size, MAX_INNER + 1)
+    return this.#raw.outerLength(tunnel, size) || undefined
+  }
+
+  probeOverhead(tunnel: TunnelHandle): number | undefined {
+    // Two bytes of trailer and no padding.
+    const length = this.outerLength(tunnel, 2)
+    return length && length - 2
   }
 
   pollEvent(): EngineEvent | undefined {

@@ -212,6 +212,14 @@ export interface WireOutbox extends LanOutbox {
   readonly tos: Uint8Array
 }
 
+/** Probes that peers sent, each beginning with PROBE_MAGIC: valid until the next call that opens, whatever is sealed. */
+export interface ProbeList extends LanOutbox {
+  /** By which tunnel each came. */
+  readonly tunnel: Uint32Array
+  /** TOS or traffic class octet of the outer header. */
+  readonly tos: Uint8Array
+}
+
 export interface PacketEngine {
   readonly kind: 'wasm' | 'node'
   /** One buffer for the engine's whole life; it never grows. */
@@ -226,6 +234,7 @@ export interface PacketEngine {
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
+  readonly probes: ProbeList
 
   installInbound(sa: InboundSa): SaHandle
   installOutbound(sa: OutboundSa): SaHandle
@@ -280,6 +289,20 @@ export interface PacketEngine {
    * consumed, at least one: what makes no more than OUTBOX datagrams. Overwrites `wireRx`.
    */
   openRuns(first: number, count: number, now: number): number
+
+  /**
+   * Empties the outboxes and seals one ESP dummy packet (RFC 4303 section 2.6) into `wireTx`, on the first SA of the
+   * tunnel that is not at its limit: `payload` and zeros, `size` bytes of inner packet, whatever the path MTU is. Returns
+   * false where there is no such SA.
+   * @param payload 4 to PROBE_PAYLOAD bytes that begin with PROBE_MAGIC
+   * @param size from the payload's length to MAX_INNER
+   * @throws EngineError when the arguments are none of these
+   */
+  sealProbe(tunnel: TunnelHandle, payload: Uint8Array, size: number, now: number): boolean
+  /** Bytes, IP header included, of the packet that `sealProbe` would make; undefined where it would make none. */
+  outerLength(tunnel: TunnelHandle, size: number): number | undefined
+  /** What is around `size` in `outerLength`, without the up to 3 bytes that align it. */
+  probeOverhead(tunnel: TunnelHandle): number | undefined
 
   pollEvent(): EngineEvent | undefined
   counters(sa: SaHandle): SaCounters
