@@ -49,16 +49,19 @@ import {
   type LanReceiveArea,
   type OutboundSa,
   type PacketEngine,
+  type RefusalAnswer,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
   type SaKeys,
+  type TrafficClass,
   type TrafficSelector,
   type Tunnel,
   type TunnelHandle,
   type WireOutbox,
   type WireReceiveArea,
 } from './packet-engine.ts'
+import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
 
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
@@ -193,20 +196,38 @@ export class WasmEngine implements PacketEngine {
     const handOver = handOverCode(tunnel.handOver)
     for (const sa of tunnel.sas) this.#requireKind(sa, OUTBOUND, 'outbound SA')
     this.#handles.set(tunnel.sas)
-    const { pathMtu, clampMss, copyDscp, sas } = tunnel
-    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, sas.length)
+    const { pathMtu, clampMss, copyDscp, down = false, sas } = tunnel
+    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, +down, sas.length)
   }
 
   removeTunnel(handle: TunnelHandle): void {
     if (integerIn(handle, 0, MAX_TUNNELS - 1)) this.#raw.removeTunnel(handle)
   }
 
-  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void {
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[], weights?: readonly number[]): void {
     checkHandle('group', handle, MAX_GROUPS)
     if (tunnels.length > MAX_GROUP_MEMBERS) throw new EngineError(`more than ${MAX_GROUP_MEMBERS} tunnels in one group`)
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    if (weights !== undefined) checkWeights(weights, tunnels.length)
     this.#handles.set(tunnels)
     this.#raw.setGroup(handle, tunnels.length)
+  }
+
+  setRefusal(handle: GroupHandle, answer: RefusalAnswer): void {
+    checkHandle('group', handle, MAX_GROUPS)
+    refusalReason(answer)
+  }
+
+  setClasses(classes: readonly TrafficClass[]): void {
+    checkClasses(classes)
+  }
+
+  setFlowSeed(seed: number): void {
+    checkFlowSeed(seed)
+  }
+
+  setOwnAddresses(addresses: readonly Address[]): void {
+    checkOwnAddresses(addresses)
   }
 
   setShare(worker: number, workers: number): void {

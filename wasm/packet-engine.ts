@@ -111,6 +111,40 @@ export interface Tunnel {
    * does not decide which tunnel it takes.
    */
   readonly handOver?: number
+  /**
+   * The path is known not to pass: the tunnel is passed over while another member of the group takes the packet. Where
+   * none does, it is used as ever: a wrong measurement cuts nobody off. Default: false
+   */
+  readonly down?: boolean
+}
+
+/** What a refusing group does: ICMP destination unreachable, the same as administratively prohibited, or silence. */
+export type RefusalAnswer = 'unreachable' | 'prohibited' | 'blackhole'
+
+/** Inclusive, 0 to 65535; of TCP, UDP and SCTP. */
+export interface PortRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** All that is there has to match. With ports it matches no fragment, so that a datagram's fragments stay together. */
+export interface ClassMatch {
+  readonly source?: Prefix
+  readonly destination?: Prefix
+  /** 0 to 255; behind IPv6 extension headers. */
+  readonly protocol?: number
+  readonly sourcePorts?: PortRange
+  readonly destinationPorts?: PortRange
+  /** 0 to 63. */
+  readonly dscp?: number
+}
+
+/** Traffic that prefers some tunnels to others. */
+export interface TrafficClass {
+  /** Any of them. */
+  readonly matches: readonly ClassMatch[]
+  /** The best first, each once. Those that are no members of a packet's group have no part in it. */
+  readonly prefer: readonly TunnelHandle[]
 }
 
 export interface SaCounters {
@@ -235,8 +269,31 @@ export interface PacketEngine {
   /** Creates or replaces; the change of `sas` is atomic for the packet path: this is how a rekey is promoted. */
   setTunnel(handle: TunnelHandle, tunnel: Tunnel): void
   removeTunnel(handle: TunnelHandle): void
-  /** Next-hop group: the first member with an SA that takes the packet carries it. */
-  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void
+  /**
+   * Next-hop group: the first member with an SA that takes the packet carries it, members that are down coming last.
+   * With `weights`, one of 1 to 255 for each member, every flow has an order of the members of its own, by weighted
+   * rendezvous hashing: shares of flows follow the weights, and a member's leaving moves its flows only. A flow is what
+   * has the same addresses and protocol and, of TCP, UDP and SCTP, ports; of fragments, addresses and protocol.
+   */
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[], weights?: readonly number[]): void
+  /** Makes it a group that carries nothing, until the next `setGroup`. */
+  setRefusal(handle: GroupHandle, answer: RefusalAnswer): void
+  /**
+   * Replaces all: at most MAX_CLASSES, with MAX_CLASS_MATCHES in all. The first class that a packet matches puts its
+   * preferred tunnels in front of the other members of the packet's group; those that are down come last all the same.
+   */
+  setClasses(classes: readonly TrafficClass[]): void
+  /**
+   * What decides with the flow which member of a weighted group takes it: engines that hand over to one another need the
+   * same. Default: 0
+   * @param seed 0 to 2^32 - 1
+   */
+  setFlowSeed(seed: number): void
+  /**
+   * Of this host, at most MAX_OWN_ADDRESSES; replaces all. The first of each family is the source of ICMP answers, but
+   * not to these addresses themselves. Where there is none, the answer comes from where its packet was to go.
+   */
+  setOwnAddresses(addresses: readonly Address[]): void
   /**
    * Which inbound SPIs are this engine's: those whose low 4 bits are `worker`, for worker 0 also those with bits of no
    * worker. ESP for an SPI without an SA here that is another worker's gets VERDICT_ELSEWHERE. Default: worker 0 of 1,
