@@ -3,6 +3,8 @@
 export interface PathReport {
   /** `unknown`: nothing was ever answered, so silence says nothing. */
   readonly state: 'unknown' | 'up' | 'down'
+  /** For how long, at the time of the report, nothing had been heard. */
+  readonly silentMs?: number
   /** Smoothed round trip and its mean deviation, in milliseconds (as RFC 6298 has them). */
   readonly rttMs?: number
   readonly jitterMs?: number
