@@ -4,18 +4,22 @@
  *
  * Default deny: a route passes only where a rule names its prefix and the AS that originates it.
  */
-import type { DocumentRouting, RouteRange, RoutingNeighbour } from '../../../protocol/control/routing.ts'
-import { type Address, addressBytes, formatAddress, type Prefix, prefix, prefixRange } from '../../../protocol/net.ts'
+import type {
+  DocumentRouting,
+  ReceiveRule,
+  RouteGroup,
+  RouteRange,
+  RoutingNeighbour,
+  SendRule,
+} from '../../../protocol/control/routing.ts'
+import { type Address, addressBytes, formatAddress, type Prefix, prefix } from '../../../protocol/net.ts'
 import type { DecisionOptions } from '../bgp/rib/decision.ts'
-import type { PolicyConditions, PolicyDocument, PolicyRule, PrefixRule } from '../bgp/rib/policy-types.ts'
+import type { Policy, PolicyActions, PolicyDocument, PolicyRule, PrefixRule } from '../bgp/rib/policy-types.ts'
 import { compilePrefixList, inPrefixList, type PrefixList } from '../bgp/rib/prefix-list.ts'
 import type { NeighbourConfig } from '../bgp/rib/types.ts'
 import { SESSION_DEFAULTS } from '../bgp/session-types.ts'
 import type { SpeakerConfig, SpeakerNeighbour } from '../bgp/speaker-types.ts'
 import { blockOf } from '../bgp/wire/prefixes.ts'
-
-type ReceiveRule = RoutingNeighbour['receive'][number]
-type SendRule = RoutingNeighbour['send'][number]
 
 /** What a RIB is made and fed with. Everything is plain data. */
 export interface RoutingRib {
@@ -36,6 +40,9 @@ const IDLE_HOLD_MS = { first: 1_000, most: 15_000 }
 const LIMIT_RESTART_MS = 300_000
 /** How far a noisy host may stretch BFD's intervals. */
 const ADAPT_MAX_MS = 2_000
+const OURS = 'ours'
+/** Characters of a policy's name. */
+const MOST_NAME = 120
 const DECISION = { maxPaths: 4, multipathRelax: true } as const
 
 /**
@@ -47,30 +54,26 @@ export function ribOf(
   own: readonly Prefix[] = [],
   nameOf: (tunnel: string) => string = (tunnel) => tunnel,
 ): RoutingRib {
-  const named = routing.neighbours.map((neighbour) => ({ neighbour, id: nameOf(neighbour.tunnel) }))
+  const policies = new Policies(routing, own)
+  const neighbours = routing.neighbours.map((neighbour): NeighbourConfig => {
+    return {
+      id: nameOf(neighbour.tunnel),
+      peerAs: neighbour.as,
+      address: neighbour.address as Address,
+      importPolicy: policies.ofImport(neighbour.receive),
+      exportPolicy: policies.ofExport(neighbour.send),
+      maxPrefixes: { limit: neighbour.maxPrefixes, restartMs: LIMIT_RESTART_MS },
+      acceptDefault: policies.takesDefault(neighbour.receive),
+    }
+  })
   return {
     localAs: routing.as,
     routerId: new DataView(addressBytes(routing.routerId as Address).buffer).getUint32(0),
     ownAddresses: routing.neighbours.flatMap(({ local }) => [local as Address, mapped(local)]),
-    networks: routing.advertise as Prefix[],
-    policies: {
-      policies: Object.fromEntries(
-        named.flatMap(({ neighbour, id }) => [
-          [`from-${id}`, { rules: importRules(neighbour.receive, own) }],
-          [`to-${id}`, { rules: exportRules(neighbour.send, routing.as) }],
-        ]),
-      ),
-    },
+    networks: [...new Set(routing.advertise)] as Prefix[],
+    policies: policies.document,
     decision: DECISION,
-    neighbours: named.map(({ neighbour, id }) => ({
-      id,
-      peerAs: neighbour.as,
-      address: neighbour.address as Address,
-      importPolicy: `from-${id}`,
-      exportPolicy: `to-${id}`,
-      maxPrefixes: { limit: neighbour.maxPrefixes, restartMs: LIMIT_RESTART_MS },
-      acceptDefault: neighbour.receive.some(({ range }) => range.prefix.endsWith('/0')),
-    })),
+    neighbours,
   }
 }
 
@@ -153,67 +156,80 @@ function mapped(local: string): Address {
   return formatAddress(bytes)
 }
 
-function importRules(rules: readonly ReceiveRule[], own: readonly Prefix[]): PolicyRule[] {
-  // Who owns a default route owns everything, and wants to hear of it all the same.
-  const guarded = own.filter((each) => !each.endsWith('/0'))
-  const ours = everythingIn(guarded)
-  const allowed = rules.filter(({ range }) => !isIn(ours, range.prefix))
-  const wide = everythingIn(widePrefixes(allowed))
-  const stolen = guarded.filter((each) => isIn(wide, each))
-  return byOrigin(allowed, ({ preference }) => String(preference)).flatMap(({ originAs, runs }) => {
-    const list = stolen.length === 0 ? [] : everythingIn(widePrefixes(runs.flat()))
-    const covered = stolen.filter((each) => isIn(list, each))
-    const guard: PolicyRule[] =
-      covered.length === 0 ? [] : [{ if: conditions(originAs, covered.map(within)), do: 'reject' }]
-    const accepting = runs.map((run): PolicyRule => {
-      const prefixes = run.map(({ range }) => ruleOf(range))
-      return { if: conditions(originAs, prefixes), set: { localPref: run[0]!.preference }, do: 'accept' }
-    })
-    return [...guard, ...accepting]
-  })
-}
+/** One policy for each distinct list of rules, one prefix list for each origin of a group: a hub's neighbours share them. */
+class Policies {
+  readonly #self: number
+  readonly #groups: ReadonlyMap<string, RouteGroup>
+  readonly #guard: readonly PolicyRule[]
+  readonly #lists: Record<string, readonly PrefixRule[]> = {}
+  readonly #policies: Record<string, Policy> = {}
+  readonly #names = new Map<string, string>()
 
-function widePrefixes(rules: readonly ReceiveRule[]): string[] {
-  return rules.filter(({ range }) => range.le !== undefined).map(({ range }) => range.prefix)
-}
-
-function exportRules(rules: readonly SendRule[], self: number): PolicyRule[] {
-  return byOrigin(rules, ({ med, prepend }) => `${med} ${prepend}`).flatMap(({ originAs, runs }) =>
-    runs.map((run): PolicyRule => {
-      const { med, prepend } = run[0]!
-      const prefixes = run.map(({ range }) => ruleOf(range))
-      return {
-        if: originAs === self ? { from: ['local'], prefixes } : conditions(originAs, prefixes),
-        set: { ...(med === undefined ? {} : { med }), ...(prepend === 0 ? {} : { prepend: { times: prepend } }) },
-        do: 'accept',
-      }
-    }),
-  )
-}
-
-function conditions(originAs: number, prefixes: readonly PrefixRule[]): PolicyConditions {
-  return { asPath: `* ${originAs}`, prefixes }
-}
-
-/** Neighbouring rules of one origin that do the same are one. Between origins order means nothing: a route has one. */
-function byOrigin<Rule extends { readonly originAs: number }>(rules: readonly Rule[], deed: (rule: Rule) => string) {
-  const origins = new Map<number, Rule[][]>()
-  for (const rule of rules) {
-    const runs = origins.get(rule.originAs) ?? []
-    origins.set(rule.originAs, runs)
-    const last = runs.at(-1)
-    if (last !== undefined && deed(last[0]!) === deed(rule)) last.push(rule)
-    else runs.push([rule])
+  constructor({ as, groups }: DocumentRouting, own: readonly Prefix[]) {
+    this.#self = as
+    this.#groups = new Map(groups.map((group) => [group.name, group]))
+    // Who owns a default route owns everything, and wants to hear of it all the same.
+    const guarded = own.filter((each) => !each.endsWith('/0'))
+    this.#guard = guarded.length === 0 ? [] : [{ name: 'ours', if: { prefixes: OURS }, do: 'reject' }]
+    if (guarded.length > 0) this.#lists[OURS] = guarded.map((prefix) => ({ prefix, le: mostOf(prefix) }))
   }
-  return [...origins].map(([originAs, runs]) => ({ originAs, runs }))
+
+  get document(): PolicyDocument {
+    return { prefixLists: this.#lists, policies: this.#policies }
+  }
+
+  takesDefault(rules: readonly ReceiveRule[]): boolean {
+    const ranges = rules.flatMap(({ group }) => this.#groups.get(group)?.origins ?? []).flatMap(({ ranges }) => ranges)
+    return ranges.some(({ prefix }) => prefix.endsWith('/0'))
+  }
+
+  ofImport(rules: readonly ReceiveRule[]): string {
+    const words = rules.map(({ group, preference }) => `${group}=${preference}`)
+    return this.#policy(['from', ...words], () => [
+      ...this.#guard,
+      ...rules.flatMap((rule) => this.#rulesOf(rule.group, { localPref: rule.preference })),
+    ])
+  }
+
+  ofExport(rules: readonly SendRule[]): string {
+    const words = rules.map(
+      ({ group, med, prepend }) => `${group}${med === undefined ? '' : `=${med}`}${'+'.repeat(prepend)}`,
+    )
+    return this.#policy(['to', ...words], () =>
+      rules.flatMap(({ group, med, prepend }) => {
+        const actions = {
+          ...(med === undefined ? {} : { med }),
+          ...(prepend === 0 ? {} : { prepend: { times: prepend } }),
+        }
+        return this.#rulesOf(group, actions)
+      }),
+    )
+  }
+
+  /** Says in its name what it does, for `routes explain`. */
+  #policy(words: readonly string[], rules: () => readonly PolicyRule[]): string {
+    const key = words.join(' ')
+    const known = this.#names.get(key)
+    if (known !== undefined) return known
+    const name = key.length <= MOST_NAME ? key : `${key.slice(0, MOST_NAME)}... (${this.#names.size})`
+    this.#names.set(key, name)
+    this.#policies[name] = { rules: rules() }
+    return name
+  }
+
+  #rulesOf(group: string, set: PolicyActions): PolicyRule[] {
+    const { origins = [] } = this.#groups.get(group) ?? {}
+    return origins.map(({ as, ranges }): PolicyRule => {
+      const list = `${group} AS${as}`
+      this.#lists[list] ??= ranges.map(ruleOf)
+      const origin = as === this.#self ? { from: ['local'] } : { asPath: `* ${as}` }
+      return { name: list, if: { ...origin, prefixes: list }, set, do: 'accept' }
+    })
+  }
 }
 
 function ruleOf({ prefix, le }: RouteRange): PrefixRule {
   return le === undefined ? { prefix } : { prefix, le }
-}
-
-function within(prefix: Prefix): PrefixRule {
-  return { prefix, ge: prefixRange(prefix).bits, le: mostOf(prefix) }
 }
 
 function mostOf(prefix: string): number {
