@@ -66,6 +66,10 @@ export const MAX_TUNNEL_SAS = 32
 export const MAX_SELECTORS = 16
 /** Tunnels in one next-hop group. */
 export const MAX_GROUP_MEMBERS = 16
+/** Traffic classes, and matches of all of them together. */
+export const MAX_CLASSES = 32
+export const MAX_CLASS_MATCHES = 64
+export const MAX_OWN_ADDRESSES = 16
 
 /** Datagrams being reassembled at once; the oldest gives way. */
 export const REASSEMBLY_SLOTS = 64
@@ -131,6 +135,9 @@ export const DROP_FRAGMENT_TIMEOUT = 20
 export const DROP_OVERSIZED = 21
 export const DROP_ICMP_RATE = 22
 export const DROP_EVENT_OVERFLOW = 23
-/** Like the two before it, and unlike the others, never of an SA. */
+/** Like the two before it and those behind it, and unlike the others, never of an SA. */
 export const DROP_BAD_OFFLOAD = 24
-export const DROP_REASONS = 25
+export const DROP_UNREACHABLE = 25
+export const DROP_PROHIBITED = 26
+export const DROP_BLACKHOLE = 27
+export const DROP_REASONS = 28

@@ -22,6 +22,9 @@ const RARE: readonly DropName[] = [
   'fragment_limit',
   'event_overflow',
   'bad_offload',
+  'unreachable',
+  'prohibited',
+  'blackhole',
 ]
 
 it('both engines agree on random worlds, byte for byte', () => {

@@ -25,6 +25,9 @@ export const DROP_NAMES = [
   'icmp_rate',
   'event_overflow',
   'bad_offload',
+  'unreachable',
+  'prohibited',
+  'blackhole',
 ] as const
 
 export type DropName = (typeof DROP_NAMES)[number]

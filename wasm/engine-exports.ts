@@ -100,6 +100,7 @@ export interface RawExports {
     clampMss: number,
     copyDscp: number,
     handOver: number,
+    down: number,
     count: number,
   ): number
   removeTunnel(handle: number): void

@@ -40,6 +40,7 @@ import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
 import { checkGroup, type Tables } from './reference/tables.ts'
 import { PLAIN_VNET } from './reference/vnet.ts'
+import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
 
 /** Linux socket address families, in the host's byte order at the start of a name. */
 const AF_INET = 2
@@ -66,7 +67,17 @@ export function createNodeEngine(): PacketEngine {
     setEndpoint: (handle, endpoint) => tables.setEndpoint(handle, endpoint),
     setTunnel: (handle, tunnel) => tables.setTunnel(handle, tunnel),
     removeTunnel: (handle) => removeTunnel(engine, handle),
-    setGroup: (handle, tunnels) => tables.setGroup(handle, tunnels),
+    setGroup: (handle, tunnels, weights) => {
+      if (weights !== undefined) checkWeights(weights, tunnels.length)
+      tables.setGroup(handle, tunnels)
+    },
+    setRefusal: (handle, answer) => {
+      checkGroup(handle)
+      refusalReason(answer)
+    },
+    setClasses: (classes) => void checkClasses(classes),
+    setFlowSeed: (seed) => checkFlowSeed(seed),
+    setOwnAddresses: (addresses) => void checkOwnAddresses(addresses),
     setShare: (worker, workers) => setShare(engine, worker, workers),
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),

@@ -17,7 +17,7 @@ import {
   SMALL_ROUTES,
   SMALL_SAS,
 } from './abi.ts'
-import { DROP_NAMES, type DropName } from './drop-reasons.ts'
+import type { DropName } from './drop-reasons.ts'
 import {
   lanOutbox,
   lanReceiveArea,
@@ -40,9 +40,11 @@ import {
   splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
+import { countersOf, dropsOf } from './engine-counters.ts'
 import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
 import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
+import { BareText } from './engine-text.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -59,20 +61,20 @@ import {
   type OutboundSa,
   type PacketEngine,
   type ProbeList,
+  type RefusalAnswer,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
   type SaKeys,
+  type TrafficClass,
   type TrafficSelector,
   type Tunnel,
   type TunnelHandle,
   type WireOutbox,
   type WireReceiveArea,
 } from './packet-engine.ts'
+import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
 
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-const AAD_MAX = 4096
 const UDP_HEADER = 8
 const FULL = -1
 const OUTBOUND = 2
@@ -118,6 +120,7 @@ export class WasmEngine implements PacketEngine {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
+  readonly #text: BareText
   #offload: OffloadRunner | undefined
   #aes: AesUse = ALL_WASM
 
@@ -140,6 +143,7 @@ export class WasmEngine implements PacketEngine {
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
     this.#handles = new Uint32Array(this.memory, raw.CONTROL_HANDLES.value, MAX_TUNNEL_SAS)
+    this.#text = new BareText(raw)
   }
 
   /** Has the host do AES from now on. To be called before the first SA is installed. */
@@ -205,20 +209,38 @@ export class WasmEngine implements PacketEngine {
     const handOver = handOverCode(tunnel.handOver)
     for (const sa of tunnel.sas) this.#requireKind(sa, OUTBOUND, 'outbound SA')
     this.#handles.set(tunnel.sas)
-    const { pathMtu, clampMss, copyDscp, sas } = tunnel
-    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, sas.length)
+    const { pathMtu, clampMss, copyDscp, down = false, sas } = tunnel
+    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, +down, sas.length)
   }
 
   removeTunnel(handle: TunnelHandle): void {
     if (integerIn(handle, 0, MAX_TUNNELS - 1)) this.#raw.removeTunnel(handle)
   }
 
-  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void {
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[], weights?: readonly number[]): void {
     checkHandle('group', handle, MAX_GROUPS)
     if (tunnels.length > MAX_GROUP_MEMBERS) throw new EngineError(`more than ${MAX_GROUP_MEMBERS} tunnels in one group`)
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    if (weights !== undefined) checkWeights(weights, tunnels.length)
     this.#handles.set(tunnels)
     this.#raw.setGroup(handle, tunnels.length)
+  }
+
+  setRefusal(handle: GroupHandle, answer: RefusalAnswer): void {
+    checkHandle('group', handle, MAX_GROUPS)
+    refusalReason(answer)
+  }
+
+  setClasses(classes: readonly TrafficClass[]): void {
+    checkClasses(classes)
+  }
+
+  setFlowSeed(seed: number): void {
+    checkFlowSeed(seed)
+  }
+
+  setOwnAddresses(addresses: readonly Address[]): void {
+    checkOwnAddresses(addresses)
   }
 
   setShare(worker: number, workers: number): void {
@@ -303,24 +325,11 @@ export class WasmEngine implements PacketEngine {
 
   counters(sa: SaHandle): SaCounters {
     if (!this.#isLive(sa)) throw new EngineError(`no SA ${sa}`)
-    const drops: Partial<Record<DropName, number>> = {}
-    for (let left = this.#raw.saDropMask(sa); left !== 0; left &= left - 1) {
-      const reason = 31 - Math.clz32(left & -left)
-      drops[DROP_NAMES[reason]!] = this.#raw.saDrops(sa, reason)
-    }
-    const missing = this.#raw.saMissing(sa)
-    return {
-      packets: this.#raw.saPackets(sa),
-      bytes: this.#raw.saBytes(sa),
-      lastAt: this.#raw.saLastAt(sa),
-      drops,
-      ...(missing >= 0 && { missing }),
-    }
+    return countersOf(this.#raw, sa)
   }
 
   drops(): Record<DropName, number> {
-    const entries = DROP_NAMES.map((name, reason) => [name, this.#raw.globalDrops(reason)])
-    return Object.fromEntries(entries) as Record<DropName, number>
+    return dropsOf(this.#raw)
   }
 
   installAead(suite: AeadSuite, key: Uint8Array): SaHandle {
@@ -333,16 +342,13 @@ export class WasmEngine implements PacketEngine {
   }
 
   aeadSeal(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    this.#putText(key, nonce, aad, plaintext, MAX_INNER)
-    this.#raw.sealText(key, aad.length, plaintext.length)
-    return this.#takeText(plaintext.length + TAG_BYTES)
+    this.#requireKind(key, AEAD_KEY, 'AEAD key')
+    return this.#text.seal(key, nonce, aad, plaintext)
   }
 
   aeadOpen(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
-    this.#putText(key, nonce, aad, sealed, MAX_INNER + TAG_BYTES)
-    if (sealed.length < TAG_BYTES) return undefined
-    const length = sealed.length - TAG_BYTES
-    return this.#raw.openText(key, aad.length, length) === 0 ? undefined : this.#takeText(length)
+    this.#requireKind(key, AEAD_KEY, 'AEAD key')
+    return this.#text.open(key, nonce, aad, sealed)
   }
 
   /**
@@ -393,23 +399,5 @@ export class WasmEngine implements PacketEngine {
 
   #requireKind(handle: SaHandle, kind: number, name: string): void {
     if (!this.#isLive(handle) || this.#raw.saKind(handle) !== kind) throw new EngineError(`${handle} is no ${name}`)
-  }
-
-  #putText(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, max: number): void {
-    this.#requireKind(key, AEAD_KEY, 'AEAD key')
-    if (nonce.length !== NONCE_BYTES) throw new EngineError(`a nonce has ${NONCE_BYTES} bytes, not ${nonce.length}`)
-    if (aad.length > AAD_MAX) throw new EngineError(`more than ${AAD_MAX} bytes of additional data`)
-    if (text.length > max) throw new EngineError(`more than ${max} bytes of text`)
-    this.#bytes.set(nonce, this.#raw.CONTROL_NONCE.value)
-    this.#bytes.set(aad, this.#raw.AEAD_AAD.value)
-    this.#bytes.set(text, this.#raw.AEAD_SOURCE.value)
-  }
-
-  /** A copy of the result; nothing of it stays in engine memory. */
-  #takeText(length: number): Uint8Array {
-    const at = this.#raw.AEAD_TARGET.value
-    const text = this.#bytes.slice(at, at + length)
-    this.#raw.wipeText(length + TAG_BYTES)
-    return text
   }
 }

@@ -11,6 +11,16 @@
  */
 import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
 import type { DropName } from './drop-reasons.ts'
+import type {
+  LanOutbox,
+  LanReceiveArea,
+  ProbeList,
+  RunReceiveArea,
+  WireOutbox,
+  WireReceiveArea,
+} from './packet-areas.ts'
+
+export type * from './packet-areas.ts'
 
 export type AeadSuite = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
 export type Encapsulation = 'udp' | 'esp'
@@ -111,6 +121,40 @@ export interface Tunnel {
    * does not decide which tunnel it takes.
    */
   readonly handOver?: number
+  /**
+   * The path is known not to pass: the tunnel is passed over while another member of the group takes the packet. Where
+   * none does, it is used as ever: a wrong measurement cuts nobody off. Default: false
+   */
+  readonly down?: boolean
+}
+
+/** What a refusing group does: ICMP destination unreachable, the same as administratively prohibited, or silence. */
+export type RefusalAnswer = 'unreachable' | 'prohibited' | 'blackhole'
+
+/** Inclusive, 0 to 65535; of TCP, UDP and SCTP. */
+export interface PortRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** All that is there has to match. With ports it matches no fragment, so that a datagram's fragments stay together. */
+export interface ClassMatch {
+  readonly source?: Prefix
+  readonly destination?: Prefix
+  /** 0 to 255; behind IPv6 extension headers. */
+  readonly protocol?: number
+  readonly sourcePorts?: PortRange
+  readonly destinationPorts?: PortRange
+  /** 0 to 63. */
+  readonly dscp?: number
+}
+
+/** Traffic that prefers some tunnels to others. */
+export interface TrafficClass {
+  /** Any of them. */
+  readonly matches: readonly ClassMatch[]
+  /** The best first, each once. Those that are no members of a packet's group have no part in it. */
+  readonly prefer: readonly TunnelHandle[]
 }
 
 export interface SaCounters {
@@ -144,80 +188,12 @@ export type EngineEvent =
   /** No tunnel of the group has any SA; names the first one that is set up. At most one per tunnel and second. */
   | { readonly type: 'no-sa'; readonly tunnel: TunnelHandle }
 
-/** Slots into which the host has the kernel write. Slot i starts at `offset + i * SLOT_BYTES`. */
-export interface ReceiveArea {
-  /** Byte offset of slot 0 in `memory`. */
-  readonly offset: number
-  /** Bytes in each slot; the host sets it for each packet. */
-  readonly length: Uint32Array
-  /** A view of the first `length` bytes of slot `index`, or all of the slot without `length`. */
-  slot(index: number, length?: number): Uint8Array
-}
-
-export interface LanReceiveArea extends ReceiveArea {
-  /**
-   * For each slot that the last seal call consumed: 0 where the engine has dealt with the packet, else 1 more than the
-   * worker that it has to be handed to. The slot's bytes are then as they came, and nothing has been counted. What was
-   * cut from a super-packet, and a datagram that was put together here, are never handed over.
-   */
-  readonly handOver: Uint8Array
-}
-
-export interface WireReceiveArea extends ReceiveArea {
-  /** Byte offset of the first sockaddr_in or sockaddr_in6 as recvmmsg writes them, NAME_STRIDE apart. */
-  readonly names: number
-  /** TOS or traffic class octet of the outer header; the host sets it for each packet. */
-  readonly tos: Uint8Array
-  /** VERDICT_*; set by `openBatch`. */
-  readonly verdict: Uint8Array
-  /** Where the verdict is VERDICT_ELSEWHERE, the worker whose SPI it is. */
-  readonly elsewhere: Uint8Array
-}
-
-/**
- * Datagrams of one sender laid end to end, as a socket with UDP_GRO hands them over. Slots are LARGE_BYTES apart and
- * hold LARGE_PACKET bytes; `names` and `tos` as in `WireReceiveArea`.
- */
-export interface RunReceiveArea extends ReceiveArea {
-  readonly names: number
-  readonly tos: Uint8Array
-  /** Bytes of each datagram but a shorter last; 0 where the slot is one datagram. The host sets it for each slot. */
-  readonly segment: Uint32Array
-  /** Datagrams that the last `openRuns` took apart: they are in `wireRx`, from slot 0 on, with lengths and verdicts. */
-  readonly datagrams: number
-}
-
 /** What the TUN device takes, and gives by `lanLarge`. */
 export interface LanFormat {
   /** Each packet in `lanTx` has a virtio_net_hdr of VNET_HEADER bytes in front; TCP streams are coalesced. */
   readonly header: boolean
   /** Runs of UDP datagrams are coalesced too. Needs `header`. */
   readonly datagrams: boolean
-}
-
-/** Packets for the TUN device; a reassembled IPv4 datagram may have up to REASSEMBLY_MAX_BYTES. */
-export interface LanOutbox {
-  /** Entries in use after a batch call. */
-  readonly count: number
-  /** Byte offset of each packet in `memory`. */
-  readonly offset: Uint32Array
-  readonly length: Uint32Array
-  packet(index: number): Uint8Array
-}
-
-/** ESP packets for the wire. The outer UDP or IP header is the kernel's work. */
-export interface WireOutbox extends LanOutbox {
-  readonly endpoint: Uint32Array
-  /** TOS or traffic class octet that the outer header must carry. */
-  readonly tos: Uint8Array
-}
-
-/** Probes that peers sent, each beginning with PROBE_MAGIC: valid until the next call that opens, whatever is sealed. */
-export interface ProbeList extends LanOutbox {
-  /** By which tunnel each came. */
-  readonly tunnel: Uint32Array
-  /** TOS or traffic class octet of the outer header. */
-  readonly tos: Uint8Array
 }
 
 export interface PacketEngine {
@@ -244,8 +220,31 @@ export interface PacketEngine {
   /** Creates or replaces; the change of `sas` is atomic for the packet path: this is how a rekey is promoted. */
   setTunnel(handle: TunnelHandle, tunnel: Tunnel): void
   removeTunnel(handle: TunnelHandle): void
-  /** Next-hop group: the first member with an SA that takes the packet carries it. */
-  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void
+  /**
+   * Next-hop group: the first member with an SA that takes the packet carries it, members that are down coming last.
+   * With `weights`, one of 1 to 255 for each member, every flow has an order of the members of its own, by weighted
+   * rendezvous hashing: shares of flows follow the weights, and a member's leaving moves its flows only. A flow is what
+   * has the same addresses and protocol and, of TCP, UDP and SCTP, ports; of fragments, addresses and protocol.
+   */
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[], weights?: readonly number[]): void
+  /** Makes it a group that carries nothing, until the next `setGroup`. */
+  setRefusal(handle: GroupHandle, answer: RefusalAnswer): void
+  /**
+   * Replaces all: at most MAX_CLASSES, with MAX_CLASS_MATCHES in all. The first class that a packet matches puts its
+   * preferred tunnels in front of the other members of the packet's group; those that are down come last all the same.
+   */
+  setClasses(classes: readonly TrafficClass[]): void
+  /**
+   * What decides with the flow which member of a weighted group takes it: engines that hand over to one another need the
+   * same. Default: 0
+   * @param seed 0 to 2^32 - 1
+   */
+  setFlowSeed(seed: number): void
+  /**
+   * Of this host, at most MAX_OWN_ADDRESSES; replaces all. The first of each family is the source of ICMP answers, but
+   * not to these addresses themselves. Where there is none, the answer comes from where its packet was to go.
+   */
+  setOwnAddresses(addresses: readonly Address[]): void
   /**
    * Which inbound SPIs are this engine's: those whose low 4 bits are `worker`, for worker 0 also those with bits of no
    * worker. ESP for an SPI without an SA here that is another worker's gets VERDICT_ELSEWHERE. Default: worker 0 of 1,

@@ -1,8 +1,15 @@
 /** What the main thread and the packet worker say to each other. Everything here survives structured cloning. */
-import type { Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
 import type { AesChoice } from '../../wasm/load.ts'
-import type { Encapsulation, InboundSa, LanFormat, OutboundSa } from '../../wasm/packet-engine.ts'
+import type {
+  Encapsulation,
+  InboundSa,
+  LanFormat,
+  OutboundSa,
+  RefusalAnswer,
+  TrafficClass,
+} from '../../wasm/packet-engine.ts'
 
 /** `ike`: the IKE port. `udp`: the NAT-traversal port, IKE behind a marker, ESP and keepalives. `esp`: raw protocol 50. */
 export interface WireSocket {
@@ -81,6 +88,10 @@ export interface TunnelSetting {
   readonly children: readonly number[]
   /** The worker that carries what none of them takes. */
   readonly handOver?: number
+  /** As in `Tunnel` of the engine, as are the two others. */
+  readonly down?: boolean
+  readonly transit?: boolean
+  readonly reversePath?: 'off' | 'loose' | 'strict'
 }
 
 export type Command =
@@ -91,7 +102,20 @@ export type Command =
   | { readonly type: 'read-child'; readonly id: number }
   | { readonly type: 'move-child'; readonly id: number; readonly remote: SocketAddress; readonly socket: number }
   | { readonly type: 'tunnel'; readonly tunnel: TunnelSetting }
-  | { readonly type: 'group'; readonly handle: number; readonly tunnels: readonly number[] }
+  | {
+      readonly type: 'group'
+      readonly handle: number
+      readonly tunnels: readonly number[]
+      readonly weights?: readonly number[]
+    }
+  /** A group that leads to no tunnel. */
+  | { readonly type: 'refusal'; readonly handle: number; readonly answer: RefusalAnswer }
+  /** All of them; the first one that a packet matches counts. */
+  | { readonly type: 'classes'; readonly classes: readonly TrafficClass[] }
+  /** The first one of each family is the source of ICMP answers. */
+  | { readonly type: 'own-addresses'; readonly addresses: readonly Address[] }
+  /** The same for all workers. */
+  | { readonly type: 'flow-seed'; readonly seed: number }
   /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
   | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
   /** At most ROUTES_PER_COMMAND prefixes, which lead nowhere from here on. */
@@ -129,6 +153,15 @@ export interface Counters {
   readonly drops: Partial<Record<DropName | HostDrop, number>>
   /** Messages of several packets that the kernel would not cut. */
   readonly segmentsRefused: number
+  /** Those that have something to tell: how much more than at the last report. */
+  readonly tunnels?: readonly TunnelCounts[]
+}
+
+/** Packets that came by a tunnel and went on by another one, and those whose answers would not go by it. */
+export interface TunnelCounts {
+  readonly tunnel: number
+  readonly transit: number
+  readonly asymmetric: number
 }
 
 /** What a worker tells of itself about once a second. */

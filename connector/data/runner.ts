@@ -123,7 +123,19 @@ export class Runner {
         this.#setTunnel(command.tunnel)
         return {}
       case 'group':
-        engine.setGroup(command.handle, command.tunnels)
+        engine.setGroup(command.handle, command.tunnels, command.weights)
+        return {}
+      case 'refusal':
+        engine.setRefusal(command.handle, command.answer)
+        return {}
+      case 'classes':
+        engine.setClasses(command.classes)
+        return {}
+      case 'own-addresses':
+        engine.setOwnAddresses(command.addresses)
+        return {}
+      case 'flow-seed':
+        engine.setFlowSeed(command.seed)
         return {}
       case 'routes':
         for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)

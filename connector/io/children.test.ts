@@ -297,4 +297,124 @@ describe('Child SAs in the engine', () => {
     await removed
     expect(children.total('peer').inbound.packets).toBe(6)
   })
+
+  it('are passed over where their tunnel does not pass, as every worker is told, each time once', async () => {
+    const { children, told } = bench([planned('a', []), { ...planned('b', []), transit: true }], undefined, 2)
+    await children.configure()
+    told.length = 0
+    await children.setPassing('b', false)
+    await children.setPassing('b', false)
+    expect(children.isPassing('b')).toBe(false)
+    expect(told.map(({ worker, command }) => [worker, command])).toMatchObject([
+      [0, { type: 'tunnel', tunnel: { handle: 1, down: true, transit: true } }],
+      [1, { type: 'tunnel', tunnel: { handle: 1, down: true, transit: true } }],
+    ])
+    told.length = 0
+    await children.setPassing('b', true)
+    expect(told[0]).not.toHaveProperty('command.tunnel.down')
+    await children.setPassing('nobody', false)
+    expect(told).toHaveLength(2)
+  })
+
+  it('what is told while a change is under way comes after it, and says how it is then', async () => {
+    const waiting: (() => void)[] = []
+    const told: unknown[] = []
+    const call = async (_: number, command: Command): Promise<Answer> => {
+      if (command.type === 'tunnel') {
+        told.push([command.tunnel.children, command.tunnel.down ?? false])
+        await new Promise<void>((resolve) => waiting.push(resolve))
+      }
+      return {}
+    }
+    const children = new Children([planned('peer', [])], [SOCKETS], call)
+    await children.install(spec(1, 'one'))
+    const done = [children.promote(1), children.setPassing('peer', false), children.setPassing('peer', true)]
+    while (waiting.length > 0 || told.length === 0) {
+      waiting.shift()?.()
+      await new Promise(setImmediate)
+    }
+    await Promise.all(done)
+    // All three were known before the first word was said.
+    expect(told).toEqual([[[1], false]])
+    const later = children.setPassing('peer', false)
+    await new Promise(setImmediate)
+    const again = children.setPassing('peer', true)
+    while (waiting.length > 0) {
+      waiting.shift()?.()
+      await new Promise(setImmediate)
+    }
+    await Promise.all([later, again])
+    expect(told.slice(1)).toEqual([
+      [[1], true],
+      [[1], false],
+    ])
+  })
+
+  it('classes name tunnels by number, also when connections come and go', async () => {
+    const { children, commands } = bench([planned('a', []), planned('b', [])])
+    const voice = { name: 'voice', matches: [{ dscp: 46 }], prefer: ['b', 'c', 'a'] }
+    await children.setClasses([voice])
+    await children.addConnection(planned('c', []))
+    await children.removeConnection('b')
+    const prefers = commands.flatMap((command) => (command.type === 'classes' ? [command.classes[0]!.prefer] : []))
+    expect(prefers).toEqual([
+      [1, 0],
+      [1, 2, 0],
+      [2, 0],
+    ])
+  })
+
+  it('a group of tunnels that are spread has their weights; what is refused leads nowhere', async () => {
+    const spread = {
+      name: 'hubs',
+      weights: new Map([
+        ['a', 3],
+        ['b', 1],
+      ]),
+    }
+    const connections = [planned('a', ['10.1.0.0/16']), planned('b', ['10.1.0.0/16'])]
+    const refusals = [{ prefix: prefix('10.0.0.0/8'), answer: 'prohibited' as const }]
+    const commands: Command[] = []
+    const call = async (_: number, command: Command): Promise<Answer> => {
+      commands.push(command)
+      return {}
+    }
+    const ownAddresses = [address('10.9.0.1')]
+    const children = new Children(connections, [SOCKETS], call, {
+      spreads: [spread],
+      refusals,
+      ownAddresses,
+      flowSeed: 7,
+    })
+    await children.configure()
+    expect(commands).toContainEqual({ type: 'own-addresses', addresses: ownAddresses })
+    expect(commands).toContainEqual({ type: 'flow-seed', seed: 7 })
+    expect(commands).toContainEqual(expect.objectContaining({ type: 'group', tunnels: [0, 1], weights: [3, 1] }))
+    expect(commands).toContainEqual(expect.objectContaining({ type: 'refusal', answer: 'prohibited' }))
+    expect([...children.routes()]).toContainEqual({
+      prefix: '10.0.0.0/8',
+      tunnels: [],
+      learned: false,
+      refused: 'prohibited',
+    })
+    await children.removeConnection('b')
+    await children.setForwarding({ refusals: [] })
+    expect([...children.routes()]).toHaveLength(1)
+  })
+
+  it('add up what workers tell of tunnels', () => {
+    const { children } = bench([planned('a', []), planned('b', [])])
+    const report = { children: [], drops: {}, segmentsRefused: 0 }
+    children.update({ ...report, tunnels: [{ tunnel: 1, transit: 3, asymmetric: 1 }] })
+    children.update({
+      ...report,
+      tunnels: [
+        { tunnel: 1, transit: 2, asymmetric: 0 },
+        { tunnel: 9, transit: 1, asymmetric: 0 },
+      ],
+    })
+    expect(children.counts('b')).toEqual({ transit: 5, asymmetric: 1 })
+    expect(children.counts('a')).toEqual({ transit: 0, asymmetric: 0 })
+    expect(children.counts('nobody')).toBeUndefined()
+  })
 })

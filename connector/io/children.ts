@@ -6,17 +6,26 @@
  * While a connection has no Child SA its routes stay, in the kernel and in the engine: packets are dropped and
  * counted as no_sa, and never leave the site in the clear by another route.
  */
-import type { Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { RouteChange } from '../core/bgp/speaker-types.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
-import type { Answer, ChildCounters, Command, Counters, DirectionCounters, WireSocket } from '../data/commands.ts'
+import type { Answer, ChildCounters, Command, Counters, TunnelCounts, WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
-import { EngineRoutes } from './engine-routes.ts'
+import { type Carried, NONE_CARRIED, NOTHING, plus } from './carried.ts'
+import { type ClassOrder, Forwarding, type ForwardingPlan, type RouteEntry } from './forwarding.ts'
 import { Handles } from './handles.ts'
-import { changesOf, sharesOf, type TunnelShares } from './tunnel-shares.ts'
+import { TunnelTeller } from './tunnel-teller.ts'
 
 /** Has a worker carry out a command. */
 export type Call = (worker: number, command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
+
+/** What the engines know beside tunnels and routes, from the start. */
+export interface TablesPlan extends ForwardingPlan {
+  /** The first one of each family is the source of ICMP answers; at most MAX_OWN_ADDRESSES. */
+  readonly ownAddresses?: readonly Address[]
+  /** 0 to 2^32 - 1. */
+  readonly flowSeed?: number
+}
 
 export interface InstalledChild {
   readonly id: number
@@ -32,13 +41,6 @@ export interface InstalledChild {
   readonly counters: ChildCounters
 }
 
-export interface RouteEntry {
-  readonly prefix: Prefix
-  /** Names of connections, the first one preferred. */
-  readonly tunnels: readonly string[]
-  readonly learned: boolean
-}
-
 interface MutableChild extends InstalledChild {
   localAddress: SocketAddress
   innerMtu: number
@@ -50,26 +52,23 @@ interface Connection {
   readonly tunnel: number
   /** The Child SAs that may be sent on, newest last. */
   promoted: readonly InstalledChild[]
-  /** What the workers were told last. */
-  shares: TunnelShares | undefined
+  /** Whether packets get through as far as is known. */
+  passing: boolean
+  readonly teller: TunnelTeller
   /** Oldest first. */
   readonly installed: Set<MutableChild>
   /** No longer sent on; what they carried is not final. */
   readonly leaving: Set<MutableChild>
   /** Of children that are gone. */
   retired: Carried
+  counts: Omit<TunnelCounts, 'tunnel'>
 }
-
-/** Of one Child SA or of many. */
-export type Carried = Omit<ChildCounters, 'id'>
-
-const NOTHING: DirectionCounters = { packets: 0, bytes: 0, drops: {} }
-const NONE_CARRIED: Carried = { inbound: { ...NOTHING, missing: 0 }, outbound: NOTHING }
 
 export class Children {
   readonly #connections = new Map<string, Connection>()
   readonly #tunnels = new Handles()
-  readonly #routes: EngineRoutes
+  readonly #forwarding: Forwarding
+  readonly #plan: TablesPlan
   readonly #sockets: readonly (readonly WireSocket[])[]
   readonly #call: Call
   readonly #installed = new Map<number, MutableChild>()
@@ -80,19 +79,33 @@ export class Children {
   onSettled: ((connection: string) => void) | undefined
 
   /** @param sockets of each worker */
-  constructor(planned: readonly PlannedConnection[], sockets: readonly (readonly WireSocket[])[], call: Call) {
+  constructor(
+    planned: readonly PlannedConnection[],
+    sockets: readonly (readonly WireSocket[])[],
+    call: Call,
+    plan: TablesPlan = {},
+  ) {
+    this.#plan = plan
     this.#sockets = sockets
     this.#call = call
     this.#retired = sockets.map(() => NONE_CARRIED)
-    this.#routes = new EngineRoutes((command) => this.#callAll(command))
+    this.#forwarding = new Forwarding((command) => this.#callAll(command), this.#connections)
     for (const connection of planned) this.#enter(connection)
   }
 
-  /** Tells the engines their tunnels, groups and routes. */
+  /** Tells the engines their tunnels, groups, routes and the rest of the plan. */
   async configure(): Promise<void> {
+    const { ownAddresses = [], flowSeed = 0, classes = [] } = this.#plan
     const connections = [...this.#connections.values()]
     const routes = connections.map(({ planned }) => ({ connection: planned.ike.name, routes: planned.routes }))
-    await Promise.all([...connections.map((connection) => this.#setTunnel(connection)), this.setRoutes(routes)])
+    await Promise.all([
+      ...connections.map((connection) => this.#setTunnel(connection)),
+      ownAddresses.length === 0 ? undefined : this.#callAll({ type: 'own-addresses', addresses: ownAddresses }),
+      flowSeed === 0 ? undefined : this.#callAll({ type: 'flow-seed', seed: flowSeed }),
+      this.setForwarding(this.#plan),
+      classes.length === 0 ? undefined : this.setClasses(classes),
+      this.setRoutes(routes),
+    ])
   }
 
   /** A connection more, to which no route leads yet. Rejects, and nothing is left of it, where an engine has no room. */
@@ -100,6 +113,7 @@ export class Children {
     const connection = this.#enter(planned)
     try {
       await this.#setTunnel(connection)
+      await this.#forwarding.renumber()
     } catch (error) {
       await this.removeConnection(planned.ike.name)
       throw error
@@ -113,8 +127,22 @@ export class Children {
     // What fits a path of another length is not known before a new Child SA is installed.
     if (planned.pathMtu !== connection.planned.pathMtu) for (const child of connection.installed) child.innerMtu = 0
     connection.planned = planned
-    connection.shares = undefined
     await this.#setTunnel(connection)
+  }
+
+  /**
+   * The engines pass over a tunnel that does not while another one takes its packets. At first it is taken to pass.
+   * Does nothing where there is no such connection.
+   */
+  async setPassing(name: string, passing: boolean): Promise<void> {
+    const connection = this.#connections.get(name)
+    if (connection === undefined || connection.passing === passing) return
+    connection.passing = passing
+    await this.#setTunnel(connection)
+  }
+
+  isPassing(name: string): boolean {
+    return this.#connections.get(name)?.passing ?? false
   }
 
   /** To be called when no route leads to it any more, and its Child SAs are gone. */
@@ -122,50 +150,51 @@ export class Children {
     const connection = this.#connections.get(name)
     if (connection === undefined) return
     for (const { id } of [...connection.installed]) await this.remove(id)
+    await connection.teller.settled()
     this.#connections.delete(name)
+    await this.#forwarding.renumber()
     await this.#callAll({ type: 'remove-tunnel', handle: connection.tunnel })
     // Not before every engine has forgotten it.
     this.#tunnels.release(connection.tunnel)
   }
 
   /** These are all routes, each to the connections that have it, in this order. Rejects with the first failure. */
-  async setRoutes(
-    routes: readonly { readonly connection: string; readonly routes: readonly Prefix[] }[],
-  ): Promise<void> {
-    const hops = routes.flatMap(({ connection, routes: prefixes }) => {
-      const tunnel = this.#connections.get(connection)?.tunnel
-      return tunnel === undefined ? [] : [{ tunnel, routes: prefixes }]
-    })
-    await this.#routes.set(hops)
+  setRoutes(routes: readonly { readonly connection: string; readonly routes: readonly Prefix[] }[]): Promise<void> {
+    return this.#forwarding.setRoutes(routes)
   }
 
   /** Learned ones beside them, each by names of connections in order of preference. Rejects with the first failure. */
-  async learn(changes: readonly RouteChange[]): Promise<void> {
-    await this.#routes.learn(
-      changes.map(({ prefix, tunnels }) => ({
-        prefix,
-        tunnels: tunnels.flatMap((name) => this.#connections.get(name)?.tunnel ?? []),
-      })),
-    )
+  learn(changes: readonly RouteChange[]): Promise<void> {
+    return this.#forwarding.learn(changes)
+  }
+
+  /** What is spread, and what is refused. Rejects with the first failure. */
+  setForwarding(plan: ForwardingPlan): Promise<void> {
+    return this.#forwarding.setPlan(plan)
+  }
+
+  /** These are all classes, each with its tunnels in the order that counts now. Rejects with the first failure. */
+  setClasses(classes: readonly ClassOrder[]): Promise<void> {
+    return this.#forwarding.setClasses(classes)
   }
 
   /** Every prefix that the engines have, with the connections that it leads to. */
-  *routes(): Generator<RouteEntry> {
-    const names = new Map([...this.#connections].map(([name, { tunnel }]) => [tunnel, name]))
-    for (const { prefix, tunnels, learned } of this.#routes.entries()) {
-      yield { prefix, tunnels: tunnels.map((tunnel) => names.get(tunnel) ?? '?'), learned }
-    }
+  routes(): Generator<RouteEntry> {
+    return this.#forwarding.routes()
   }
 
   #enter(planned: PlannedConnection): Connection {
+    const tunnel = this.#tunnels.take()
     const connection: Connection = {
       planned,
-      tunnel: this.#tunnels.take(),
+      tunnel,
       promoted: [],
-      shares: undefined,
+      passing: true,
+      teller: new TunnelTeller(tunnel, this.#sockets.length, this.#call),
       installed: new Set(),
       leaving: new Set(),
       retired: NONE_CARRIED,
+      counts: { transit: 0, asymmetric: 0 },
     }
     this.#connections.set(planned.ike.name, connection)
     return connection
@@ -250,8 +279,19 @@ export class Children {
   }
 
   /** Takes a report of the worker; returns the children on which something came in since the one before. */
-  update({ children }: Counters): InstalledChild[] {
+  update({ children, tunnels = [] }: Counters): InstalledChild[] {
+    for (const { tunnel, transit, asymmetric } of tunnels) {
+      const connection = this.#connections.values().find((each) => each.tunnel === tunnel)
+      if (connection === undefined) continue
+      const { counts } = connection
+      connection.counts = { transit: counts.transit + transit, asymmetric: counts.asymmetric + asymmetric }
+    }
     return this.#take(children)
+  }
+
+  /** Packets since the start. Undefined where there is no such connection. */
+  counts(connection: string): Omit<TunnelCounts, 'tunnel'> | undefined {
+    return this.#connections.get(connection)?.counts
   }
 
   #take(reports: readonly ChildCounters[]): InstalledChild[] {
@@ -312,22 +352,9 @@ export class Children {
     return totals
   }
 
-  /** Tells the workers what has changed, step by step. */
   async #setTunnel(connection: Connection): Promise<void> {
-    const { planned, tunnel: handle, promoted, shares } = connection
-    const names = planned.ike.children.map(({ name }) => name)
-    const wanted = sharesOf(names, promoted, this.#sockets.length, planned.ike.resource ?? 0)
-    for (const step of changesOf(shares, wanted)) {
-      // As they are now: they may have changed since the step before.
-      const { pathMtu, clampMss, copyDscp } = connection.planned
-      const settings = { handle, pathMtu, clampMss, copyDscp }
-      const told = step.map(({ worker, share }) =>
-        this.#call(worker, { type: 'tunnel', tunnel: { ...settings, ...share } }),
-      )
-      await Promise.all(told)
-    }
-    connection.shares = wanted
-    this.onSettled?.(planned.ike.name)
+    await connection.teller.tell(connection)
+    this.onSettled?.(connection.planned.ike.name)
   }
 
   async #callAll(command: Command): Promise<void> {
@@ -350,18 +377,4 @@ function moved(keys: { spi: number; key: Uint8Array; salt: Uint8Array }) {
   keys.key.fill(0)
   keys.salt.fill(0)
   return copy
-}
-
-function plus(left: Carried, right: Carried): Carried {
-  return { inbound: sum(left.inbound, right.inbound), outbound: sum(left.outbound, right.outbound) }
-}
-
-function sum(left: DirectionCounters, right: DirectionCounters): DirectionCounters {
-  const drops = { ...left.drops }
-  for (const [name, count] of Object.entries(right.drops) as [keyof typeof drops, number][]) {
-    drops[name] = (drops[name] ?? 0) + count
-  }
-  const missing =
-    left.missing === undefined || right.missing === undefined ? {} : { missing: left.missing + right.missing }
-  return { packets: left.packets + right.packets, bytes: left.bytes + right.bytes, drops, ...missing }
 }

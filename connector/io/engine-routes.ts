@@ -3,10 +3,11 @@
  * for what differs only. A prefix changes its group at one stroke, so that nothing falls between.
  *
  * Routes are configured (`set`, all at once) or learned (`learn`, change by change, for there may be a million). Of one
- * prefix the configured one counts; the learned one waits.
+ * prefix the configured one counts; the learned one waits. Where neither is, the prefix may be refused.
  */
 import type { Prefix } from '../../protocol/net.ts'
 import { type Command, ROUTES_PER_COMMAND } from '../data/commands.ts'
+import type { RefusalPlan } from '../plan.ts'
 import { Handles } from './handles.ts'
 
 export interface Hop {
@@ -20,17 +21,30 @@ export interface LearnedRoute {
   readonly tunnels: readonly number[]
 }
 
+export interface EngineRoute {
+  readonly prefix: Prefix
+  /** None where it is refused. */
+  readonly tunnels: readonly number[]
+  readonly learned: boolean
+  readonly refused?: RefusalPlan['answer']
+}
+
 interface Group {
   readonly key: string
   readonly handle: number
   readonly tunnels: readonly number[]
+  /** Of a group without tunnels. */
+  readonly refused?: RefusalPlan['answer']
   /** Routes that lead to it, or are about to. */
   uses: number
 }
 
+/** Weights by tunnel. */
+export type Spread = ReadonlyMap<number, number>
+
 export class EngineRoutes {
   readonly #tellAll: (command: Command) => Promise<void>
-  /** By the tunnels of the group. */
+  /** By the tunnels of the group, or by its answer. */
   readonly #groups = new Map<string, Group>()
   readonly #handles = new Handles()
   /** The group of each prefix that the engines have. */
@@ -38,6 +52,8 @@ export class EngineRoutes {
   #configured: ReadonlyMap<Prefix, readonly number[]> = new Map()
   /** What was learned of configured prefixes. */
   readonly #hidden = new Map<Prefix, readonly number[]>()
+  #refusals: ReadonlyMap<Prefix, RefusalPlan['answer']> = new Map()
+  #spreads: readonly Spread[] = []
   /** What an engine would not give up: asked again by the next `set`. */
   readonly #stuck = new Set<Prefix>()
   #turn: Promise<void> = Promise.resolve()
@@ -52,10 +68,11 @@ export class EngineRoutes {
     return this.#routes.size
   }
 
-  /** Every prefix that the engines have, with its tunnels. */
-  *entries(): Generator<{ readonly prefix: Prefix; readonly tunnels: readonly number[]; readonly learned: boolean }> {
-    for (const [prefix, { tunnels }] of this.#routes) {
-      yield { prefix, tunnels, learned: !this.#configured.has(prefix) }
+  /** Every prefix that the engines have. */
+  *entries(): Generator<EngineRoute> {
+    for (const [prefix, { tunnels, refused }] of this.#routes) {
+      if (refused === undefined) yield { prefix, tunnels, learned: !this.#configured.has(prefix) }
+      else yield { prefix, tunnels, learned: false, refused }
     }
   }
 
@@ -70,6 +87,16 @@ export class EngineRoutes {
   /** Each prefix once. Rejects with the first failure. */
   learn(changes: readonly LearnedRoute[]): Promise<void> {
     return this.#inTurn(() => this.#learn(changes))
+  }
+
+  /** These are all. Rejects with the first failure; what has not been done is tried again by the next call. */
+  setRefusals(refusals: readonly RefusalPlan[]): Promise<void> {
+    return this.#inTurn(() => this.#setRefusals(refusals))
+  }
+
+  /** These are all: a group of two tunnels or more of one of them shares its flows by weight. */
+  setSpreads(spreads: readonly Spread[]): Promise<void> {
+    return this.#inTurn(() => this.#setSpreads(spreads))
   }
 
   /** What the engines have is known only when the call before has ended. */
@@ -91,7 +118,9 @@ export class EngineRoutes {
     }
     for (const prefix of wanted.keys()) {
       const route = this.#routes.get(prefix)
-      if (route !== undefined && !before.has(prefix)) this.#hidden.set(prefix, route.tunnels)
+      if (route !== undefined && route.refused === undefined && !before.has(prefix)) {
+        this.#hidden.set(prefix, route.tunnels)
+      }
     }
     await this.#carry(moves)
   }
@@ -106,11 +135,31 @@ export class EngineRoutes {
     await this.#carry(moves)
   }
 
+  async #setRefusals(refusals: readonly RefusalPlan[]): Promise<void> {
+    const before = this.#refusals
+    this.#refusals = new Map(refusals.map(({ prefix, answer }) => [prefix, answer]))
+    const moves = new Map<Prefix, readonly number[]>()
+    for (const prefix of [...before.keys(), ...this.#refusals.keys()]) {
+      const route = this.#routes.get(prefix)
+      if (route === undefined || route.refused !== undefined) moves.set(prefix, [])
+    }
+    await this.#carry(moves)
+  }
+
+  async #setSpreads(spreads: readonly Spread[]): Promise<void> {
+    const before = this.#spreads
+    this.#spreads = spreads
+    const changed = [...this.#groups.values()].filter(({ tunnels }) => {
+      return weightsOf(tunnels, before)?.join() !== weightsOf(tunnels, spreads)?.join()
+    })
+    await Promise.all(changed.map((group) => this.#tellGroup(group)))
+  }
+
   async #carry(wanted: ReadonlyMap<Prefix, readonly number[]>): Promise<void> {
     const moves = new Map<Group | undefined, Prefix[]>()
     for (const [prefix, tunnels] of wanted) {
       const now = this.#routes.get(prefix)
-      const group = tunnels.length === 0 ? undefined : this.#groupOf(tunnels)
+      const group = this.#groupFor(prefix, tunnels)
       if (now === group) continue
       const prefixes = moves.get(group)
       if (prefixes === undefined) moves.set(group, [prefix])
@@ -118,9 +167,7 @@ export class EngineRoutes {
     }
     const pending: Promise<void>[] = []
     for (const [group, prefixes] of moves) {
-      if (group !== undefined) {
-        pending.push(this.#tellAll({ type: 'group', handle: group.handle, tunnels: group.tunnels }))
-      }
+      if (group !== undefined) pending.push(this.#tellGroup(group))
       for (const some of chunks(prefixes)) pending.push(group ? this.#lead(some, group) : this.#forget(some))
     }
     const outcomes = await Promise.allSettled(pending)
@@ -156,11 +203,22 @@ export class EngineRoutes {
     }
   }
 
-  #groupOf(tunnels: readonly number[]): Group {
-    const key = tunnels.join(' ')
+  #tellGroup({ handle, tunnels, refused }: Group): Promise<void> {
+    if (refused !== undefined) return this.#tellAll({ type: 'refusal', handle, answer: refused })
+    const weights = weightsOf(tunnels, this.#spreads)
+    return this.#tellAll({ type: 'group', handle, tunnels, ...(weights === undefined ? {} : { weights }) })
+  }
+
+  #groupFor(prefix: Prefix, tunnels: readonly number[]): Group | undefined {
+    if (tunnels.length > 0) return this.#groupOf(tunnels.join(' '), { tunnels })
+    const refused = this.#refusals.get(prefix)
+    return refused === undefined ? undefined : this.#groupOf(refused, { tunnels, refused })
+  }
+
+  #groupOf(key: string, leads: Pick<Group, 'tunnels' | 'refused'>): Group {
     const known = this.#groups.get(key)
     if (known !== undefined) return known
-    const group = { key, handle: this.#handles.take(), tunnels, uses: 0 }
+    const group = { key, handle: this.#handles.take(), ...leads, uses: 0 }
     this.#groups.set(key, group)
     return group
   }
@@ -184,6 +242,16 @@ function tunnelsByPrefix(hops: readonly Hop[]): Map<Prefix, number[]> {
     }
   }
   return byPrefix
+}
+
+/** Undefined: in order. */
+function weightsOf(tunnels: readonly number[], spreads: readonly Spread[]): number[] | undefined {
+  if (tunnels.length < 2) return undefined
+  for (const spread of spreads) {
+    const weights = tunnels.flatMap((tunnel) => spread.get(tunnel) ?? [])
+    if (weights.length === tunnels.length) return weights
+  }
+  return undefined
 }
 
 function* chunks(prefixes: readonly Prefix[]): Generator<readonly Prefix[]> {

@@ -1,10 +1,13 @@
 /** The packet path as the main thread holds it: device, sockets, workers, and what is installed in their engines. */
+import { randomBytes } from 'node:crypto'
+import { familyOf } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
+import { MAX_OWN_ADDRESSES } from '../../wasm/abi.ts'
 import type { LanFormat } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from '../data/commands.ts'
 import type { StartFailure } from '../handle.ts'
 import type { ConnectorPlan } from '../plan.ts'
-import { Children } from './children.ts'
+import { Children, type TablesPlan } from './children.ts'
 import { IkeSocket } from './ike-socket.ts'
 import { type OffloadChoice, offloadsInUse } from './offloads.ts'
 import type { EngineInfo } from './packet-worker.ts'
@@ -50,7 +53,7 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
       workersGone = await workers.stop()
     })
     const engines = await workers.start()
-    const children = new Children(plan.connections, sockets, (...call) => workers.call(...call))
+    const children = new Children(plan.connections, sockets, (...call) => workers.call(...call), tablesOf(plan))
     await children.configure()
     const offloads = () => offloadsInUse(options.offloads, tun, sockets.flat(), workers.segmentsRefused)
     return { ikeSocket: new IkeSocket(sockets[0]!), children, workers, engines, offloads, close }
@@ -58,6 +61,14 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
     await close()
     throw error
   }
+}
+
+/** Which flow takes which tunnel of a spread is nothing that a sender should be able to work out. */
+function tablesOf({ tun, spreads = [], classes = [], refusals = [] }: ConnectorPlan): TablesPlan {
+  const first = ([4, 6] as const).map((family) => tun.addresses.find((address) => familyOf(address) === family))
+  const some = [...first, ...tun.addresses].filter((address) => address !== undefined)
+  const ownAddresses = [...new Set(some)].slice(0, MAX_OWN_ADDRESSES)
+  return { spreads, classes, refusals, ownAddresses, flowSeed: randomBytes(4).readUInt32LE() }
 }
 
 function lanFormatOf({ offload }: TunDevice): LanFormat {

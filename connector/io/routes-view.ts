@@ -3,7 +3,8 @@ import { familyOf, type Prefix, prefixContains, prefixRange } from '../../protoc
 import type { RouteExplanation, RouteRow, RoutesAnswer } from '../../protocol/routes.ts'
 import type { Bgp } from './bgp/bgp.ts'
 import { explanationOf } from './bgp/explanation.ts'
-import type { Children, RouteEntry } from './children.ts'
+import type { Children } from './children.ts'
+import type { RouteEntry } from './forwarding.ts'
 
 type Source = Pick<Children, 'routes' | 'isSendable'>
 

@@ -14,6 +14,7 @@ export const ID_PREFIX = {
   policy: 'pol',
   rotation: 'rot',
   run: 'run',
+  rollout: 'roll',
   function: 'fn',
 } as const
 export type IdKind = keyof typeof ID_PREFIX

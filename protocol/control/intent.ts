@@ -1,6 +1,7 @@
 /** What an operator wants of a network: sites, tunnels and preferences. Every change makes a new, immutable version. */
 import { z } from 'zod'
 import { idSchema } from './ids.ts'
+import { routingDraftSchema, routingSchema, siteRefSchema } from './intent-routing.ts'
 import { addressSchema, nameSchema, portSchema, prefixSchema } from './values.ts'
 
 /** Prefixes of one site; as many as one side of a Child SA carries. */
@@ -53,8 +54,7 @@ export const preferencesSchema = z
   .meta({ id: 'Preferences' })
 export type Preferences = z.infer<typeof preferencesSchema>
 
-/** A site by its name or its identifier; names have no underscore. */
-export const siteRefSchema = z.union([nameSchema, idSchema('site')])
+export { siteRefSchema }
 
 /**
  * The whole intent as somebody writes it. A site or tunnel with an `id`, or else with the name of one that is there,
@@ -78,6 +78,7 @@ export const intentDraftSchema = z
       )
       .max(100_000)
       .default([]),
+    routing: routingDraftSchema.optional(),
   })
   .meta({
     id: 'IntentDraft',
@@ -91,6 +92,7 @@ export const intentSchema = z
     preferences: preferencesSchema,
     sites: z.array(siteSchema).max(10_000),
     tunnels: z.array(tunnelSchema).max(100_000),
+    routing: routingSchema.optional(),
   })
   .meta({ id: 'Intent', description: 'The desired state of a network. Each version is immutable.' })
 export type Intent = z.infer<typeof intentSchema>

@@ -13,22 +13,39 @@ const asSchema = z.int().min(4_200_000_000).max(4_294_967_294)
 export const routeRangeSchema = z.strictObject({ prefix: prefixSchema, le: z.int().min(0).max(128).optional() })
 export type RouteRange = z.infer<typeof routeRangeSchema>
 
+/** At most of each list in one document; what is larger has to be split by aggregation. */
+export const MAX_GROUPS = 20_000
+export const MAX_ORIGINS = 10_000
+
+/**
+ * Routes, by who originates them. Neighbours of one document share groups: a hub tells all of its neighbours much the
+ * same. A route belongs to it when a range of its origin matches; one that another AS originates does not (a leak, or a
+ * theft).
+ */
+export const routeGroupSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9_.-]{1,64}$/),
+  origins: z
+    .array(z.strictObject({ as: asSchema, ranges: z.array(routeRangeSchema).min(1).max(MAX_ORIGINS) }))
+    .max(MAX_ORIGINS),
+})
+export type RouteGroup = z.infer<typeof routeGroupSchema>
+
+/** Of several rules whose group has the route, the first one counts; a group that is not there has none. */
 export const receiveRuleSchema = z.strictObject({
-  range: routeRangeSchema,
-  /** The AS that owns the prefixes: a route that another one originates is no match (a leak, or a theft). */
-  originAs: asSchema,
+  group: z.string().max(64),
   /** LOCAL_PREF: the higher wins. */
   preference: z.int().min(0).max(1_000_000).default(100),
 })
+export type ReceiveRule = z.infer<typeof receiveRuleSchema>
 
 export const sendRuleSchema = z.strictObject({
-  range: routeRangeSchema,
-  originAs: asSchema,
+  group: z.string().max(64),
   /** MULTI_EXIT_DISC: the lower wins. */
   med: z.int().min(0).max(0xffff_ffff).optional(),
   /** Our AS so many times more in the path. */
   prepend: z.int().min(0).max(8).default(0),
 })
+export type SendRule = z.infer<typeof sendRuleSchema>
 
 export const routingNeighbourSchema = z.strictObject({
   tunnel: idSchema('tunnel'),
@@ -38,8 +55,8 @@ export const routingNeighbourSchema = z.strictObject({
   /** Our address inside the tunnel, and the neighbour's, of one /30 of 169.254.0.0/16. */
   local: addressSchema,
   address: addressSchema,
-  receive: z.array(receiveRuleSchema).max(10_000),
-  send: z.array(sendRuleSchema).max(10_000),
+  receive: z.array(receiveRuleSchema).max(1_000),
+  send: z.array(sendRuleSchema).max(1_000),
   /** Prefixes taken of each family; beyond it the session ends, for five minutes. */
   maxPrefixes: z.int().min(1).max(1_000_000),
   bfd: z.strictObject({ intervalMs: z.int().min(50).max(60_000), multiplier: z.int().min(2).max(50) }).optional(),
@@ -55,6 +72,8 @@ export const documentRoutingSchema = z
     advertise: z.array(prefixSchema).max(10_000),
     /** Packets may go from one of these tunnels into another without leaving the connector. */
     transit: z.boolean(),
+    /** What the rules of the neighbours name. */
+    groups: z.array(routeGroupSchema).max(MAX_GROUPS),
     neighbours: z.array(routingNeighbourSchema).max(10_000),
   })
   .meta({ id: 'DocumentRouting', description: 'Dynamic routing of one connector.' })
@@ -85,5 +104,7 @@ export const routingReportSchema = z.strictObject({
   paths: z.array(pathHealthSchema).max(10_000),
   /** What of the document was refused, in words: prefixes that this site does not own, and the like. */
   refused: z.array(z.string().max(512)).max(100),
+  /** A report comes at least so often; every 30 s when absent. */
+  everyMs: z.int().min(1000).max(600_000).optional(),
 })
 export type RoutingReport = z.infer<typeof routingReportSchema>

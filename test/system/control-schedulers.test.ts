@@ -1,5 +1,5 @@
 /** Keys that each scheduler's entry rotates by a policy, while the tunnel carries traffic. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { keyId } from '../../connector/core/managed/keeper.ts'
 import type { Rotation } from '../../protocol/control/rotation.ts'
 import { LambdaPlatform, WorkersPlatform } from './control-schedulers-planes.ts'
@@ -23,33 +23,44 @@ function count(usual: number): number {
   return WANTED === undefined ? usual : Number(WANTED)
 }
 
+/** All at the same time: each waits most of the time. */
 describe.skipIf(skipWithoutNamespaces('the schedulers'))('a policy rotates the key of a tunnel under traffic', () => {
-  let managed: Managed<ControlSide> | undefined
+  it.concurrent('by the timer of the Node entry', { timeout: LIMIT_MS }, () =>
+    using(createManaged(), (managed) => rotateUnderTraffic(managed, count(20))),
+  )
 
-  afterEach(() => managed?.close())
-
-  it('by the timer of the Node entry', { timeout: LIMIT_MS }, async () => {
-    managed = await createManaged()
-    await rotateUnderTraffic(managed, count(20))
+  it.concurrent('by the events of EventBridge, where its connectors ask by plain HTTP', { timeout: LIMIT_MS }, () => {
+    const made = createManagedBy((world, directory) => new LambdaPlatform(world, directory))
+    return using(made, async (managed) => {
+      for (const name of ['hq', 'branch'] as const) {
+        expect((await managed.status(name))?.control?.state).toBe('polling')
+      }
+      await rotateUnderTraffic(managed, count(5))
+    })
   })
 
-  it('by the events of EventBridge, where its connectors ask by plain HTTP', { timeout: LIMIT_MS }, async () => {
-    managed = await createManagedBy((world, directory) => new LambdaPlatform(world, directory))
-    for (const name of ['hq', 'branch'] as const) {
-      expect((await managed.status(name))?.control?.state).toBe('polling')
-    }
-    await rotateUnderTraffic(managed, count(5))
-  })
-
-  it('by the cron trigger of the Worker, where its links hibernate', { timeout: LIMIT_MS }, async () => {
-    const on = await createManagedBy((world, directory) => new WorkersPlatform(world, directory))
-    managed = on
-    await on.untilLinked()
-    await rotateUnderTraffic(on, count(5))
-    expect(on.control.output()).toMatch(/^cron trigger: 200 ok$/m)
-    expect(on.control.output()).toMatch(/awake, links: 2$/m)
+  it.concurrent('by the cron trigger of the Worker, where its links hibernate', { timeout: LIMIT_MS }, () => {
+    const made = createManagedBy((world, directory) => new WorkersPlatform(world, directory))
+    return using(made, async (managed) => {
+      await managed.untilLinked()
+      await rotateUnderTraffic(managed, count(5))
+      expect(managed.control.output()).toMatch(/^cron trigger: 200 ok$/m)
+      expect(managed.control.output()).toMatch(/awake, links: 2$/m)
+    })
   })
 })
+
+async function using<M extends Managed<ControlSide>>(
+  made: Promise<M>,
+  body: (managed: M) => Promise<void>,
+): Promise<void> {
+  const managed = await made
+  try {
+    await body(managed)
+  } finally {
+    await managed.close()
+  }
+}
 
 async function rotateUnderTraffic(managed: Managed<ControlSide>, wanted: number): Promise<void> {
   const flows = await Promise.all([flow(managed, HQ, BRANCH, 9000), flow(managed, BRANCH, HQ, 9500)])

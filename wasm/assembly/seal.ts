@@ -3,13 +3,10 @@ import {
   BATCH,
   DROP_HARD_LIMIT,
   DROP_NO_ROUTE,
-  DROP_NO_SA,
   DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
-  DROP_SELECTOR_OUT,
   DROP_TOO_BIG,
   EVENT_HARD_LIMIT,
-  EVENT_NO_SA,
   EVENT_SOFT_LIMIT,
   MAX_INNER,
   OUTBOX,
@@ -17,6 +14,7 @@ import {
 } from '../abi'
 import { clearJobs } from './aead-jobs'
 import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_HAND_OVER, LAN_RX_LENGTH } from './arena'
+import { beginChoice, choose, chosen, clearHandedTo, handedTo } from './choose'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
@@ -27,7 +25,6 @@ import { answerTooBig } from './icmp'
 import { IP_OK, PACKET, load16, parsePacket, readTos } from './ip'
 import { clampMss } from './mss'
 import { emptyOutboxes, lanRoom, wireRoom } from './outbox'
-import { takesOutbound } from './policy'
 import {
   FRAGMENT_COMPLETES,
   FRAGMENT_KEPT,
@@ -40,32 +37,19 @@ import {
   wholeStart,
 } from './reassembly'
 import { Sa } from './sa'
-import { groupMember, groupSize, innerMtuOf, Tunnel, tunnelAt, tunnelSa } from './tunnel'
+import { innerMtuOf } from './tunnel'
 
 const DONT_FRAGMENT: u32 = 0x4000
 const IPV6_MIN_MTU: u32 = 1280
 /** Of fragments from the LAN; other scopes are tunnel numbers. */
 const OUTBOUND_SCOPE: u32 = 0x80000000
-const NO_SA_EVENT_MS: f64 = 1000
 const LAST_SEQUENCE: u64 = 0xffffffff
 
 let now: f64 = 0
-/** The tunnel through which `choose` found its SA. */
-export let chosen: Tunnel = tunnelAt(0)
-/** Whether another worker has handed this batch over. */
-let fromInbox: bool = false
-/** 1 more than the worker that `choose` found for the packet of the slot, or 0. */
-export let handedTo: u32 = 0
-
-/** At the start of every packet. */
-export function clearHandedTo(): void {
-  handedTo = 0
-}
-
 /** At the start of every batch call of this direction. */
 export function beginSeal(time: f64, handedOver: bool): void {
   now = time
-  fromInbox = handedOver
+  beginChoice(time, handedOver)
   emptyOutboxes()
   expireReassembly(time)
 }
@@ -80,7 +64,7 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   let done: u32 = 0
   for (; done < todo; done++) {
     const slot = first + done
-    handedTo = 0
+    clearHandedTo()
     if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)), true)) break
     store<u8>(LAN_RX_HAND_OVER + slot, <u8>handedTo)
   }
@@ -117,53 +101,6 @@ function drop(reason: i32): bool {
 function dropOf(sa: Sa, reason: i32): bool {
   countSaDrop(sa, reason)
   return true
-}
-
-/**
- * The first SA of the first tunnel that takes the parsed packet. If a tunnel before it is another worker's, or there is
- * none, null: then `handedTo` tells whose the packet is, or it has been counted.
- */
-export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | null {
-  let stopped: Sa | null = null
-  const handsOver = mayHandOver && !fromInbox
-  let anySa = false
-  let firstTunnel: i32 = -1
-  for (let i: u32 = 0; i < groupSize(group); i++) {
-    const number = groupMember(group, i)
-    const tunnel = tunnelAt(number)
-    if (!tunnel.active) continue
-    if (firstTunnel < 0) firstTunnel = number
-    for (let j: u32 = 0; j < tunnel.saCount; j++) {
-      const sa = tunnelSa(tunnel, j)
-      if (innerMtuOf(sa, tunnel) == 0) continue
-      anySa = true
-      if (!takesOutbound(sa, ignorePorts)) continue
-      if (!sa.stopped) {
-        chosen = tunnel
-        return sa
-      }
-      if (stopped == null) stopped = sa
-    }
-    if (handsOver && tunnel.handOver != 0) {
-      handedTo = tunnel.handOver
-      return null
-    }
-  }
-  if (stopped != null) countSaDrop(stopped, DROP_HARD_LIMIT)
-  else if (anySa) countDrop(DROP_SELECTOR_OUT)
-  else {
-    countDrop(DROP_NO_SA)
-    if (firstTunnel >= 0) reportNoSa(firstTunnel)
-  }
-  return null
-}
-
-function reportNoSa(number: u32): void {
-  const tunnel = tunnelAt(number)
-  if (tunnel.noSaRaised && now - tunnel.noSaAt < NO_SA_EVENT_MS) return
-  tunnel.noSaRaised = true
-  tunnel.noSaAt = now
-  raise(EVENT_NO_SA, number)
 }
 
 /** Keeps a fragment until its datagram is whole, and then starts over with that. */

@@ -16,6 +16,8 @@ export class Tunnel {
   saCount: u32
   /** 1 more than the worker that carries what no SA here does, or 0. */
   handOver: u32
+  /** Passed over while another member of the group takes the packet. */
+  down: bool
   noSaAt: f64
   // Then MAX_TUNNEL_SAS SA indices of 4 bytes.
 }
@@ -50,6 +52,7 @@ export function putTunnel(
   clampMss: bool,
   copyDscp: bool,
   handOver: u32,
+  down: bool,
   count: u32,
 ): bool {
   if (index >= <u32>MAX_TUNNELS || count > <u32>MAX_TUNNEL_SAS) return false
@@ -64,6 +67,7 @@ export function putTunnel(
   tunnel.copyDscp = copyDscp
   tunnel.pathMtu = pathMtu
   tunnel.handOver = handOver
+  tunnel.down = down
   tunnel.saCount = count
   for (let i: u32 = 0; i < count; i++) {
     const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))

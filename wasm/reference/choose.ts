@@ -46,7 +46,7 @@ export function chooseSa(
 ): Choice | HandOver {
   const group = routes.lookup(packet.destination)
   if (group === undefined) return { type: 'drop', reason: DROP_NO_ROUTE }
-  const members = tables.members(group)
+  const members = inTurn(tables, tables.members(group))
   let anySa = false
   let stopped: OutboundState | undefined
   for (const member of members) {
@@ -64,6 +64,12 @@ export function chooseSa(
   if (anySa) return { type: 'drop', reason: DROP_SELECTOR_OUT }
   const wants = members.find((member) => tables.tunnel(member) !== undefined)
   return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
+}
+
+/** Tunnels that are down come last. */
+function inTurn(tables: Tables, members: readonly TunnelHandle[]): TunnelHandle[] {
+  const isDown = (member: TunnelHandle) => tables.tunnel(member)?.down === true
+  return [...members.filter((member) => !isDown(member)), ...members.filter(isDown)]
 }
 
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {

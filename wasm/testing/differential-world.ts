@@ -235,6 +235,7 @@ export class DifferentialWorld {
       copyDscp: this.random.chance(50),
       sas: this.random.chance(90) ? sas : sas.slice(1),
       ...(this.random.chance(20) && { handOver: this.random.below(16) }),
+      ...(this.random.chance(25) && { down: this.random.chance(80) }),
     })
     for (const sa of sas) this.pair.innerMtu(sa)
   }

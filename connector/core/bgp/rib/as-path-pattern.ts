@@ -41,6 +41,12 @@ function parseToken(word: string): Token | undefined {
   return first <= last && last <= MAX_ASN ? { first, last, many: false } : undefined
 }
 
+/** The AS that must be the path's last, where the pattern says one. */
+export function originOf(pattern: AsPathPattern): number | undefined {
+  const last = pattern.at(-1)
+  return last === undefined || last.many || last.first !== last.last ? undefined : last.first
+}
+
 /** A set in the path counts as one AS, which is any of its members. */
 export function matchesAsPath(pattern: AsPathPattern, asPath: AsPath): boolean {
   const hops = hopsOf(asPath)

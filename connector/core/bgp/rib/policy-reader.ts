@@ -7,7 +7,7 @@ import { prefixRuleFault } from './prefix-list.ts'
 type Fields = Readonly<Record<string, unknown>>
 
 const U32 = 0xffffffff
-const MOST_RULES = 1_000
+const MOST_RULES = 10_000
 const MOST_ENTRIES = 100_000
 
 /** Takes unknown values, whatever their type says: they come from a file. */
