@@ -10,28 +10,44 @@ import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { IntentView } from '../intent-index.ts'
 import { overlaps } from '../prefix-index.ts'
 
-/** One of the versions; while the target is being recorded, the intent as it will be. */
-export type Version = Pick<IntentView, 'site' | 'tunnel' | 'tunnelsOf'> & {
-  sites(): Iterable<Site>
-  tunnelByName(name: string): Tunnel | undefined
-}
-
 export class MixedView {
-  readonly #base: Version
-  readonly #target: Version
+  readonly #base: IntentView
+  readonly #target: IntentView
   readonly #in: ReadonlySet<string>
   #held: ReadonlyMap<string, readonly string[]> | undefined
   readonly #sites = new Map<string, Site | undefined>()
 
-  constructor(base: Version, target: Version, sitesIn: ReadonlySet<string>) {
+  constructor(base: IntentView, target: IntentView, sitesIn: ReadonlySet<string>) {
     this.#base = base
     this.#target = target
     this.#in = sitesIn
   }
 
-  /** Whether the site has the target. */
-  isIn(site: string): boolean {
-    return this.#in.has(site)
+  /** Of the newest intent, which is the target. */
+  get version(): number {
+    return this.#target.version
+  }
+
+  /** What the site's own things are of. */
+  versionOf(site: string): IntentView {
+    return this.#in.has(site) ? this.#target : this.#base
+  }
+
+  /** It is there in the target only. */
+  isNew(site: string): boolean {
+    return this.#base.site(site) === undefined
+  }
+
+  /** All that some document has. */
+  *tunnels(): Iterable<Tunnel> {
+    for (const { id } of this.#base.tunnels()) {
+      const tunnel = this.#shown(id)
+      if (tunnel !== undefined) yield tunnel
+    }
+    for (const { id } of this.#target.tunnels()) {
+      const tunnel = this.#base.tunnel(id) === undefined ? this.#shown(id) : undefined
+      if (tunnel !== undefined) yield tunnel
+    }
   }
 
   site(id: string): Site | undefined {
@@ -47,14 +63,19 @@ export class MixedView {
   }
 
   tunnelsOf(site: string): readonly Tunnel[] {
-    const version = this.#in.has(site) ? this.#target : this.#base
+    const version = this.versionOf(site)
     const ids = new Set([...this.#base.tunnelsOf(site), ...this.#target.tunnelsOf(site)].map(({ id }) => id))
     return [...ids].flatMap((id) => {
-      const target = this.#target.tunnel(id)
-      const base = this.#base.tunnel(id)
-      const agreed = this.#follows(target, base) ? target : base
-      return agreed === undefined ? [] : { ...(version.tunnel(id) ?? agreed), sites: agreed.sites }
+      const shown = this.#shown(id)
+      return shown === undefined ? [] : { ...(version.tunnel(id) ?? shown), sites: shown.sites }
     })
+  }
+
+  /** As both ends agree on it; undefined when neither has it. */
+  #shown(id: string): Tunnel | undefined {
+    const target = this.#target.tunnel(id)
+    const base = this.#base.tunnel(id)
+    return this.#follows(target, base) ? target : base
   }
 
   #follows(target: Tunnel | undefined, base: Tunnel | undefined): boolean {
@@ -79,7 +100,7 @@ export class MixedView {
  * By site, the prefixes that it is to give up and has yet: it has the base, or there would be none left to it until
  * another one gives up what it is to get.
  */
-function heldPrefixes(base: Version, target: Version, sitesIn: ReadonlySet<string>): Map<string, string[]> {
+function heldPrefixes(base: IntentView, target: IntentView, sitesIn: ReadonlySet<string>): Map<string, string[]> {
   const held = new Map<string, string[]>()
   const waiting: { readonly site: Site; readonly was: Site; readonly gives: string[] }[] = []
   for (const site of target.sites()) {
