@@ -34,6 +34,7 @@ import {
 import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
 import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
+import { putClasses } from './engine-steering.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -76,7 +77,7 @@ const ALL_WASM: AesUse = {
 }
 
 /**
- * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 500 MB of address space, of which memory is used as
+ * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 560 MB of address space, of which memory is used as
  * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
  */
 export type Capacity = 'small' | 'large'
@@ -210,24 +211,31 @@ export class WasmEngine implements PacketEngine {
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
     if (weights !== undefined) checkWeights(weights, tunnels.length)
     this.#handles.set(tunnels)
-    this.#raw.setGroup(handle, tunnels.length)
+    if (weights !== undefined) this.#handles.set(weights, MAX_GROUP_MEMBERS)
+    this.#raw.setGroup(handle, tunnels.length, weights === undefined ? 0 : 1)
   }
 
   setRefusal(handle: GroupHandle, answer: RefusalAnswer): void {
     checkHandle('group', handle, MAX_GROUPS)
-    refusalReason(answer)
+    this.#raw.setRefusal(handle, refusalReason(answer))
   }
 
   setClasses(classes: readonly TrafficClass[]): void {
-    checkClasses(classes)
+    putClasses(this.#raw, this.#bytes, checkClasses(classes))
   }
 
   setFlowSeed(seed: number): void {
     checkFlowSeed(seed)
+    this.#raw.setFlowSeed(seed)
   }
 
   setOwnAddresses(addresses: readonly Address[]): void {
-    checkOwnAddresses(addresses)
+    const sources = checkOwnAddresses(addresses)
+    this.#raw.clearOwnAddresses()
+    for (const source of sources) {
+      this.#bytes.set(source, this.#raw.CONTROL_ADDRESSES.value)
+      this.#raw.setOwnAddress(source.length === 4 ? 4 : 6)
+    }
   }
 
   setShare(worker: number, workers: number): void {
