@@ -11,8 +11,10 @@ export interface RoutesAnswer {
 
 export interface RouteRow {
   readonly prefix: string
-  /** Configured routes come before learned ones. */
-  readonly from: 'configured' | 'bgp'
+  /** Configured routes come before learned ones; what is refused has neither. */
+  readonly from: 'configured' | 'bgp' | 'refused'
+  /** What the sender gets where it is refused. */
+  readonly answer?: 'unreachable' | 'prohibited' | 'blackhole'
   /** Peers, the first one preferred. */
   readonly tunnels: readonly { readonly peer: string; readonly up: boolean }[]
 }

@@ -52,7 +52,7 @@ export const MAX_TUNNELS = 16384
 export const MAX_GROUPS = 16384
 export const MAX_ENDPOINTS = 16384
 /** Prefixes, IPv4 and IPv6 together. */
-export const MAX_ROUTES = 1048576
+export const MAX_ROUTES = 1310720
 /** SAs of AES-GCM that have hash tables at the same time; those that have waited long give way. */
 export const MAX_CONTEXTS = 16384
 /** Pages of 64 KB that the engine's memory has at most. */
@@ -69,7 +69,6 @@ export const MAX_GROUP_MEMBERS = 16
 /** Traffic classes, and matches of all of them together. */
 export const MAX_CLASSES = 32
 export const MAX_CLASS_MATCHES = 64
-export const MAX_OWN_ADDRESSES = 16
 
 /** Datagrams being reassembled at once; the oldest gives way. */
 export const REASSEMBLY_SLOTS = 64

@@ -22,9 +22,6 @@ const RARE: readonly DropName[] = [
   'fragment_limit',
   'event_overflow',
   'bad_offload',
-  'unreachable',
-  'prohibited',
-  'blackhole',
 ]
 
 it('both engines agree on random worlds, byte for byte', () => {

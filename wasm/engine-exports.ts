@@ -104,7 +104,27 @@ export interface RawExports {
     count: number,
   ): number
   removeTunnel(handle: number): void
-  setGroup(handle: number, count: number): number
+  /** With `weighted` the weights are in the control area behind MAX_GROUP_MEMBERS handles. */
+  setGroup(handle: number, count: number, weighted: number): number
+  setRefusal(handle: number, reason: number): number
+  clearClasses(): void
+  /** `place` counts from 1. */
+  setPreference(index: number, tunnel: number, place: number): void
+  /** 0, 256 and 64 are any version, protocol and DSCP; ports are start << 16 | end. */
+  addMatch(
+    index: number,
+    version: number,
+    sourceBits: number,
+    destinationBits: number,
+    protocol: number,
+    dscp: number,
+    readsPorts: number,
+    sourcePorts: number,
+    destinationPorts: number,
+  ): void
+  setFlowSeed(seed: number): void
+  clearOwnAddresses(): void
+  setOwnAddress(version: number): void
   setShare(worker: number, workers: number): void
   setRoute(version: number, bits: number, group: number): number
   removeRoute(version: number, bits: number): number

@@ -40,7 +40,7 @@ import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
 import { checkGroup, type Tables } from './reference/tables.ts'
 import { PLAIN_VNET } from './reference/vnet.ts'
-import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
+import { checkClasses, checkFlowSeed, checkOwnAddresses } from './steering-arguments.ts'
 
 /** Linux socket address families, in the host's byte order at the start of a name. */
 const AF_INET = 2
@@ -67,17 +67,15 @@ export function createNodeEngine(): PacketEngine {
     setEndpoint: (handle, endpoint) => tables.setEndpoint(handle, endpoint),
     setTunnel: (handle, tunnel) => tables.setTunnel(handle, tunnel),
     removeTunnel: (handle) => removeTunnel(engine, handle),
-    setGroup: (handle, tunnels, weights) => {
-      if (weights !== undefined) checkWeights(weights, tunnels.length)
-      tables.setGroup(handle, tunnels)
+    setGroup: (handle, tunnels, weights) => tables.setGroup(handle, tunnels, weights),
+    setRefusal: (handle, answer) => tables.setRefusal(handle, answer),
+    setClasses: (classes) => {
+      tables.classes = checkClasses(classes)
     },
-    setRefusal: (handle, answer) => {
-      checkGroup(handle)
-      refusalReason(answer)
+    setFlowSeed: (seed) => setFlowSeed(engine, seed),
+    setOwnAddresses: (addresses) => {
+      engine.own = checkOwnAddresses(addresses)
     },
-    setClasses: (classes) => void checkClasses(classes),
-    setFlowSeed: (seed) => checkFlowSeed(seed),
-    setOwnAddresses: (addresses) => void checkOwnAddresses(addresses),
     setShare: (worker, workers) => setShare(engine, worker, workers),
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),
@@ -117,6 +115,11 @@ function countersOf(state: ReturnType<Tables['sa']>): SaCounters {
 function setShare(engine: EngineState, worker: number, workers: number): void {
   checkWorker(worker, workers)
   engine.share = { worker, workers }
+}
+
+function setFlowSeed(engine: EngineState, seed: number): void {
+  checkFlowSeed(seed)
+  engine.tables.flowSeed = seed
 }
 
 function setRoute(engine: EngineState, prefix: Prefix, group: GroupHandle): void {

@@ -40,10 +40,12 @@ import {
   splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
+import { ControlArea } from './engine-control.ts'
 import { countersOf, dropsOf } from './engine-counters.ts'
 import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
 import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
+import { putClasses } from './engine-steering.ts'
 import { BareText } from './engine-text.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
@@ -65,9 +67,7 @@ import {
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
-  type SaKeys,
   type TrafficClass,
-  type TrafficSelector,
   type Tunnel,
   type TunnelHandle,
   type WireOutbox,
@@ -85,7 +85,7 @@ const ALL_WASM: AesUse = {
 }
 
 /**
- * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 500 MB of address space, of which memory is used as
+ * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 560 MB of address space, of which memory is used as
  * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
  */
 export type Capacity = 'small' | 'large'
@@ -120,6 +120,7 @@ export class WasmEngine implements PacketEngine {
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
+  readonly #control: ControlArea
   readonly #text: BareText
   #offload: OffloadRunner | undefined
   #aes: AesUse = ALL_WASM
@@ -143,6 +144,7 @@ export class WasmEngine implements PacketEngine {
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
     this.#handles = new Uint32Array(this.memory, raw.CONTROL_HANDLES.value, MAX_TUNNEL_SAS)
+    this.#control = new ControlArea(raw)
     this.#text = new BareText(raw)
   }
 
@@ -168,9 +170,9 @@ export class WasmEngine implements PacketEngine {
     checkReplayWindow(sa.replayWindow)
     checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
     const [high, low] = sequenceHalves(sa.initialHighest, sa.esn)
-    this.#putKeys(sa)
+    this.#control.putKeys(sa)
     const handle = this.#raw.installInbound(sa.spi, suite, +sa.esn, sa.replayWindow, sa.tunnel, high, low)
-    this.#wipeControl()
+    this.#control.wipe()
     return this.#installed(handle, sa)
   }
 
@@ -181,9 +183,9 @@ export class WasmEngine implements PacketEngine {
     checkHandle('endpoint', sa.endpoint, MAX_ENDPOINTS)
     const [high, low] = sequenceHalves(sa.initialSequence, sa.esn)
     const limits = [sa.softPackets, sa.hardPackets, sa.softBytes, sa.hardBytes].map(limitValue)
-    this.#putKeys(sa)
+    this.#control.putKeys(sa)
     const handle = this.#raw.installOutbound(sa.spi, suite, +sa.esn, sa.tunnel, sa.endpoint, high, low)
-    this.#wipeControl()
+    this.#control.wipe()
     this.#raw.setLimits(handle, limits[0]!, limits[1]!, limits[2]!, limits[3]!)
     return this.#installed(handle, sa)
   }
@@ -223,24 +225,26 @@ export class WasmEngine implements PacketEngine {
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
     if (weights !== undefined) checkWeights(weights, tunnels.length)
     this.#handles.set(tunnels)
-    this.#raw.setGroup(handle, tunnels.length)
+    if (weights !== undefined) this.#handles.set(weights, MAX_GROUP_MEMBERS)
+    this.#raw.setGroup(handle, tunnels.length, weights === undefined ? 0 : 1)
   }
 
   setRefusal(handle: GroupHandle, answer: RefusalAnswer): void {
     checkHandle('group', handle, MAX_GROUPS)
-    refusalReason(answer)
+    this.#raw.setRefusal(handle, refusalReason(answer))
   }
 
   setClasses(classes: readonly TrafficClass[]): void {
-    checkClasses(classes)
+    putClasses(this.#raw, this.#bytes, checkClasses(classes))
   }
 
   setFlowSeed(seed: number): void {
     checkFlowSeed(seed)
+    this.#raw.setFlowSeed(seed)
   }
 
   setOwnAddresses(addresses: readonly Address[]): void {
-    checkOwnAddresses(addresses)
+    this.#control.putOwnAddresses(checkOwnAddresses(addresses))
   }
 
   setShare(worker: number, workers: number): void {
@@ -251,18 +255,18 @@ export class WasmEngine implements PacketEngine {
   setRoute(prefix: Prefix, group: GroupHandle): void {
     checkHandle('group', group, MAX_GROUPS)
     const { version, address, bits } = splitPrefix(prefix)
-    this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(address)
     if (this.#raw.setRoute(version, bits, group) === 0) throw this.#full('routes')
   }
 
   removeRoute(prefix: Prefix): void {
     const { version, address, bits } = splitPrefix(prefix)
-    this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(address)
     this.#raw.removeRoute(version, bits)
   }
 
   lookupRoute(destination: Address): GroupHandle | undefined {
-    this.#bytes.set(addressBytes(destination), this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(addressBytes(destination))
     const group = this.#raw.lookupRoute(familyOf(destination))
     return group < 0 ? undefined : group
   }
@@ -336,7 +340,7 @@ export class WasmEngine implements PacketEngine {
     const code = suiteCode(suite, key)
     this.#bytes.set(key, this.#raw.CONTROL_KEY.value)
     const handle = this.#raw.installAeadKey(code)
-    this.#wipeControl()
+    this.#control.wipe()
     if (handle < 0) throw this.#full('sas')
     return handle
   }
@@ -360,33 +364,13 @@ export class WasmEngine implements PacketEngine {
     runWarmUp(new WasmEngine(this.#module, this.build, 'small'))
   }
 
-  #putKeys(keys: SaKeys): void {
-    this.#bytes.set(keys.key, this.#raw.CONTROL_KEY.value)
-    this.#bytes.set(keys.salt, this.#raw.CONTROL_NONCE.value)
-  }
-
-  #wipeControl(): void {
-    this.#bytes.fill(0, this.#raw.CONTROL_KEY.value, this.#raw.CONTROL_KEY.value + 64)
-    this.#bytes.fill(0, this.#raw.CONTROL_NONCE.value, this.#raw.CONTROL_NONCE.value + 64)
-  }
-
   #installed(handle: number, sa: InboundSa | OutboundSa): SaHandle {
     if (handle === FULL) throw this.#full('sas')
     if (handle < 0) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
     this.#offload?.install(handle, sa.suite, sa.key)
-    this.#addSelectors(handle, true, sa.local)
-    this.#addSelectors(handle, false, sa.remote)
+    this.#control.addSelectors(handle, true, sa.local)
+    this.#control.addSelectors(handle, false, sa.remote)
     return handle
-  }
-
-  #addSelectors(handle: SaHandle, local: boolean, selectors: readonly TrafficSelector[]): void {
-    const at = this.#raw.CONTROL_ADDRESSES.value
-    for (const { protocol, startPort, endPort, startAddress, endAddress } of selectors) {
-      this.#bytes.fill(0, at, at + 32)
-      this.#bytes.set(addressBytes(startAddress), at)
-      this.#bytes.set(addressBytes(endAddress), at + 16)
-      this.#raw.addSelector(handle, +local, familyOf(startAddress), protocol, startPort, endPort)
-    }
   }
 
   #full(table: 'sas' | 'routes'): EngineError {

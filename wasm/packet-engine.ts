@@ -241,8 +241,9 @@ export interface PacketEngine {
    */
   setFlowSeed(seed: number): void
   /**
-   * Of this host, at most MAX_OWN_ADDRESSES; replaces all. The first of each family is the source of ICMP answers, but
-   * not to these addresses themselves. Where there is none, the answer comes from where its packet was to go.
+   * Of this host; replaces all. The first of each family is the source of ICMP answers that go into a tunnel. Where there
+   * is none, and towards the LAN always, the answer comes from where its packet was to go: Linux takes no packet with an
+   * address of its own as source from a device.
    */
   setOwnAddresses(addresses: readonly Address[]): void
   /**

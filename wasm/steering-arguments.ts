@@ -6,7 +6,6 @@ import {
   DROP_UNREACHABLE,
   MAX_CLASS_MATCHES,
   MAX_CLASSES,
-  MAX_OWN_ADDRESSES,
   MAX_TUNNELS,
 } from './abi.ts'
 import { checkHandle, integerIn, splitPrefix } from './engine-arguments.ts'
@@ -101,7 +100,8 @@ function checkRange(range: PortRange | undefined): PortRange {
   return { start, end }
 }
 
+/** The first address of each family. */
 export function checkOwnAddresses(addresses: readonly Address[]): Uint8Array[] {
-  if (addresses.length > MAX_OWN_ADDRESSES) throw new EngineError(`more than ${MAX_OWN_ADDRESSES} own addresses`)
-  return addresses.map(addressBytes)
+  const all = addresses.map(addressBytes)
+  return [4, 16].flatMap((length) => all.find((bytes) => bytes.length === length) ?? [])
 }

@@ -69,13 +69,15 @@ export function renderRoutes({ total, matching, routes: rows }: RoutesAnswer): s
   return [...table, ...more, `${matching} of ${total} prefixes`].join('\n')
 }
 
-function peersText({ tunnels }: RouteRow): string {
+function peersText({ tunnels, answer }: RouteRow): string {
+  if (answer !== undefined) return answer
   return tunnels.map(({ peer, up }) => (up ? peer : `${peer} (down)`)).join(', ')
 }
 
 /** Exported for tests. */
 export function renderExplanation({ prefix, used, candidates, advertised }: RouteExplanation): string {
-  const where = used === undefined ? 'leads nowhere' : `leads to ${peersText(used)} (${used.from})`
+  const verb = used?.answer === undefined ? 'leads to' : 'is answered'
+  const where = used === undefined ? 'leads nowhere' : `${verb} ${peersText(used)} (${used.from})`
   const lines = [`${prefix} ${where}`, '', 'candidates:']
   if (candidates.length === 0) lines.push('  none: no neighbour announces it, and we do not originate it')
   const rows = candidates.map((each) => [

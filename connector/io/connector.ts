@@ -91,7 +91,8 @@ class Connector implements ConnectorHandle {
   async start(): Promise<void> {
     const plan = this.#plan
     const { tun } = plan
-    const routes = [...new Set(plan.connections.flatMap((connection) => connection.routes))]
+    const refused = (plan.refusals ?? []).map(({ prefix }) => prefix)
+    const routes = [...new Set([...plan.connections.flatMap((connection) => connection.routes), ...refused])]
     const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
     this.#warnOfLoops(plan.connections)
     libc()
@@ -120,13 +121,17 @@ class Connector implements ConnectorHandle {
     this.#undo.push(() => kernel.tearDown())
     await setUpNetwork({ device: tun.name, mtu: tun.mtu, addresses: tun.addresses, routes })
     await this.#startIke()
-    this.#reconciler = new Reconciler(plan.connections, {
-      children: path.children,
-      kernel,
-      post: (input) => this.#driver?.post(input),
-      note,
-      emit: (event) => this.#emit(event),
-    })
+    this.#reconciler = new Reconciler(
+      plan.connections,
+      {
+        children: path.children,
+        kernel,
+        post: (input) => this.#driver?.post(input),
+        note,
+        emit: (event) => this.#emit(event),
+      },
+      plan,
+    )
     if (plan.bgp !== undefined) this.#startBgp(plan.bgp, kernel)
     this.#emit({ type: 'started', site: plan.site })
   }
@@ -185,7 +190,7 @@ class Connector implements ConnectorHandle {
     if (faults.length > 0) throw new PlanRefused(faults)
     const known = new Set(this.#connections.map(({ ike }) => ike.name))
     this.#warnOfLoops(plan.connections.filter(({ ike }) => !known.has(ike.name)))
-    await this.#reconciler!.reconcile(plan.connections)
+    await this.#reconciler!.reconcile(plan.connections, plan)
     this.#plan = plan
   }
 

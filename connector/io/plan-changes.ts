@@ -94,7 +94,8 @@ function sameIke({ ike: old }: PlannedConnection, { ike: after }: PlannedConnect
 }
 
 function samePath(old: PlannedConnection, after: PlannedConnection): boolean {
-  return old.pathMtu === after.pathMtu && old.clampMss === after.clampMss && old.copyDscp === after.copyDscp
+  const [{ ike: _, routes: __, ...oldPath }, { ike: ___, routes: ____, ...afterPath }] = [old, after]
+  return stable(oldPath) === stable(afterPath)
 }
 
 /** As IKE takes them: the one of a connection without names has the empty one. */

@@ -110,6 +110,8 @@ function engineText(command: Command): string {
       return `route ${command.prefixes.join(' ')} -> ${command.group}`
     case 'remove-routes':
       return `no route ${command.prefixes.join(' ')}`
+    case 'refusal':
+      return `group ${command.handle} = ${command.answer}`
     case 'remove-tunnel':
       return `no tunnel ${command.handle}`
     default:
@@ -145,6 +147,36 @@ describe('changes of connections', () => {
     ])
     expect(noted).toEqual([['10.1.0.0/16', '10.2.0.0/16']])
     expect(reconciler.connections.map(({ ike }) => ike.name)).toEqual(['a', 'bb'])
+  })
+
+  it('what is refused has kernel routes of its own, and takes the place of what has gone', async () => {
+    const { reconciler, log, kernel } = await bench([planned('a'), planned('bb')])
+    const refusals = ['10.0.0.0/8', '10.1.0.0/16'].map((each) => ({
+      prefix: prefix(each),
+      answer: 'unreachable' as const,
+    }))
+    await reconciler.reconcile([planned('bb')], { refusals })
+    expect(log).toEqual([
+      'group 2 = unreachable',
+      'route 10.0.0.0/8 -> 2',
+      'note',
+      'ip route add 10.0.0.0/8',
+      'remove a',
+      'forgot a',
+      'group 2 = unreachable',
+      'route 10.1.0.0/16 -> 2',
+      'no tunnel 0',
+    ])
+    expect(kernel.standing.toSorted()).toEqual(['10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16'])
+    log.length = 0
+    await reconciler.reconcile([planned('bb')], { refusals: [{ prefix: prefix('10.0.0.0/8'), answer: 'blackhole' }] })
+    expect(log).toEqual([
+      'group 0 = blackhole',
+      'route 10.0.0.0/8 -> 0',
+      'ip route del 10.1.0.0/16',
+      'no route 10.1.0.0/16',
+      'note',
+    ])
   })
 
   it('one that goes keeps its routes until IKE has forgotten it, and then gives its tunnel to others', async () => {

@@ -9,8 +9,9 @@
 import type { Prefix } from '../../protocol/net.ts'
 import type { IkeInput } from '../core/ike/types.ts'
 import type { ConnectorEvent } from '../handle.ts'
-import type { PlannedConnection } from '../plan.ts'
+import type { PlannedConnection, RefusalPlan } from '../plan.ts'
 import type { Children } from './children.ts'
+import type { ForwardingPlan } from './forwarding.ts'
 import type { KernelRoutes } from './kernel-routes.ts'
 import { changesBetween, type PlanChanges } from './plan-changes.ts'
 
@@ -18,7 +19,10 @@ import { changesBetween, type PlanChanges } from './plan-changes.ts'
 const REMOVAL_LIMIT_MS = 15_000
 
 export interface ReconcilerParts {
-  readonly children: Pick<Children, 'addConnection' | 'changeConnection' | 'removeConnection' | 'setRoutes'>
+  readonly children: Pick<
+    Children,
+    'addConnection' | 'changeConnection' | 'removeConnection' | 'setRoutes' | 'setForwarding'
+  >
   readonly kernel: Pick<KernelRoutes, 'add' | 'keep' | 'standing'>
   /** An input for the IKE machine. */
   readonly post: (input: IkeInput) => void
@@ -33,14 +37,16 @@ export class Reconciler {
   readonly #parts: ReconcilerParts
   /** All that are there, those on their way out last. */
   #connections: readonly PlannedConnection[]
+  #forwarding: ForwardingPlan
   readonly #leaving = new Map<string, () => void>()
   /** What is noted, as text. */
   #noted: string
   #work: Promise<void> = Promise.resolve()
   #isStopping = false
 
-  constructor(running: readonly PlannedConnection[], parts: ReconcilerParts) {
+  constructor(running: readonly PlannedConnection[], parts: ReconcilerParts, forwarding: ForwardingPlan = {}) {
     this.#connections = running
+    this.#forwarding = forwarding
     this.#parts = parts
     this.#noted = noteOf(parts.kernel.standing).join(' ')
   }
@@ -50,8 +56,8 @@ export class Reconciler {
   }
 
   /** One call after the other. What cannot be done is told, and does not hold up the rest. Rejects when stopped. */
-  reconcile(wanted: readonly PlannedConnection[]): Promise<void> {
-    const done = this.#work.then(() => this.#reconcile(wanted))
+  reconcile(wanted: readonly PlannedConnection[], forwarding: ForwardingPlan = {}): Promise<void> {
+    const done = this.#work.then(() => this.#reconcile(wanted, forwarding))
     this.#work = done.catch(() => {})
     return done
   }
@@ -68,11 +74,12 @@ export class Reconciler {
     await this.#work
   }
 
-  async #reconcile(wanted: readonly PlannedConnection[]): Promise<void> {
+  async #reconcile(wanted: readonly PlannedConnection[], forwarding: ForwardingPlan): Promise<void> {
     this.#goOn()
     const before = this.#connections
     const changes = changesBetween(before, wanted)
-    const added = await this.#makeWay(before, changes)
+    const added = await this.#makeWay(before, changes, forwarding)
+    this.#forwarding = forwarding
     this.#goOn()
     const refused = changes.added.filter((connection) => !added.includes(connection))
     const staying = changes.connections.filter((connection) => !refused.includes(connection))
@@ -92,7 +99,11 @@ export class Reconciler {
   }
 
   /** Tunnels and routes of all that will be, beside those of what still is. Returns the new ones that have a tunnel. */
-  async #makeWay(before: readonly PlannedConnection[], changes: PlanChanges): Promise<readonly PlannedConnection[]> {
+  async #makeWay(
+    before: readonly PlannedConnection[],
+    changes: PlanChanges,
+    forwarding: ForwardingPlan,
+  ): Promise<readonly PlannedConnection[]> {
     const { children, kernel } = this.#parts
     const outcomes = await Promise.all(
       changes.added.map((connection) => this.#try(nameOf(connection), () => children.addConnection(connection))),
@@ -108,9 +119,15 @@ export class Reconciler {
       })),
       ...gone.map((connection) => ({ connection: nameOf(connection), routes: connection.routes })),
     ]
+    const refusals = [
+      ...(forwarding.refusals ?? []),
+      ...withoutNamesakes(this.#forwarding.refusals, forwarding.refusals),
+    ]
+    await this.#try('refusals', () => children.setForwarding({ ...forwarding, refusals }))
     await this.#try('routes', () => children.setRoutes(both))
-    this.#note([...kernel.standing, ...both.flatMap(({ routes }) => routes)])
-    await this.#addKernelRoutes(kept.flatMap(({ routes }) => routes))
+    const refused = prefixesOf(forwarding.refusals)
+    this.#note([...kernel.standing, ...both.flatMap(({ routes }) => routes), ...refused])
+    await this.#addKernelRoutes([...kept.flatMap(({ routes }) => routes), ...refused])
     for (const connection of changes.adjusted) {
       await this.#try(nameOf(connection), () => children.changeConnection(connection))
     }
@@ -151,9 +168,10 @@ export class Reconciler {
 
   async #clearAway(staying: readonly PlannedConnection[], gone: readonly PlannedConnection[]): Promise<void> {
     const { children, kernel } = this.#parts
-    await kernel.keep(staying.flatMap(({ routes }) => routes))
+    await kernel.keep([...staying.flatMap(({ routes }) => routes), ...prefixesOf(this.#forwarding.refusals)])
     const routes = staying.map((connection) => ({ connection: nameOf(connection), routes: connection.routes }))
     await this.#try('routes', () => children.setRoutes(routes))
+    await this.#try('refusals', () => children.setForwarding(this.#forwarding))
     for (const connection of gone) {
       await this.#try(nameOf(connection), () => children.removeConnection(nameOf(connection)))
     }
@@ -196,6 +214,15 @@ export class Reconciler {
 /** Each once, always in the same order. */
 function noteOf(routes: readonly Prefix[]): Prefix[] {
   return [...new Set(routes)].sort()
+}
+
+function prefixesOf(refusals: readonly RefusalPlan[] = []): Prefix[] {
+  return refusals.map(({ prefix }) => prefix)
+}
+
+function withoutNamesakes(old: readonly RefusalPlan[] = [], wanted: readonly RefusalPlan[] = []): RefusalPlan[] {
+  const named = new Set(prefixesOf(wanted))
+  return old.filter(({ prefix }) => !named.has(prefix))
 }
 
 function nameOf({ ike }: PlannedConnection): string {

@@ -28,7 +28,8 @@ export function explainRoute(children: Source, bgp: Bgp | undefined, prefix: Pre
   return explanationOf(prefix, used, bgp?.explain(prefix))
 }
 
-function rowOf(children: Source, { prefix, tunnels, learned }: RouteEntry): RouteRow {
+function rowOf(children: Source, { prefix, tunnels, learned, refused }: RouteEntry): RouteRow {
+  if (refused !== undefined) return { prefix, from: 'refused', answer: refused, tunnels: [] }
   return {
     prefix,
     from: learned ? 'bgp' : 'configured',

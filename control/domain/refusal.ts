@@ -78,6 +78,7 @@ export const DOMAIN_REFUSALS = {
     title: 'It makes the first key of the tunnel',
     remedy: 'Remove the tunnel if it is not wanted.',
   },
+  'rollout-finished': { status: 409, title: 'The rollout has ended already' },
   stale: {
     status: 412,
     title: 'It has been changed since',

@@ -54,7 +54,7 @@ export class Connectors {
         return { outcome: { value: this.#shown(call.network, value), revision }, changes: [], audit: [] }
       }
       const work = new Work(context.repo, call.network)
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       const carried = await documents.carriesTunnels(work, value)
       const revoked: ConnectorRecord = { ...value, revokedAt: context.clock() }
       await work.put('connector', revoked)

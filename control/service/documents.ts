@@ -104,7 +104,7 @@ export class Documents {
       const work = new Work(this.#context.repo, network)
       const record = await work.mustGet('connector', connector)
       if (record.revokedAt !== undefined) throw refusal('connector-revoked', 'it has nothing to do here any more')
-      const topology = await this.#intents.view(network)
+      const topology = await this.#intents.topology(network)
       const { version } = topology
       const content = await this.#content(work, topology, record)
       // Content and version are written together: when neither has moved, what was read between belongs together.

@@ -10,15 +10,15 @@ import type {
 } from '../../protocol/control/intent.ts'
 import { type IntentEdit, planEdit, sitesRemovedBy } from '../domain/intent.ts'
 import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
-import type { Kind } from '../store/repo.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
-import { forgetSites } from './functions.ts'
+import { factsFor, forgetParts, storePlan, summaryOf } from './intent-changes.ts'
 import type { Intents } from './intents.ts'
 import { PlannedView } from './planned-view.ts'
+import { refusal } from './refusals.ts'
 import type { Rotating } from './rotating.ts'
 import type { Runs } from './runs.ts'
-import { freshId, mustGet, mustMatch, pageOf } from './support.ts'
+import { mustGet, mustMatch, pageOf } from './support.ts'
 import type { Call, Context, Outcome, PageOf, PageQuery } from './types.ts'
 import { Work } from './work.ts'
 
@@ -206,23 +206,14 @@ export class IntentService {
   /** Everything that an edit entails, in one decision. */
   async #edit(work: Work, call: Call, view: IntentView, edit: IntentEdit, told: Told): Promise<IntentPlan | undefined> {
     const { context, intents, documents, rotating, runs } = this.#parts
-    const occupied = new Set<string>()
-    for (const site of sitesRemovedBy(view, edit)) {
-      if ((await documents.connectorOf(work, site)) !== undefined) occupied.add(site)
-    }
-    const facts = {
-      hasConnector: (site: string) => occupied.has(site),
-      makeId: (kind: 'site' | 'tunnel') => freshId(context, kind),
-    }
+    const { rollout } = await work.mustGet('network', work.network)
+    if (rollout !== undefined) throw refusal('rollout-under-way', `${rollout} has not ended`)
+    const facts = await factsFor(context, documents, work, sitesRemovedBy(view, edit))
     const plan = planEdit(view, edit, facts)
     if (plan === undefined) return undefined
-    const now = context.clock()
-    work.setIntent({ version: plan.version, at: now, actor: call.actor.id })
-    await this.#store(work, view, plan)
+    await storePlan(work, view, plan, { at: context.clock(), actor: call.actor.id })
     const after = new PlannedView(view, plan)
-    for (const id of plan.removedTunnels) await rotating.forget(work, id, 'the tunnel was removed')
-    for (const id of plan.removedSites) await this.#revokeJoins(work, id, now)
-    await forgetSites(context, work, new Set(plan.removedSites))
+    await forgetParts(context, rotating, work, { sites: plan.removedSites, tunnels: plan.removedTunnels })
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
     for (const site of affectedSites(view, plan)) documents.refresh(work, site)
@@ -235,39 +226,5 @@ export class IntentService {
     })
     work.onCommit(() => intents.apply(call.network, plan))
     return plan
-  }
-
-  async #store(work: Work, view: IntentView, plan: IntentPlan): Promise<void> {
-    const put = async (kind: 'site' | 'tunnel', value: Site | Tunnel, there: boolean) => {
-      if (there) await work.put(kind, value as Site & Tunnel)
-      else work.create(kind, value as Site & Tunnel)
-    }
-    for (const site of plan.sites) await put('site', site, view.site(site.id) !== undefined)
-    for (const tunnel of plan.tunnels) await put('tunnel', tunnel, view.tunnel(tunnel.id) !== undefined)
-    for (const id of plan.removedSites) await work.remove('site' satisfies Kind, id)
-    for (const id of plan.removedTunnels) await work.remove('tunnel' satisfies Kind, id)
-    if (plan.preferences === undefined) return
-    await work.put('network', { ...(await work.mustGet('network', work.network)), preferences: plan.preferences })
-  }
-
-  /** A token for a site that is gone would only fail later, in front of whoever joins. */
-  async #revokeJoins(work: Work, site: string, now: number): Promise<void> {
-    const { repo } = this.#parts.context
-    for (const { value } of await repo.list(work.network, 'join', { ref: site, limit: 1000 })) {
-      if (value.usedAt === undefined && value.revokedAt === undefined)
-        await work.put('join', { ...value, revokedAt: now })
-    }
-  }
-}
-
-/** Which parts of the whole have changed; the versions themselves are kept. */
-function summaryOf(plan: IntentPlan): unknown {
-  return {
-    version: plan.version,
-    sites: plan.sites.map(({ id }) => id),
-    tunnels: plan.tunnels.map(({ id }) => id),
-    removedSites: plan.removedSites,
-    removedTunnels: plan.removedTunnels,
-    ...(plan.preferences === undefined ? {} : { preferences: plan.preferences }),
   }
 }

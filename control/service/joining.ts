@@ -1,5 +1,6 @@
 /** Enrollment: a join token and a key that was made on site become a connector. */
 import { type JoinAnswer, type JoinRequest, joinProofSchema, PROOF_LIFETIME_MS } from '../../protocol/control/join.ts'
+import { MixedView } from '../domain/intents/mixed.ts'
 import { hashSecret, parseJoinToken, secretMatches } from '../domain/tokens.ts'
 import type { ConnectorRecord, JoinTokenRecord } from '../store/repo.ts'
 import { auditedConnector, type ConnectorParts } from './connectors.ts'
@@ -78,9 +79,12 @@ export class Joining {
     const { context, intents, documents, rotating } = this.#parts
     const { network } = call
     const work = new Work(context.repo, network)
-    const topology = await intents.view(network)
+    const topology = await intents.topology(network)
     const site = topology.site(join.site)
     if (site === undefined) throw refusal('join-token-revoked', 'its site was removed')
+    if (topology instanceof MixedView && topology.isNew(site.id)) {
+      throw refusal('rollout-under-way', `${site.name} is new in it, and its connector can join when it has ended`)
+    }
     const there = await documents.connectorsOf(work, site.id)
     if (there.length >= MAX_CONNECTORS) {
       throw refusal('site-has-connector', `${site.name} has ${there.map(({ name }) => name).join(', ')}`)

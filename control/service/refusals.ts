@@ -74,6 +74,21 @@ const SERVICE_REFUSALS = {
     title: 'There is nothing to rotate',
     remedy: 'Choose tunnels that have a key and no rotation under way.',
   },
+  'nothing-to-roll-out': {
+    status: 409,
+    title: 'There is nothing to roll out',
+    remedy: 'The network is like that already.',
+  },
+  'rollout-under-way': {
+    status: 409,
+    title: 'A rollout is under way',
+    remedy: 'Wait until it has ended, or end it: isthmus rollout abort.',
+  },
+  'rollout-superseded': {
+    status: 409,
+    title: 'The intent has changed since',
+    remedy: 'Name the version to go back to: isthmus rollback --to <version>.',
+  },
   'run-finished': { status: 409, title: 'The run has ended already' },
   'document-from-the-future': {
     status: 409,

@@ -47,7 +47,7 @@ export class Reports {
       const work = new Work(context.repo, call.network)
       const connector = await work.mustGet('connector', id)
       if (connector.revokedAt !== undefined) throw refusal('connector-revoked', 'it was revoked just now')
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       await this.#takeSelf(work, topology, call, connector, report)
       const carries = report.tunnels.length > 0 && (await documents.carriesTunnels(work, connector))
       for (const tunnel of carries ? report.tunnels : []) {

@@ -48,7 +48,7 @@ export class Rotations {
       const refused = abortRefusal(before.value)
       if (refused !== undefined) throw refused
       const work = new Work(context.repo, call.network)
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       const value = await rotating.step(work, topology, id, `aborted by ${call.actor.id}`)
       work.audit({
         action: 'rotations.abort',
@@ -67,7 +67,7 @@ export class Rotations {
     const { context, intents, rotating } = this.#parts
     await mustGet(context, call.network, 'tunnel', tunnel)
     const work = new Work(context.repo, call.network)
-    const topology = await intents.view(call.network)
+    const topology = await intents.topology(call.network)
     const keys = await rotating.keys(work, tunnel)
     const ends = await rotating.ends(work, topology, tunnel)
     const rotation = keys.rotation === undefined ? undefined : await work.get('rotation', keys.rotation)

@@ -1,13 +1,12 @@
 /** Runs: rotations of many tunnels, begun in order, a few at once, stopped where one fails. */
 import type { Policy, Run } from '../../protocol/control/rotation.ts'
-import type { IntentView } from '../domain/intent-index.ts'
 import { nextOfRun, type PlannedRotation, planManual, type RunPlan, type SkippedTunnel } from '../domain/planner.ts'
 import { type Fault, refusalOf } from '../domain/refusal.ts'
 import { queuedRotation } from '../domain/rotation.ts'
 import { candidatesOf, everyOf } from './candidates.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
-import type { Intents } from './intents.ts'
+import type { Intents, Whole } from './intents.ts'
 import type { Topology } from './planned-view.ts'
 import { refusal } from './refusals.ts'
 import type { Rotating } from './rotating.ts'
@@ -49,12 +48,12 @@ export class Runs {
   async create(call: Call, draft: RunDraft): Promise<Outcome<RunAnswer>> {
     const { context, committer, intents } = this.#parts
     if (draft.dryRun) {
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       const plan = await this.#plan(call, topology, draft)
       return { value: { planned: [...plan.rotations], skipped: [...plan.skipped] } }
     }
     return committer.run(call, async () => {
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       const plan = await this.#plan(call, topology, draft)
       const work = new Work(context.repo, call.network)
       const run = await this.start(work, topology, plan, draft, { startedBy: call.actor.id })
@@ -79,7 +78,7 @@ export class Runs {
       mustMatch(call, before.revision)
       if (before.value.state !== 'running') throw refusal('run-finished', `it is ${before.value.state}`)
       const work = new Work(context.repo, call.network)
-      const topology = await intents.view(call.network)
+      const topology = await intents.topology(call.network)
       const reason = `the run was aborted by ${call.actor.id}`
       await this.#end(work, topology, id, 'aborted', reason)
       for await (const { id: rotation } of everyOf(context, call.network, 'rotation', `${id}/active`)) {
@@ -198,7 +197,7 @@ export class Runs {
     else for await (const { id } of everyOf(this.#parts.context, work.network, 'rotation', `${run}/queued`)) yield id
   }
 
-  async #plan(call: Call, topology: IntentView, { tunnels }: RunDraft): Promise<RunPlan> {
+  async #plan(call: Call, topology: Whole, { tunnels }: RunDraft): Promise<RunPlan> {
     const faults: Fault[] = []
     for (const [index, id] of (tunnels ?? []).entries()) {
       if (topology.tunnel(id) === undefined) {

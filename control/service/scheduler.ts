@@ -76,7 +76,7 @@ export class Scheduler {
     for (let at = 0; at < late.length; at += CHUNK) {
       await committer.run(call, async () => {
         const work = new Work(context.repo, call.network)
-        const topology = await intents.view(call.network)
+        const topology = await intents.topology(call.network)
         for (const tunnel of late.slice(at, at + CHUNK)) await rotating.settle(work, topology, tunnel)
         await this.#runs.advance(work, topology)
         await documents.finish(work, topology)
@@ -94,7 +94,7 @@ export class Scheduler {
     for (const { id } of running) {
       await committer.run(call, async () => {
         const work = new Work(context.repo, call.network)
-        const topology = await intents.view(call.network)
+        const topology = await intents.topology(call.network)
         work.runsToAdvance.add(id)
         await this.#runs.advance(work, topology)
         await documents.finish(work, topology)
@@ -114,7 +114,7 @@ export class Scheduler {
       const nothing = { outcome: { value: false }, changes: [], audit: [] }
       if (policy === undefined || !mayBeDue(policy, false, now)) return nothing
       if (planPolicy(policy, await candidatesByAge(context, network), false, now) === undefined) return nothing
-      const topology = await intents.view(network)
+      const topology = await intents.topology(network)
       const plan = planPolicy(policy, await candidatesOf(context, network, topology), false, now)
       if (plan === undefined) return nothing
       await work.put('policy', { ...policy, lastRunAt: now })

@@ -1,5 +1,6 @@
 /** How each kind of record is found: by its unique name, and by the refs that it is filed under. */
 import type { Rotation } from '../../protocol/control/rotation.ts'
+import { isOver } from '../domain/intents/rollout.ts'
 import type { Kind, Records } from './repo.ts'
 
 interface Traits<K extends Kind> {
@@ -38,6 +39,8 @@ const TRAITS: { readonly [K in Kind]: Traits<K> } = {
       return [rotation.tunnel, group, ...run]
     },
   },
+  rollout: { refs: (rollout) => [isOver(rollout.state) ? 'ended' : 'active'] },
+  health: {},
   function: { name: (own) => (own.revokedAt === undefined ? own.name : undefined) },
   secret: {},
 }
@@ -51,7 +54,7 @@ export function nameOf<K extends Kind>(kind: K, value: Records[K]): string | nul
 /**
  * What a record is filed under. join: its site. tunnel: its two sites. connector: its site, its identity key.
  * end: its tunnel, its connector. run: its state, its policy. rotation: its tunnel, its run, its group
- * (`rotationGroup`), and `<run>/<group>`.
+ * (`rotationGroup`), and `<run>/<group>`. rollout: `active` or `ended`.
  */
 export function refsOf<K extends Kind>(kind: K, value: Records[K]): readonly string[] {
   return [...new Set(TRAITS[kind].refs?.(value) ?? [])]

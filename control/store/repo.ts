@@ -10,6 +10,8 @@ import type { Intent, Preferences, Site, Tunnel } from '../../protocol/control/i
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import type { AuditEvent, Connector, Role } from '../../protocol/control/resources.ts'
 import type { Policy, Rotation, Run } from '../../protocol/control/rotation.ts'
+import type { RolloutRecord } from '../domain/intents/rollout.ts'
+import type { Health } from '../domain/intents/watch.ts'
 import type { TunnelKeys } from '../domain/keys.ts'
 
 /** A network as it is kept. The private halves of its keys are sealed (`seal.ts`). */
@@ -24,6 +26,8 @@ export interface NetworkRecord {
   readonly sealedFunctionKey?: string
   readonly intentVersion: number
   readonly preferences: Preferences
+  /** The rollout that is under way. */
+  readonly rollout?: string
 }
 
 /** Only a hash of the secret is kept: SHA-256, which is enough for 256 random bits. */
@@ -85,6 +89,15 @@ export interface TunnelEndRecord {
   readonly epochs: readonly EpochStatus[]
 }
 
+/** The last that a connector said of itself while a rollout concerned it. Its id is the connector's. */
+export interface HealthRecord extends Health {
+  readonly id: string
+  /** As it was when its site got the target of that rollout. */
+  readonly before?: { readonly rollout: string; readonly health: Health }
+  /** As it was when watching began in that step of it. */
+  readonly mark?: { readonly rollout: string; readonly step: number; readonly health: Health }
+}
+
 /** A secret of somebody else, enveloped (`seal.ts`). */
 export interface SecretRecord {
   readonly id: string
@@ -104,6 +117,8 @@ export interface Records {
   policy: Policy
   run: Run
   rotation: Rotation
+  rollout: RolloutRecord
+  health: HealthRecord
   function: FunctionRecord
   secret: SecretRecord
 }

@@ -1,12 +1,43 @@
 /** Which SA carries the parsed packet: members of the group that its route leads to, then the SAs of each. */
-import { DROP_HARD_LIMIT, DROP_NO_SA, DROP_SELECTOR_OUT, EVENT_NO_SA } from '../abi'
+import {
+  DROP_BLACKHOLE,
+  DROP_HARD_LIMIT,
+  DROP_NO_ROUTE,
+  DROP_NO_SA,
+  DROP_PROHIBITED,
+  DROP_SELECTOR_OUT,
+  EVENT_NO_SA,
+  MAX_GROUP_MEMBERS,
+} from '../abi'
+import { classOf, matchCount, placeIn } from './classes'
 import { countDrop, countSaDrop } from './counters'
 import { raise } from './events'
+import { answerUnreachable } from './icmp'
 import { takesOutbound } from './policy'
 import { Sa } from './sa'
-import { groupMember, groupSize, innerMtuOf, Tunnel, tunnelAt, tunnelSa } from './tunnel'
+import { flowHash, memberCost } from './spread'
+import {
+  GROUP_COUNT_MASK,
+  groupHead,
+  groupMembers,
+  groupRefusal,
+  groupWeight,
+  innerMtuOf,
+  isWeightedGroup,
+  Tunnel,
+  tunnelAt,
+  tunnelSa,
+} from './tunnel'
 
 const NO_SA_EVENT_MS: f64 = 1000
+/** Behind all that a class prefers. */
+const NO_PLACE: u32 = 0xffffffff
+
+/** Members of a group in the order of a packet, as they stand in a group; and what the order is made of. */
+const ORDER: usize = memory.data(MAX_GROUP_MEMBERS * 4, 16)
+const ORDER_PLACE: usize = memory.data(MAX_GROUP_MEMBERS * 4, 16)
+const ORDER_COST: usize = memory.data(MAX_GROUP_MEMBERS * 4, 16)
+const ORDER_WEIGHT: usize = memory.data(MAX_GROUP_MEMBERS * 4, 16)
 
 let now: f64 = 0
 /** The tunnel through which `choose` found its SA. */
@@ -36,14 +67,20 @@ export function clearHandedTo(): void {
  * is another worker's, or there is none, null: then `handedTo` tells whose the packet is, or it has been counted.
  */
 export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | null {
+  const head = groupHead(group)
+  if (groupRefusal(head) != 0) {
+    refuse(groupRefusal(head))
+    return null
+  }
+  const count = head & GROUP_COUNT_MASK
+  const members = matchCount == 0 && !isWeightedGroup(head) ? groupMembers(group) : orderOf(group)
   const handsOver = mayHandOver && !fromInbox
-  const count = groupSize(group)
   stopped = null
   anySa = false
   firstTunnel = -1
   let passedOver = false
   for (let i: u32 = 0; i < count; i++) {
-    const number = groupMember(group, i)
+    const number = load<u32>(members + (i << 2))
     if (tunnelAt(number).down) {
       passedOver = true
       continue
@@ -52,12 +89,12 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
     if (sa != null || handedTo != 0) return sa
   }
   for (let i: u32 = 0; passedOver && i < count; i++) {
-    const number = groupMember(group, i)
+    const number = load<u32>(members + (i << 2))
     if (!tunnelAt(number).down) continue
     const sa = tryTunnel(number, ignorePorts, handsOver)
     if (sa != null || handedTo != 0) return sa
   }
-  countRefused()
+  countUncarried()
   return null
 }
 
@@ -83,12 +120,64 @@ function tryTunnel(number: u32, ignorePorts: bool, handsOver: bool): Sa | null {
   return null
 }
 
-function countRefused(): void {
+/** The group's members in the order of the parsed packet: those that its class prefers, then by weight or as they are. */
+function orderOf(group: u32): usize {
+  const members = groupMembers(group)
+  const head = groupHead(group)
+  const weighted = isWeightedGroup(head)
+  const number = matchCount == 0 ? -1 : classOf()
+  if (number < 0 && !weighted) return members
+  const flow: u64 = weighted ? flowHash() : 0
+  for (let i: u32 = 0; i < (head & GROUP_COUNT_MASK); i++) {
+    const tunnel = load<u32>(members + (i << 2))
+    const preferred = number < 0 ? 0 : placeIn(number, tunnel)
+    const place = preferred == 0 ? NO_PLACE : preferred
+    if (weighted) insert(i, tunnel, place, memberCost(flow, tunnel), groupWeight(group, i))
+    else insert(i, tunnel, place, 0, 1)
+  }
+  return ORDER
+}
+
+/** Into the `count` members that are in order, behind those that are equal. */
+function insert(count: u32, tunnel: u32, place: u32, cost: u32, weight: u32): void {
+  let at = count << 2
+  while (at != 0 && goesBefore(place, cost, weight, at - 4)) {
+    store<u32>(ORDER + at, load<u32>(ORDER + at - 4))
+    store<u32>(ORDER_PLACE + at, load<u32>(ORDER_PLACE + at - 4))
+    store<u32>(ORDER_COST + at, load<u32>(ORDER_COST + at - 4))
+    store<u32>(ORDER_WEIGHT + at, load<u32>(ORDER_WEIGHT + at - 4))
+    at -= 4
+  }
+  store<u32>(ORDER + at, tunnel)
+  store<u32>(ORDER_PLACE + at, place)
+  store<u32>(ORDER_COST + at, cost)
+  store<u32>(ORDER_WEIGHT + at, weight)
+}
+
+// @ts-ignore: decorator
+@inline
+function goesBefore(place: u32, cost: u32, weight: u32, other: u32): bool {
+  const otherPlace = load<u32>(ORDER_PLACE + other)
+  if (place != otherPlace) return place < otherPlace
+  return <u64>cost * load<u32>(ORDER_WEIGHT + other) < <u64>load<u32>(ORDER_COST + other) * weight
+}
+
+/** Counts the parsed packet, to which no prefix leads, and answers it. */
+export function refuseUnrouted(): void {
+  refuse(DROP_NO_ROUTE)
+}
+
+function refuse(reason: u32): void {
+  countDrop(reason)
+  if (reason != DROP_BLACKHOLE) answerUnreachable(reason == DROP_PROHIBITED, now)
+}
+
+function countUncarried(): void {
   const sa = stopped
   if (sa != null) countSaDrop(sa, DROP_HARD_LIMIT)
   else if (anySa) countDrop(DROP_SELECTOR_OUT)
   else {
-    countDrop(DROP_NO_SA)
+    refuse(DROP_NO_SA)
     if (firstTunnel >= 0) reportNoSa(firstTunnel)
   }
 }

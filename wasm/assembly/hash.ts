@@ -10,7 +10,14 @@ export function seedHash(high: u32, low: u32): void {
 // @ts-ignore: decorator
 @inline
 export function mix(key: u64): u64 {
-  let x = key ^ seed
+  return scramble(key ^ seed)
+}
+
+/** As `mix`, without the seed: a permutation of 64 bits. */
+// @ts-ignore: decorator
+@inline
+export function scramble(key: u64): u64 {
+  let x = key
   x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93
   x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93
   return x ^ (x >> 32)

@@ -1,5 +1,6 @@
-/** ICMP fragmentation needed (RFC 792, RFC 1191) and ICMPv6 packet too big (RFC 4443 section 3.2). */
-import { DROP_ICMP_RATE, ICMP_PER_SECOND } from '../abi'
+/** ICMP errors (RFC 792, RFC 1191, RFC 1812) and those of ICMPv6 (RFC 4443 section 3). */
+import { DROP_ICMP_RATE, ICMP_PER_SECOND, OUTBOX } from '../abi'
+import { CONTROL_ADDRESSES } from './arena'
 import { countDrop } from './counters'
 import { PACKET, PROTOCOL_ICMP, PROTOCOL_ICMPV6, checksumOf, setIpv4Checksum, store16, sumBytes } from './ip'
 import { lanSlot, pushLan } from './outbox'
@@ -13,20 +14,58 @@ const DONT_FRAGMENT: u32 = 0x4000
 /** Internetwork control, as RFC 1812 section 4.3.2.5 asks of ICMP errors. */
 const TOS_INTERNETWORK_CONTROL: u32 = 0xc0
 
+if (ICMP_PER_SECOND > OUTBOX) ERROR('answers do not fit into an outbox')
+
 const bucket: TokenBucket = changetype<TokenBucket>(memory.data(32, 16))
 
-/**
- * Answers the parsed packet into the LAN outbox, which must have room, unless RFC 1122 section
- * 3.2.2 or RFC 4443 section 2.4 (e) forbid it or the rate is spent.
- */
+/** Where answers come from that do not go to the LAN: an IPv4 address, and from byte 16 on an IPv6 one. */
+const OWN: usize = memory.data(32, 16)
+let hasOwn4: bool = false
+let hasOwn6: bool = false
+
+/** Takes the address from the control area. */
+export function setOwnAddress(version: u32): void {
+  if (version == 4) {
+    hasOwn4 = true
+    memory.copy(OWN, CONTROL_ADDRESSES, 4)
+  } else {
+    hasOwn6 = true
+    memory.copy(OWN + 16, CONTROL_ADDRESSES, 16)
+  }
+}
+
+export function clearOwnAddresses(): void {
+  hasOwn4 = false
+  hasOwn6 = false
+}
+
+/** The packet was too big for `mtu` bytes. This and the next answer into the LAN outbox, as `answer` does. */
 export function answerTooBig(mtu: u32, now: f64): void {
+  if (PACKET.version == 4) answer(3, 4, mtu, false, now)
+  else answer(2, 0, mtu, false, now)
+}
+
+/** Host unreachable or communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). */
+export function answerUnreachable(prohibited: bool, now: f64): void {
+  if (PACKET.version == 4) answer(3, prohibited ? 13 : 1, 0, false, now)
+  else answer(1, prohibited ? 1 : 0, 0, false, now)
+}
+
+/**
+ * Answers the parsed packet into the LAN outbox, unless RFC 1122 section 3.2.2 or RFC 4443 section 2.4 (e) forbid it or
+ * the rate is spent. There is always room: the rate allows no more in one call than an outbox holds.
+ *
+ * With `fromOwn` it comes from an address of our own, if one was set. To the LAN it comes from where the packet was to
+ * go: Linux takes no packet with an address of its own as source from a device.
+ */
+export function answer(type: u32, code: u32, word: u32, fromOwn: bool, now: f64): void {
   if (PACKET.fragmentOffset != 0 || isIcmpError() || !isUnicastPair()) return
   if (!takeToken(bucket, ICMP_PER_SECOND, now)) {
     countDrop(DROP_ICMP_RATE)
     return
   }
-  if (PACKET.version == 4) writeIpv4(mtu)
-  else writeIpv6(mtu)
+  if (PACKET.version == 4) writeIpv4(type, code, word, fromOwn && hasOwn4 ? OWN : PACKET.start + 16)
+  else writeIpv6(type, code, word, fromOwn && hasOwn6 ? OWN + 16 : PACKET.start + 24)
 }
 
 function isIcmpError(): bool {
@@ -53,7 +92,7 @@ function isUnicastIpv6(high: u64, low: u64): bool {
   return <u32>(high >> 56) != 0xff && !(high == 0 && low <= 1)
 }
 
-function writeIpv4(mtu: u32): void {
+function writeIpv4(type: u32, code: u32, word: u32, source: usize): void {
   const quoted = min<u32>(PACKET.length, IPV4_ANSWER_MAX - 20 - ICMP_HEADER)
   const length = 20 + ICMP_HEADER + quoted
   const at = lanSlot()
@@ -65,19 +104,19 @@ function writeIpv4(mtu: u32): void {
   store16(at + 6, DONT_FRAGMENT)
   store<u8>(at, 64, 8)
   store<u8>(at, <u8>PROTOCOL_ICMP, 9)
-  store<u32>(at, load<u32>(PACKET.start, 16), 12)
+  store<u32>(at, load<u32>(source), 12)
   store<u32>(at, load<u32>(PACKET.start, 12), 16)
   setIpv4Checksum(at, 20)
   const icmp = at + 20
-  store<u8>(icmp, 3)
-  store<u8>(icmp, 4, 1)
-  store16(icmp + 6, mtu)
+  store<u8>(icmp, <u8>type)
+  store<u8>(icmp, <u8>code, 1)
+  store<u32>(icmp, bswap<u32>(word), 4)
   memory.copy(icmp + ICMP_HEADER, PACKET.start, quoted)
   store16(icmp + 2, checksumOf(sumBytes(icmp, ICMP_HEADER + quoted)))
   pushLan(at, length)
 }
 
-function writeIpv6(mtu: u32): void {
+function writeIpv6(type: u32, code: u32, word: u32, source: usize): void {
   const quoted = min<u32>(PACKET.length, IPV6_ANSWER_MAX - 40 - ICMP_HEADER)
   const body = ICMP_HEADER + quoted
   const at = lanSlot()
@@ -86,11 +125,12 @@ function writeIpv6(mtu: u32): void {
   store16(at + 4, body)
   store<u8>(at, <u8>PROTOCOL_ICMPV6, 6)
   store<u8>(at, 64, 7)
-  memory.copy(at + 8, PACKET.start + 24, 16)
+  memory.copy(at + 8, source, 16)
   memory.copy(at + 24, PACKET.start + 8, 16)
   const icmp = at + 40
-  store<u8>(icmp, 2)
-  store<u32>(icmp, bswap<u32>(mtu), 4)
+  store<u8>(icmp, <u8>type)
+  store<u8>(icmp, <u8>code, 1)
+  store<u32>(icmp, bswap<u32>(word), 4)
   memory.copy(icmp + ICMP_HEADER, PACKET.start, quoted)
   store16(icmp + 2, checksumOf(sumBytes(at + 8, 32) + body + PROTOCOL_ICMPV6 + sumBytes(icmp, body)))
   pushLan(at, 40 + body)

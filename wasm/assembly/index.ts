@@ -53,6 +53,7 @@ import { missingOf } from './replay'
 import { SA_INBOUND, SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
 import { sealLargeSlots } from './seal-large'
+import { initSpread } from './spread'
 import { innerMtuOf, tunnelAt } from './tunnel'
 
 export {
@@ -103,7 +104,9 @@ export { globalDrops } from './counters'
 export { setShare } from './spi-table'
 export { takeEvent, takenAddress, takenFamily, takenPort, takenSubject } from './events'
 export { HOST_PACKETS, setHostPackets } from './host-packets'
+export { clearOwnAddresses, setOwnAddress } from './icmp'
 export { setOffload, STREAM_KEYS } from './key-stream'
+export { addMatch, clearClasses, setPreference } from './classes'
 export { contextCount } from './contexts'
 export { nodeCount, routeCount } from './fib'
 export {
@@ -114,7 +117,14 @@ export {
   releaseSa as removeSa,
   setLimits,
 } from './sa'
-export { dropTunnel as removeTunnel, putEndpoint as setEndpoint, putGroup as setGroup, putTunnel as setTunnel } from './tunnel'
+export { setFlowSeed } from './spread'
+export {
+  dropTunnel as removeTunnel,
+  putEndpoint as setEndpoint,
+  putGroup as setGroup,
+  putRefusal as setRefusal,
+  putTunnel as setTunnel,
+} from './tunnel'
 
 /**
  * Once, before any other call: the size of the tables, and 64 random bits that nobody else knows. Returns false when the
@@ -124,6 +134,7 @@ export function configure(sas: u32, routes: u32, seedHigh: u32, seedLow: u32): b
   if (!reserve(sas, routes)) return false
   seedHash(seedHigh, seedLow)
   initFib()
+  initSpread()
   return true
 }
 

@@ -5,7 +5,6 @@
 import {
   BATCH,
   DROP_BAD_OFFLOAD,
-  DROP_NO_ROUTE,
   DROP_OVERSIZED,
   DROP_TOO_BIG,
   LARGE_BYTES,
@@ -16,7 +15,7 @@ import {
 } from '../abi'
 import { clearJobs } from './aead-jobs'
 import { LARGE_LAN_RX, LARGE_LAN_RX_HAND_OVER, LARGE_LAN_RX_LENGTH } from './arena'
-import { choose, chosen, clearHandedTo, handedTo } from './choose'
+import { choose, chosen, clearHandedTo, handedTo, refuseUnrouted } from './choose'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, wireText } from './esp'
@@ -95,7 +94,10 @@ function sealSuper(slot: u32, header: usize, start: usize, length: u32): bool {
     segmentSize = gsoSize(header)
   }
   const group = lookup(PACKET.version, PACKET.destinationHigh, PACKET.destinationLow)
-  if (group < 0) return finished(drop(DROP_NO_ROUTE))
+  if (group < 0) {
+    refuseUnrouted()
+    return finished(true)
+  }
   const sa = choose(group, false, waiting != slot)
   if (sa == null) return finished(true)
   const mtu = innerMtuOf(sa, chosen)

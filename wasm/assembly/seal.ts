@@ -2,7 +2,6 @@
 import {
   BATCH,
   DROP_HARD_LIMIT,
-  DROP_NO_ROUTE,
   DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
   DROP_TOO_BIG,
@@ -14,7 +13,7 @@ import {
 } from '../abi'
 import { clearJobs } from './aead-jobs'
 import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_HAND_OVER, LAN_RX_LENGTH } from './arena'
-import { beginChoice, choose, chosen, clearHandedTo, handedTo } from './choose'
+import { beginChoice, choose, chosen, clearHandedTo, handedTo, refuseUnrouted } from './choose'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
@@ -87,7 +86,10 @@ export function sealPacket(start: usize, captured: u32, mayHandOver: bool): bool
   const fault = parsePacket(start, captured)
   if (fault != IP_OK) return drop(fault)
   const group = lookup(PACKET.version, PACKET.destinationHigh, PACKET.destinationLow)
-  if (group < 0) return drop(DROP_NO_ROUTE)
+  if (group < 0) {
+    refuseUnrouted()
+    return true
+  }
   const sa = choose(group, PACKET.fragment, mayHandOver)
   if (sa == null) return true
   return PACKET.fragment && sa.readsPorts ? collect(sa, group) : send(sa, false)

@@ -107,28 +107,68 @@ function forgetIn(number: u32, sa: Sa, index: u32): void {
   tunnel.saCount = kept
 }
 
-/** Takes `count` tunnel numbers from the control area. */
-export function putGroup(index: u32, count: u32): bool {
+/**
+ * Of a group: a head of 32 bits, with the count of its members in the low 8, the DROP_ reason of a group that refuses in
+ * the next, and a bit for one with weights; MAX_GROUP_MEMBERS tunnel numbers of 32 bits; as many weights of 8.
+ */
+export const GROUP_COUNT_MASK: u32 = 0xff
+const GROUP_WEIGHTED: u32 = 1 << 16
+const GROUP_WEIGHTS: u32 = 4 + MAX_GROUP_MEMBERS * 4
+
+if (GROUP_WEIGHTS + MAX_GROUP_MEMBERS > GROUP_STRIDE) ERROR('group record too long')
+
+/** Takes `count` tunnel numbers from the control area, and behind the last that may be there as many weights. */
+export function putGroup(index: u32, count: u32, weighted: bool): bool {
   if (index >= <u32>MAX_GROUPS || count > <u32>MAX_GROUP_MEMBERS) return false
   for (let i: u32 = 0; i < count; i++) {
     if (load<u32>(CONTROL_HANDLES + (i << 2)) >= <u32>MAX_TUNNELS) return false
   }
   const group = GROUPS + index * GROUP_STRIDE
-  store<u32>(group, count)
+  store<u32>(group, count | (weighted ? GROUP_WEIGHTED : 0))
   memory.copy(group + 4, CONTROL_HANDLES, count << 2)
+  for (let i: u32 = 0; i < count; i++) {
+    store<u8>(group + GROUP_WEIGHTS + i, <u8>load<u32>(CONTROL_HANDLES + ((MAX_GROUP_MEMBERS + i) << 2)))
+  }
+  return true
+}
+
+/** A group that drops for `reason`. */
+export function putRefusal(index: u32, reason: u32): bool {
+  if (index >= <u32>MAX_GROUPS) return false
+  store<u32>(GROUPS + index * GROUP_STRIDE, reason << 8)
   return true
 }
 
 // @ts-ignore: decorator
 @inline
-export function groupSize(index: u32): u32 {
+export function groupHead(index: u32): u32 {
   return load<u32>(GROUPS + index * GROUP_STRIDE)
+}
+
+/** The reason for which a group with this head refuses, or 0. */
+// @ts-ignore: decorator
+@inline
+export function groupRefusal(head: u32): u32 {
+  return (head >> 8) & 0xff
 }
 
 // @ts-ignore: decorator
 @inline
-export function groupMember(index: u32, position: u32): u32 {
-  return load<u32>(GROUPS + index * GROUP_STRIDE + (position << 2), 4)
+export function isWeightedGroup(head: u32): bool {
+  return (head & GROUP_WEIGHTED) != 0
+}
+
+/** Where its tunnel numbers are. */
+// @ts-ignore: decorator
+@inline
+export function groupMembers(index: u32): usize {
+  return GROUPS + index * GROUP_STRIDE + 4
+}
+
+// @ts-ignore: decorator
+@inline
+export function groupWeight(index: u32, position: u32): u32 {
+  return load<u8>(GROUPS + index * GROUP_STRIDE + GROUP_WEIGHTS + position)
 }
 
 export function putEndpoint(index: u32, overhead: u32): bool {

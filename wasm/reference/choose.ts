@@ -5,6 +5,7 @@ import { innerCapacity } from './esp.ts'
 import type { ForwardingTable } from './fib.ts'
 import type { IpPacket } from './ip.ts'
 import { matchPacket } from './selectors.ts'
+import { inTurn } from './steering.ts'
 import type { OutboundState, Tables } from './tables.ts'
 
 export type Choice =
@@ -35,8 +36,8 @@ interface Candidate {
 }
 
 /**
- * The first SA in order that takes the packet and is not at its hard limit, unless a tunnel before its own is another
- * worker's.
+ * The first SA in the packet's order of tunnels that takes it and is not at its hard limit, unless a tunnel before its
+ * own is another worker's.
  */
 export function chooseSa(
   tables: Tables,
@@ -46,7 +47,9 @@ export function chooseSa(
 ): Choice | HandOver {
   const group = routes.lookup(packet.destination)
   if (group === undefined) return { type: 'drop', reason: DROP_NO_ROUTE }
-  const members = inTurn(tables, tables.members(group))
+  const target = tables.group(group)
+  if ('refuses' in target) return { type: 'drop', reason: target.refuses }
+  const members = inTurn(packet, target.members, tables)
   let anySa = false
   let stopped: OutboundState | undefined
   for (const member of members) {
@@ -64,12 +67,6 @@ export function chooseSa(
   if (anySa) return { type: 'drop', reason: DROP_SELECTOR_OUT }
   const wants = members.find((member) => tables.tunnel(member) !== undefined)
   return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
-}
-
-/** Tunnels that are down come last. */
-function inTurn(tables: Tables, members: readonly TunnelHandle[]): TunnelHandle[] {
-  const isDown = (member: TunnelHandle) => tables.tunnel(member)?.down === true
-  return [...members.filter((member) => !isDown(member)), ...members.filter(isDown)]
 }
 
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {

@@ -1,4 +1,4 @@
-/** "Too big" answers to the sending host: ICMP (RFC 1191 section 4) and ICMPv6 (RFC 4443 section 3.2). */
+/** Errors to the sending host: ICMP (RFC 1191 section 4, RFC 1812) and ICMPv6 (RFC 4443 section 3). */
 import { concat, internetChecksum, setU16, setU32 } from './bytes.ts'
 import { IPV4_DF, IPV6_HEADER, type IpPacket, PROTO_ICMP, PROTO_ICMPV6, portsOf, writeIpv4Checksum } from './ip.ts'
 
@@ -10,14 +10,34 @@ const TTL = 64
 const TOS_CONTROL = 0xc0
 const ICMP_HEADER = 8
 
-/** The answer to `packet`, from its destination to its source. `mtu` is the largest packet that would have passed. */
-export function tooBigAnswer(packet: IpPacket, mtu: number): Uint8Array {
-  return packet.version === 4 ? fragmentationNeeded(packet, mtu) : packetTooBig(packet, Math.max(mtu, IPV6_MIN_MTU))
+/**
+ * The answer to `packet`, from its destination to its source. `mtu` is the largest packet that would have passed. This and
+ * the others come from `own` where it is given.
+ */
+export function tooBigAnswer(packet: IpPacket, mtu: number, own?: Uint8Array): Uint8Array {
+  return packet.version === 4
+    ? errorMessage(packet, [3, 4, mtu], own)
+    : errorMessage(packet, [2, 0, Math.max(mtu, IPV6_MIN_MTU)], own)
 }
 
-function fragmentationNeeded(packet: IpPacket, mtu: number): Uint8Array {
+/** Host unreachable or administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). */
+export function unreachableAnswer(packet: IpPacket, prohibited: boolean, own?: Uint8Array): Uint8Array {
+  return packet.version === 4
+    ? errorMessage(packet, [3, prohibited ? 13 : 1, 0], own)
+    : errorMessage(packet, [1, prohibited ? 1 : 0, 0], own)
+}
+
+/** Type, code, and the 32 bits behind the checksum. */
+type ErrorKind = readonly [type: number, code: number, word: number]
+
+export function errorMessage(packet: IpPacket, kind: ErrorKind, own = packet.destination): Uint8Array {
+  return packet.version === 4 ? icmpError(packet, kind, own) : icmpv6Error(packet, kind, own)
+}
+
+function icmpError(packet: IpPacket, [type, code, word]: ErrorKind, source: Uint8Array): Uint8Array {
   const quoted = packet.bytes.subarray(0, ICMP_MAX - 20 - ICMP_HEADER)
-  const icmp = concat(Uint8Array.of(3, 4, 0, 0, 0, 0, mtu >> 8, mtu & 0xff), quoted)
+  const icmp = concat(Uint8Array.of(type, code, 0, 0, 0, 0, 0, 0), quoted)
+  setU32(icmp, 4, word)
   setU16(icmp, 2, internetChecksum(icmp))
   const header = new Uint8Array(20)
   header[0] = 0x45
@@ -26,22 +46,22 @@ function fragmentationNeeded(packet: IpPacket, mtu: number): Uint8Array {
   setU16(header, 6, IPV4_DF)
   header[8] = TTL
   header[9] = PROTO_ICMP
-  header.set(packet.destination, 12)
+  header.set(source, 12)
   header.set(packet.source, 16)
   writeIpv4Checksum(header)
   return concat(header, icmp)
 }
 
-function packetTooBig(packet: IpPacket, mtu: number): Uint8Array {
+function icmpv6Error(packet: IpPacket, [type, code, word]: ErrorKind, source: Uint8Array): Uint8Array {
   const quoted = packet.bytes.subarray(0, IPV6_MIN_MTU - IPV6_HEADER - ICMP_HEADER)
-  const icmp = concat(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0), quoted)
-  setU32(icmp, 4, mtu)
+  const icmp = concat(Uint8Array.of(type, code, 0, 0, 0, 0, 0, 0), quoted)
+  setU32(icmp, 4, word)
   const header = new Uint8Array(IPV6_HEADER)
   header[0] = 0x60
   setU16(header, 4, icmp.length)
   header[6] = PROTO_ICMPV6
   header[7] = TTL
-  header.set(packet.destination, 8)
+  header.set(source, 8)
   header.set(packet.source, 24)
   setU16(icmp, 2, internetChecksum(pseudoHeader(header, icmp.length), icmp))
   return concat(header, icmp)

@@ -53,7 +53,7 @@ function sealSuper(
 ): boolean | HandOver {
   const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver)
   if (choice.type === 'hand-over') return { worker: choice.worker }
-  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'drop') return refuse(engine, packet, choice, now)
   const limit = packet.version === 6 ? Math.max(choice.mtu, IPV6_MIN_MTU) : choice.mtu
   const begun = engine.begun?.slot === slot ? engine.begun : { slot, sealed: 0, size: header.size }
   if (begun.sealed === 0 && packet.protocol === PROTO_TCP && begun !== engine.begun) {

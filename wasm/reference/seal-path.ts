@@ -3,9 +3,13 @@ import {
   DROP_FRAGMENT_LIMIT,
   DROP_HARD_LIMIT,
   DROP_ICMP_RATE,
+  DROP_NO_ROUTE,
+  DROP_NO_SA,
   DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
+  DROP_PROHIBITED,
   DROP_TOO_BIG,
+  DROP_UNREACHABLE,
   MAX_INNER,
   OUTBOX,
 } from '../abi.ts'
@@ -14,7 +18,7 @@ import { type Choice, chooseSa } from './choose.ts'
 import { outerTos } from './ecn.ts'
 import { NEXT_IPV4, NEXT_IPV6, NEXT_NONE, sealEsp } from './esp.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
-import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer } from './icmp.ts'
+import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer, unreachableAnswer } from './icmp.ts'
 import { type IpPacket, isFault, parseIp } from './ip.ts'
 import { hardReached, hasRoomFor, softReached, type Usage } from './limits.ts'
 import { clampMss, mssFor } from './mss.ts'
@@ -44,7 +48,7 @@ export function sealPacket(
   if (isFault(packet)) return drop(engine, packet.fault)
   const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver)
   if (choice.type === 'hand-over') return { worker: choice.worker }
-  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'drop') return refuse(engine, packet, choice, now)
   if (choice.type === 'reassemble') return reassemble(engine, packet, choice.state, now)
   return carry(engine, packet, undefined, choice, now)
 }
@@ -54,9 +58,16 @@ function drop(engine: EngineState, reason: number, state?: OutboundState): true 
   return true
 }
 
-export function refuse(engine: EngineState, choice: Extract<Choice, { type: 'drop' }>, now: number): true {
-  if (choice.wants !== undefined) reportNoSa(engine, choice.wants, now)
-  return drop(engine, choice.reason, choice.state)
+export function refuse(
+  engine: EngineState,
+  packet: IpPacket,
+  { reason, state, wants }: Extract<Choice, { type: 'drop' }>,
+  now: number,
+): true {
+  if (wants !== undefined) reportNoSa(engine, wants, now)
+  drop(engine, reason, state)
+  if (![DROP_NO_ROUTE, DROP_NO_SA, DROP_UNREACHABLE, DROP_PROHIBITED].includes(reason)) return true
+  return answer(engine, packet, unreachableAnswer(packet, reason === DROP_PROHIBITED), now)
 }
 
 /** Once a second for each tunnel. */
@@ -85,7 +96,7 @@ function sealDatagram(engine: EngineState, datagram: Datagram, now: number): boo
   if (isFault(packet)) return drop(engine, packet.fault)
   const choice = chooseSa(engine.tables, engine.routes, packet, false)
   if (choice.type === 'hand-over') throw new Error('a datagram that was put together here is handed over')
-  if (choice.type === 'drop') return refuse(engine, choice, now)
+  if (choice.type === 'drop') return refuse(engine, packet, choice, now)
   return carry(engine, packet, datagram, choice, now)
 }
 
@@ -132,9 +143,13 @@ function piecesOf(packet: IpPacket, datagram: Datagram | undefined, mtu: number)
 
 function answerTooBig(engine: EngineState, packet: IpPacket, choice: Carry, now: number): true {
   engine.tally.drop(DROP_TOO_BIG, choice.state.tally)
+  return answer(engine, packet, tooBigAnswer(packet, choice.mtu), now)
+}
+
+function answer(engine: EngineState, packet: IpPacket, message: Uint8Array, now: number): true {
   if (!mayAnswer(packet)) return true
   if (!engine.icmpRate.take(now)) return drop(engine, DROP_ICMP_RATE)
-  engine.memory.lanTx.push(tooBigAnswer(packet, choice.mtu))
+  engine.memory.lanTx.push(message)
   return true
 }
 

@@ -22,6 +22,8 @@ export interface EngineState {
   readonly noSaAt: Map<TunnelHandle, number>
   readonly tally: Tally
   share: { readonly worker: number; readonly workers: number }
+  /** Sources of answers that go into a tunnel: at most one of each family. */
+  own: readonly Uint8Array[]
   readonly coalescer: Coalescer
   /** The super-packet that waits for room, and how many of its segments of `size` payload bytes are sealed. */
   begun: { readonly slot: number; sealed: number; size: number } | undefined
@@ -39,6 +41,7 @@ export function createState(): EngineState {
     noSaAt: new Map(),
     tally: new Tally(),
     share: { worker: 0, workers: 1 },
+    own: [],
     coalescer: new Coalescer(memory.lanTx),
     begun: undefined,
   }

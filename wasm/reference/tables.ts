@@ -19,14 +19,17 @@ import {
   type GroupHandle,
   type InboundSa,
   type OutboundSa,
+  type RefusalAnswer,
   type SaHandle,
   type SaKeys,
   type Tunnel,
   type TunnelHandle,
 } from '../packet-engine.ts'
+import { type CheckedClass, checkWeights, refusalReason } from '../steering-arguments.ts'
 import { keyLength } from './aead.ts'
 import { ReplayWindow } from './replay.ts'
 import { compileSelectors, type SelectorPair } from './selectors.ts'
+import type { Member, Steering } from './steering.ts'
 import { SaTally } from './tally.ts'
 
 export interface InboundState {
@@ -60,13 +63,18 @@ export interface BareKey {
   readonly tally: SaTally
 }
 
-export class Tables {
+/** Tunnels, or the DROP_ reason of what it refuses. */
+export type Group = { readonly members: readonly Member[] } | { readonly refuses: number }
+
+export class Tables implements Steering {
   readonly #sas = new Map<SaHandle, InboundState | OutboundState | BareKey>()
   readonly #freed: SaHandle[] = []
   readonly #inboundBySpi = new Map<number, InboundState>()
   readonly #endpoints = new Map<number, Endpoint>()
   readonly #tunnels = new Map<TunnelHandle, Tunnel>()
-  readonly #groups = new Map<GroupHandle, readonly TunnelHandle[]>()
+  readonly #groups = new Map<GroupHandle, Group>()
+  classes: readonly CheckedClass[] = []
+  flowSeed = 0
 
   installInbound(sa: InboundSa): SaHandle {
     checkKeys(sa)
@@ -154,11 +162,17 @@ export class Tables {
     this.#tunnels.delete(handle)
   }
 
-  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[]): void {
+  setGroup(handle: GroupHandle, tunnels: readonly TunnelHandle[], weights?: readonly number[]): void {
     checkGroup(handle)
     if (tunnels.length > MAX_GROUP_MEMBERS) throw new EngineError(`more than ${MAX_GROUP_MEMBERS} tunnels in one group`)
     for (const tunnel of tunnels) checkHandle('tunnel', tunnel, MAX_TUNNELS)
-    this.#groups.set(handle, [...tunnels])
+    if (weights !== undefined) checkWeights(weights, tunnels.length)
+    this.#groups.set(handle, { members: tunnels.map((tunnel, i) => ({ tunnel, weight: weights?.[i] })) })
+  }
+
+  setRefusal(handle: GroupHandle, answer: RefusalAnswer): void {
+    checkGroup(handle)
+    this.#groups.set(handle, { refuses: refusalReason(answer) })
   }
 
   sa(handle: SaHandle): InboundState | OutboundState | BareKey {
@@ -185,8 +199,12 @@ export class Tables {
     return this.#tunnels.get(handle)
   }
 
-  members(group: GroupHandle): readonly TunnelHandle[] {
-    return this.#groups.get(group) ?? []
+  isDown(tunnel: TunnelHandle): boolean {
+    return this.#tunnels.get(tunnel)?.down === true
+  }
+
+  group(handle: GroupHandle): Group {
+    return this.#groups.get(handle) ?? { members: [] }
   }
 
   #freeHandle(): SaHandle {

@@ -11,6 +11,8 @@ import type {
   LanReceiveArea,
   OutboundSa,
   PacketEngine,
+  RefusalAnswer,
+  TrafficClass,
   Tunnel,
 } from '../packet-engine.ts'
 
@@ -94,8 +96,24 @@ export class EnginePair {
     this.#both((engine) => engine.removeTunnel(handle))
   }
 
-  setGroup(handle: number, tunnels: readonly number[]): void {
-    this.#both((engine) => engine.setGroup(handle, tunnels))
+  setGroup(handle: number, tunnels: readonly number[], weights?: readonly number[]): void {
+    this.#both((engine) => engine.setGroup(handle, tunnels, weights))
+  }
+
+  setRefusal(handle: number, answer: RefusalAnswer): void {
+    this.#both((engine) => engine.setRefusal(handle, answer))
+  }
+
+  setClasses(classes: readonly TrafficClass[]): void {
+    this.#both((engine) => engine.setClasses(classes))
+  }
+
+  setFlowSeed(seed: number): void {
+    this.#both((engine) => engine.setFlowSeed(seed))
+  }
+
+  setOwnAddresses(addresses: readonly Address[]): void {
+    this.#both((engine) => engine.setOwnAddresses(addresses))
   }
 
   setShare(worker: number, workers: number): void {

@@ -9,6 +9,7 @@ import { concat, getU32 } from '../reference/bytes.ts'
 import { sealEsp, sealText } from '../reference/esp.ts'
 import { type Datagram, EnginePair, type SaName, type WirePacket } from './differential-pair.ts'
 import { brokenPacket, Random, randomPackets } from './differential-random.ts'
+import { randomClasses, randomGroup } from './differential-steering.ts'
 
 const SUITES: readonly AeadSuite[] = ['aes-128-gcm', 'aes-256-gcm', 'chacha20-poly1305']
 const TUNNELS = 3
@@ -62,7 +63,7 @@ export class DifferentialWorld {
       this.#setEndpoint(tunnel)
       for (let i = this.random.between(0, 3); i > 0; i--) this.#addPipe(tunnel)
       this.#setTunnel(tunnel)
-      this.pair.setGroup(tunnel, this.random.shuffle([0, 1, 2]).slice(0, this.random.between(0, 3)))
+      randomGroup(this.random, this.pair, tunnel)
     }
     for (const route of ROUTES) if (this.random.chance(75)) this.#setRoute(route)
   }
@@ -196,7 +197,7 @@ export class DifferentialWorld {
 
   #reconfigure(): void {
     const tunnel = this.random.below(TUNNELS)
-    const kind = this.random.below(8)
+    const kind = this.random.below(10)
     if (kind === 0) this.#setEndpoint(tunnel)
     if (kind === 1) this.#setTunnel(tunnel)
     if (kind === 2) this.#addPipe(tunnel)
@@ -206,9 +207,17 @@ export class DifferentialWorld {
     if (kind === 6 && this.random.chance(20)) this.pair.removeTunnel(tunnel)
     if (kind === 7) this.#setShare()
     if (kind === 2) this.#setTunnel(tunnel)
+    if (kind === 8) randomGroup(this.random, this.pair, tunnel)
+    if (kind === 9) this.#setSteering()
     for (const destination of ['10.2.0.9', '10.2.64.1', '10.3.0.1', '192.0.2.9', 'fd02::9', 'fd02:0:0:1::1', '::1']) {
       this.pair.lookupRoute(address(destination))
     }
+  }
+
+  #setSteering(): void {
+    this.pair.setClasses(randomClasses(this.random))
+    if (this.random.chance(30)) this.pair.setFlowSeed(this.random.next())
+    if (this.random.chance(30)) this.pair.setOwnAddresses(['10.1.0.1', 'fd01::1'].map(address))
   }
 
   #setShare(): void {

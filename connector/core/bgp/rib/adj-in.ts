@@ -71,6 +71,16 @@ export class AdjIn {
     this.#context.paths.release(before)
   }
 
+  /** The limit is another one: who is beyond it by now is shut out as if it had just come there. */
+  checkLimit(neighbour: Neighbour): void {
+    const limit = neighbour.config.maxPrefixes?.limit
+    if (limit === undefined || !neighbour.isUp) return
+    for (const rib of [this.#context.ribs[4], this.#context.ribs[6]]) {
+      if (neighbour.of[rib.family].generations.received > limit) this.#hasRoom(neighbour, rib)
+      this.#warn(neighbour, rib)
+    }
+  }
+
   #announce(neighbour: Neighbour, received: number, block: PrefixBlock, index: number, now: Instant): void {
     const rib = this.#context.ribs[block.family]
     const found = rib.table.find(block, index)

@@ -15,7 +15,7 @@ export interface RibContext {
   readonly importer: Importer
   readonly damping: Damping
   readonly ribs: Readonly<Record<Family, FamilyRib>>
-  /** By index; the first is what we originate ourselves. None is ever taken out. */
+  /** By index; the first is what we originate ourselves. None is taken out, but another one may take a place. */
   readonly neighbours: Neighbour[]
   emit(effect: RibEffect): void
 }

@@ -33,7 +33,7 @@ export class Importer {
   policies: Policies
   readonly #config: RibConfig
   readonly #paths: Paths
-  readonly #own: ReadonlySet<Address>
+  #own: ReadonlySet<Address>
   #prepared: Prepared | undefined
 
   constructor(config: RibConfig, paths: Paths) {
@@ -41,6 +41,10 @@ export class Importer {
     this.#paths = paths
     this.#own = new Set(config.ownAddresses)
     this.policies = config.policies
+  }
+
+  setOwnAddresses(addresses: readonly Address[]): void {
+    this.#own = new Set(addresses)
   }
 
   /** Judges one prefix. `received` is held by the caller; many prefixes of one path in a row are cheap. */

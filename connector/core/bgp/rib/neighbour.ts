@@ -48,6 +48,11 @@ export class Generations {
     this.#accepted[generation]! += accepted
   }
 
+  /** No route is left, of whatever generation. */
+  get isEmpty(): boolean {
+    return this.#routes.every((count) => count === 0)
+  }
+
   get received(): number {
     return this.#routes[this.current]! + this.staleRoutes
   }

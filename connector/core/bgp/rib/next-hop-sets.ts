@@ -59,6 +59,11 @@ export class NextHopSets {
     this.#free.push(id)
   }
 
+  /** Whether one of the hops is in it. */
+  hasAny(id: number, hops: ReadonlySet<number>): boolean {
+    return this.#hopsOf[id]!.some((hop) => hops.has(hop))
+  }
+
   get(id: number): NextHopSet {
     return this.#sets[id]!
   }

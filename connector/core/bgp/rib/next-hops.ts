@@ -59,16 +59,21 @@ export class NextHops {
     return this.#costs[id]!
   }
 
-  /** Asks anew for all; returns those whose answer is another one. */
-  refresh(): ReadonlySet<number> {
+  /** Asks anew for all; returns those whose answer is another one, and those that `moved` names. */
+  refresh(moved: (address: Address) => boolean = () => false): {
+    changed: ReadonlySet<number>
+    moved: ReadonlySet<number>
+  } {
     const changed = new Set<number>()
+    const elsewhere = new Set<number>()
     for (const [id, hop] of this.#values.entries()) {
       if (hop === undefined) continue
       const cost = this.#costOf(hop)
       if (cost !== this.#costs[id]) changed.add(id)
       this.#costs[id] = cost
+      if (moved(hop.address)) elsewhere.add(id)
     }
-    return changed
+    return { changed, moved: elsewhere }
   }
 
   #costOf(hop: NextHop): number {

@@ -51,6 +51,6 @@ describe('rules that are found by the originating AS', () => {
       Array.from({ length: 5_000 }, (_, i) => ({ if: { asPath: `* ${i + 1}` }, do: 'accept' as const })),
     )
     expect(policy.byOrigin?.of.get(77)).toHaveLength(1)
-    expect(policyOf(Array.from({ length: 20 }, () => ({ do: 'continue' as const }))).byOrigin).toBeUndefined()
+    expect(policyOf(Array.from({ length: 40 }, () => ({ do: 'continue' as const }))).byOrigin).toBeUndefined()
   })
 })

@@ -19,7 +19,7 @@ import type {
 import { compilePrefixList, inPrefixList, type PrefixList } from './prefix-list.ts'
 
 /** Rules that may match whatever the origin, up to which a table by origin is worth its memory. */
-const MOST_OF_OTHERS = 8
+const MOST_OF_OTHERS = 32
 
 /** A route as policies see it: as it came, whatever earlier rules set. */
 export interface PolicySubject {

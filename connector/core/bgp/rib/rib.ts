@@ -21,6 +21,7 @@ import { Paths } from './paths.ts'
 import { Restart } from './restart.ts'
 import { NO_ROUTE } from './routes.ts'
 import { Selection } from './selection.ts'
+import { Settings } from './settings.ts'
 import type {
   NeighbourConfig,
   NeighbourCounters,
@@ -49,6 +50,7 @@ export class Rib implements Machine<RibInput, RibEffect> {
   readonly #selection: Selection
   readonly #advertiser: Advertiser
   readonly #chores: Chores
+  readonly #settings: Settings
   readonly #restart = new Restart()
   readonly #explainer: Explainer
   #now: Instant = 0
@@ -70,6 +72,7 @@ export class Rib implements Machine<RibInput, RibEffect> {
     this.#selection = new Selection(this.#context)
     this.#advertiser = new Advertiser(this.#context)
     this.#chores = new Chores(this.#context, this.#adjIn)
+    this.#settings = new Settings(this.#context, this.#byId, this.#adjIn, this.#advertiser, this.#chores)
     this.#explainer = new Explainer(this.#context, this.#selection, this.#advertiser.exporter)
   }
 
@@ -151,7 +154,7 @@ export class Rib implements Machine<RibInput, RibEffect> {
       case 'time':
         break
       case 'neighbour':
-        this.#configure(input.config)
+        this.#settings.configure(input.config)
         break
       case 'originate':
         this.#originate(input.prefixes, input.attributes, now)
@@ -160,12 +163,13 @@ export class Rib implements Machine<RibInput, RibEffect> {
         this.#withdraw(input.prefixes, now)
         break
       case 'next-hops-changed':
-        this.#chores.redecide(this.#context.hops.refresh())
+        this.#nextHopsChanged(input.moved)
         break
       case 'policies':
-        this.#context.importer.policies = input.policies
-        this.#advertiser.setPolicies(input.policies)
-        for (const neighbour of this.#byId.values()) this.#judgeAnew(neighbour)
+        this.#settings.takeAll(input.policies)
+        break
+      case 'settings':
+        this.#settings.take(input)
         break
       case 'restarting':
         this.#restart.defer(input.neighbours, now + input.deferMs)
@@ -208,35 +212,15 @@ export class Rib implements Machine<RibInput, RibEffect> {
         break
       case 'graceful-shutdown':
         neighbour.isLeaving = input.active
-        this.#tellAnew(neighbour)
+        this.#settings.tellAnew(neighbour)
         break
     }
   }
 
-  #configure(config: NeighbourConfig): void {
-    if (config.id === LOCAL_CONFIG.id) return
-    const { neighbours } = this.#context
-    const known = neighbours.find((candidate) => candidate.index !== LOCAL && candidate.config.id === config.id)
-    if (known === undefined) {
-      const added = new Neighbour(neighbours.length, config, this.#context.config.localAs)
-      neighbours.push(added)
-      this.#byId.set(config.id, added)
-      return
-    }
-    known.configure(config, this.#context.config.localAs)
-    this.#byId.set(config.id, known)
-    this.#judgeAnew(known)
-  }
-
-  #judgeAnew(neighbour: Neighbour): void {
-    this.#chores.rejudge(neighbour.index)
-    this.#tellAnew(neighbour)
-  }
-
-  #tellAnew(neighbour: Neighbour): void {
-    for (const family of FAMILIES) {
-      if (neighbour.sends(family)) neighbour.of[family].out.startWalk({ cursor: 0, force: false, ends: 'nothing' })
-    }
+  #nextHopsChanged(moved: ((address: Address) => boolean) | undefined): void {
+    const hops = this.#context.hops.refresh(moved)
+    this.#selection.retell(hops.moved)
+    this.#chores.redecide(new Set([...hops.changed, ...hops.moved]))
   }
 
   #up(neighbour: Neighbour, input: NeighbourUp, now: Instant): void {

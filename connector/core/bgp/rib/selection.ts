@@ -14,6 +14,8 @@ export class Selection {
   readonly #decisions: Readonly<Record<Family, Decision>>
   /** Prefixes whose set of next hops changed and was not told of yet. */
   readonly #changed: Readonly<Record<Family, Set<number>>> = { 4: new Set(), 6: new Set() }
+  /** Next hops behind which forwarding looks anew, whether or not a set changes. */
+  #moved: ReadonlySet<number> = new Set()
   // Used again for each prefix.
   readonly #candidates: number[] = []
   readonly #hops: number[] = []
@@ -31,6 +33,11 @@ export class Selection {
   /** The set in use for the prefix. */
   setOf(rib: FamilyRib, pid: number): NextHopSet {
     return this.#sets.get(rib.set[pid]!)
+  }
+
+  /** Has sets with one of these hops told again when their prefix is decided on, until the next call. */
+  retell(moved: ReadonlySet<number>): void {
+    this.#moved = moved
   }
 
   decisionOf(rib: FamilyRib): Decision {
@@ -79,6 +86,7 @@ export class Selection {
     const before = rib.set[pid]!
     const after = used === 0 ? NO_SET : this.#internSet(rib, used)
     if (after === before) {
+      if (this.#moved.size > 0 && this.#sets.hasAny(after, this.#moved)) this.#changed[rib.family].add(pid)
       this.#sets.release(after)
       return
     }

@@ -141,11 +141,11 @@ describe('next hops', () => {
     const two = hops.intern({ address: address('192.0.2.2') })
     expect([hops.cost(one), hops.cost(two)]).toEqual([5, UNREACHABLE])
     costs.set('192.0.2.2', 0)
-    expect([...hops.refresh()]).toEqual([two])
+    expect([...hops.refresh().changed]).toEqual([two])
     expect(hops.cost(two)).toBe(0)
     hops.release(two)
     costs.clear()
-    expect([...hops.refresh()]).toEqual([one])
+    expect([...hops.refresh().changed]).toEqual([one])
   })
 })
 

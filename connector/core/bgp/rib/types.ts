@@ -77,14 +77,27 @@ export type RibInput =
   | { readonly kind: 'withdraw'; readonly prefixes: readonly Prefix[] }
   /** We are about to end the session: everything to it carries GRACEFUL_SHUTDOWN (RFC 8326 section 4.1). */
   | { readonly kind: 'graceful-shutdown'; readonly neighbour: string; readonly active: boolean }
-  /** What `resolve` answers may have changed. */
-  | { readonly kind: 'next-hops-changed' }
+  /** What `resolve` answers may have changed. Routes over next hops that have `moved` are told to forwarding anew. */
+  | { readonly kind: 'next-hops-changed'; readonly moved?: (address: Address) => boolean }
   | { readonly kind: 'policies'; readonly policies: Policies }
+  | RibSettings
   /**
    * We restarted, and these neighbours know how to wait (RFC 4724 section 4.1): nothing is decided or advertised
    * until each has ended its initial routes or went down, or `deferMs` is over.
    */
   | { readonly kind: 'restarting'; readonly neighbours: readonly string[]; readonly deferMs: number }
+
+/** Taken up at one stroke, so that no route is judged by half of it. */
+export interface RibSettings {
+  readonly kind: 'settings'
+  readonly policies: Policies
+  /** Policies that do another thing than before, by name: only neighbours that have one of them are gone through. */
+  readonly changed: ReadonlySet<string>
+  /** Absent: as they were. */
+  readonly ownAddresses?: readonly Address[]
+  /** Those that are new or other than before. */
+  readonly neighbours: readonly NeighbourConfig[]
+}
 
 export interface NeighbourUp {
   readonly kind: 'neighbour-up'
