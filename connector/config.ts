@@ -58,7 +58,9 @@ export function loadConfig(
     plan: planOf(config, secrets.keys, (name) => resolve(directory, name), cores, passwords.keys),
     log: config.log,
     probes: new Map(
-      Object.entries(config.peers).flatMap(([name, { probe }]) => (probe ? [[name, probe] as const] : [])),
+      Object.entries(config.peers).flatMap(([name, { probe }]) =>
+        probe.target ? [[name, probe.target] as const] : [],
+      ),
     ),
     warnings: placed(source, [
       ...across.warnings,

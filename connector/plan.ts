@@ -3,6 +3,7 @@
  * YAML, and `main.ts`, which runs things.
  */
 import type { Address, Prefix } from '../protocol/net.ts'
+import type { BfdTimers } from './core/bfd/config.ts'
 import type { SpeakerConfig } from './core/bgp/speaker-types.ts'
 import type { ConnectionConfig, EndpointLimits, LocalPorts } from './core/ike/types.ts'
 
@@ -110,4 +111,12 @@ export interface PlannedConnection {
    * Default: `off`
    */
   readonly reversePath?: 'off' | 'loose' | 'strict'
+  /** BFD with the other end of the tunnel, for its static routes: between two addresses inside the tunnel. */
+  readonly bfd?: BfdPlan
+}
+
+export interface BfdPlan {
+  readonly local: Address
+  readonly remote: Address
+  readonly timers: BfdTimers
 }

@@ -14,6 +14,7 @@ import {
 import { parseIdentity, sameIdentity } from '../core/ike/identity.ts'
 import type { Identity } from '../core/ike/types.ts'
 import { checkBgp } from './checks-bgp.ts'
+import { checkPaths, groupOfBoth } from './checks-paths.ts'
 import type { Checked, ConfigPath, Finding } from './faults.ts'
 import { valueAt } from './issues.ts'
 import { parseDuration, parseSize } from './units.ts'
@@ -49,9 +50,10 @@ export function checkAcrossKeys(root: unknown): Checked {
   }
   checkIdentities(root, peers, faults, warnings)
   checkNetworks(root, peers, faults, warnings)
-  const bgp = checkBgp(root)
-  faults.push(...bgp.faults)
-  warnings.push(...bgp.warnings)
+  for (const part of [checkBgp(root), checkPaths(root)]) {
+    faults.push(...part.faults)
+    warnings.push(...part.warnings)
+  }
   return { faults, warnings }
 }
 
@@ -214,10 +216,11 @@ function checkNetworks(root: unknown, peers: readonly PeerFacts[], faults: Findi
         if (other.owner === peer.name) continue
         const relation = relate(route.value, other.value)
         if (relation === 'same') {
+          if (groupOfBoth(root, other.owner, peer.name) !== undefined) continue
           const remedy =
             other.owner === 'this site'
               ? 'renumber one side, or list only what lies at the peer'
-              : 'leave it to one of the two'
+              : 'leave it to one of the two, or make them a group: see groups in docs/config.md'
           faults.push({ path: route.path, message: `${route.value} is also a network of ${other.owner}`, remedy })
         } else if (relation !== undefined) {
           const [inner, outerPrefix] = relation === 'inside' ? [route.value, other.value] : [other.value, route.value]

@@ -65,6 +65,7 @@ export function sections(path: string, title: string, node: SchemaNode): string[
   const below = keys.flatMap(([key, child]) => {
     const inner = path === '' ? key : `${path}.${key}`
     if (child.properties !== undefined) return sections(inner, `\`${inner}\``, child)
+    if (child.items?.properties !== undefined) return sections(`${inner}[]`, `\`${inner}[]\``, child.items)
     const named = child.additionalProperties
     if (typeof named !== 'object' || named.properties === undefined) return []
     return sections(`${inner}.<name>`, `\`${inner}.<name>\``, named)

@@ -12,6 +12,7 @@ import type {
 } from '../core/ike/types.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { bgpPlanOf } from './bgp-plan.ts'
+import { forwardingOf, inOrder, pathOf } from './paths-plan.ts'
 import type { Config, PeerConfig } from './schema.ts'
 
 type ChildSection = NonNullable<PeerConfig['children']>[string]
@@ -37,8 +38,11 @@ export function planOf(
     tun: { name: config.tun.name, mtu: config.tun.mtu, addresses: ownAddresses(config) },
     workers,
     ports: { port: config.ports.ike, natPort: config.ports.nat },
-    connections: Object.entries(config.peers).map(([name, peer], index) =>
-      connectionOf(config, name, peer, secrets.get(name)!, index % workers),
+    connections: inOrder(
+      Object.entries(config.peers).map(([name, peer], index) =>
+        connectionOf(config, name, peer, secrets.get(name)!, index % workers),
+      ),
+      config,
     ),
     limits: {
       cookieThreshold: limits.cookie_threshold,
@@ -54,6 +58,7 @@ export function planOf(
     ...(metrics.enabled ? { metrics: { address: metrics.address, port: metrics.port } } : {}),
     ...(config.key_log === undefined ? {} : { keyLog: resolvePath(config.key_log) }),
     ...(config.bgp === undefined ? {} : { bgp: bgpPlanOf(config, config.bgp, passwords) }),
+    ...forwardingOf(config),
   }
 }
 
@@ -103,6 +108,7 @@ function connectionOf(
     pathMtu: peer.path_mtu,
     clampMss: peer.clamp_mss,
     copyDscp: peer.copy_dscp,
+    ...pathOf(peer),
   }
 }
 

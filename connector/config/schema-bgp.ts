@@ -1,6 +1,7 @@
 /** The part of the configuration that is about BGP (docs/bgp.md). */
 import { z } from 'zod'
 import * as leaf from './leaf.ts'
+import { bfdTimers } from './schema-bfd.ts'
 import { secret } from './schema-secret.ts'
 
 const ROLES = ['provider', 'customer', 'peer', 'route-server', 'route-server-client'] as const
@@ -25,42 +26,11 @@ function policyName(description: string) {
     .optional()
 }
 
-const bfd = leaf.section(
-  {
-    interval: leaf
-      .durationText(
-        {
-          description: 'Time between our packets, and the least between those that we take.',
-          why: '300 ms three times loses nothing on shared hosts, where 100 ms flaps.',
-        },
-        { min: 10, max: 60_000 },
-      )
-      .prefault('300ms'),
-    multiplier: leaf
-      .integer(
-        {
-          description: 'Packets in a row that are missed before the path counts as lost.',
-          why: 'One or two get lost.',
-        },
-        { min: 1, max: 255 },
-      )
-      .default(3),
-    adapt_max: leaf
-      .durationText(
-        {
-          description: 'Longest interval that a noisy host may lead to (docs/bfd.md).',
-          why: 'Slower detection is better than a session that flaps; the same as `interval`: never slower.',
-        },
-        { min: 10, max: 60_000 },
-      )
-      .prefault('2s'),
-  },
-  {
-    description: 'BFD with the neighbour (RFC 5880, 5881, 5882); `{}` for the defaults.',
-    why: 'A path that is cut is noticed in a second instead of the hold time.',
-    computed: 'none: no BFD',
-  },
-)
+const bfd = leaf.section(bfdTimers, {
+  description: 'BFD with the neighbour (RFC 5880, 5881, 5882); `{}` for the defaults.',
+  why: 'A path that is cut is noticed in a second instead of the hold time.',
+  computed: 'none: no BFD',
+})
 
 const maxPrefixes = leaf.section(
   {
@@ -227,7 +197,7 @@ export const bgp = leaf.section(
       .integer(
         {
           description: 'Routes of equal worth that are used beside each other.',
-          why: 'The first tunnel carries all; the others take over at once where it is down.',
+          why: 'Tunnels of one group with weights share the flows; else the first one carries all, and the others take over at once.',
         },
         { min: 1, max: 8 },
       )

@@ -1,5 +1,7 @@
 /** The part of the configuration that each peer has. */
 import * as leaf from './leaf.ts'
+import { bfd } from './schema-bfd.ts'
+import { probe } from './schema-paths.ts'
 import { esp, ike } from './schema-sas.ts'
 import { secret } from './schema-secret.ts'
 
@@ -144,13 +146,24 @@ export const peer = leaf.section(
         computed: 'true where the peer has an `address`',
       })
       .optional(),
-    probe: leaf
-      .addressText({
-        description: 'An address behind the peer that answers ping.',
-        why: 'Then `isthmus ping <peer>` knows what to ask.',
-        computed: 'none',
-        examples: ['10.2.0.1'],
+    probe,
+    bfd: bfd.optional(),
+    transit: leaf
+      .flag({
+        description: 'Packets that come by this tunnel may leave by another one that has this too.',
+        why: 'A hub passes them on by itself, without the kernel; others never do.',
       })
+      .default(false),
+    reverse_path: leaf
+      .choice(
+        {
+          description:
+            'Which sources are taken from the peer (RFC 3704): those that our routes lead back by this tunnel (`strict`), or into any tunnel (`loose`), or all that the selectors let pass (`off`).',
+          why: 'Where BGP chooses the way, the selectors let everything pass.',
+          computed: '`loose` with `routes: bgp`, else `off`',
+        },
+        ['off', 'loose', 'strict'],
+      )
       .optional(),
     encapsulation: leaf
       .choice(

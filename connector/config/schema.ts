@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { MAX_RESOURCES } from '../core/resource.ts'
 import * as leaf from './leaf.ts'
 import { bgp } from './schema-bgp.ts'
+import { groups, refuse, steering } from './schema-paths.ts'
 import { peer } from './schema-peer.ts'
 
 const tun = leaf.section(
@@ -223,6 +224,9 @@ export const configSchema = leaf
         why: 'The name is how logs, metrics and the command line call it.',
       }),
       bgp: bgp.optional(),
+      groups: groups.optional(),
+      steering: steering.optional(),
+      refuse,
       tun: tun.prefault({}),
       workers: leaf
         .integerOrAuto(

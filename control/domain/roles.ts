@@ -101,6 +101,12 @@ export const OPERATIONS = {
   'rotations.get': operation('GET', `${net}/rotations/{rotation}`, WATCH, 'Read a rotation and its evidence'),
   'rotations.abort': operation('POST', `${net}/rotations/{rotation}/abort`, ROTATE, 'Abort a rotation'),
 
+  'rollouts.list': operation('GET', `${net}/rollouts`, READ, 'List rollouts of the desired state'),
+  'rollouts.create': operation('POST', `${net}/rollouts`, WRITE, 'Replace the desired state site by site'),
+  'rollouts.get': operation('GET', `${net}/rollouts/{rollout}`, READ, 'Read a rollout and how its sites are'),
+  'rollouts.abort': operation('POST', `${net}/rollouts/{rollout}/abort`, WRITE, 'Abort a rollout'),
+  'rollouts.rollback': operation('POST', `${net}/rollouts/{rollout}/rollback`, WRITE, 'Go back to before a rollout'),
+
   'audit.list': operation('GET', `${net}/audit`, READ, 'Read or export the audit log'),
 
   'audit.verify': operation('GET', `${net}/audit/verify`, READ, 'Verify the chain of the audit log'),

@@ -202,7 +202,7 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
     for (const change of batch.changes) {
       if (change.type !== 'put') continue
       if (change.kind === 'rotation' && change.value.deadline !== undefined) await this.#wakeAt(change.value.deadline)
-      if (change.kind === 'policy' || (change.kind === 'run' && change.revision === 0))
+      if (change.kind === 'policy' || change.kind === 'rollout' || (change.kind === 'run' && change.revision === 0))
         await this.#wakeAt(now + SOON_MS)
     }
   }

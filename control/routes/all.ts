@@ -7,6 +7,7 @@ import { networkRoutes } from './networks.ts'
 import type { Operation } from './operation.ts'
 import { policyRoutes } from './policies.ts'
 import { relayRoutes } from './relay.ts'
+import { rolloutRoutes } from './rollouts.ts'
 import { rotationRoutes } from './rotations.ts'
 import { tokenRoutes } from './tokens.ts'
 
@@ -19,5 +20,6 @@ export const ALL_OPERATIONS: readonly Operation[] = [
   ...functionRoutes,
   ...policyRoutes,
   ...rotationRoutes,
+  ...rolloutRoutes,
   ...auditRoutes,
 ]

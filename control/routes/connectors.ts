@@ -73,6 +73,7 @@ const forConnectors: readonly Operation[] = [
         'join-token-used',
         'join-token-expired',
         'join-token-revoked',
+        'rollout-under-way',
         'site-has-connector',
         'identity-in-use',
         'duplicate-name',

@@ -5,19 +5,22 @@ import { byAge } from './documents.ts'
 import type { Topology } from './planned-view.ts'
 import { optional } from './support.ts'
 import type { Context } from './types.ts'
+import type { Work } from './work.ts'
 
 const PAGE = 1000
 
-/** All records of a kind, page by page. */
+/** All records of a kind, page by page; `work`: as that decision has them by now. */
 export async function* everyOf<K extends Kind>(
   context: Pick<Context, 'repo'>,
   network: string,
   kind: K,
   ref?: string,
+  work?: Work,
 ): AsyncGenerator<Records[K]> {
   for (let after = ''; ; ) {
     const page = await context.repo.list(network, kind, { after, limit: PAGE, ...optional('ref', ref) })
-    for (const { value } of page) yield value
+    if (work === undefined) for (const { value } of page) yield value
+    else yield* work.adopt(kind, page)
     if (page.length < PAGE) return
     after = page.at(-1)!.value.id
   }

@@ -6,6 +6,7 @@ import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
 import type { Intents } from './intents.ts'
 import type { FunctionKeys } from './network-keys.ts'
+import type { Rolling } from './rolling.ts'
 import type { Rotating } from './rotating.ts'
 import type { Runs } from './runs.ts'
 import type { Sightings } from './sightings.ts'
@@ -20,6 +21,7 @@ export interface ConnectorParts {
   readonly documents: Documents
   readonly rotating: Rotating
   readonly runs: Runs
+  readonly rolling: Rolling
   readonly sightings: Sightings
   readonly functionKeys: FunctionKeys
 }

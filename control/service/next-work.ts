@@ -7,6 +7,8 @@ import type { Context } from './types.ts'
 
 /** How often ages of keys are looked at, in milliseconds. */
 const AGE_CHECK_MS = 600_000
+/** How often the sites of a rollout are looked at, in milliseconds: one that is silent says nothing. */
+const WATCH_MS = 5000
 
 /** Milliseconds since 1970; undefined when nothing is due unless somebody does something. */
 export async function nextWork(context: Pick<Context, 'repo' | 'clock'>, network: string): Promise<number | undefined> {
@@ -22,6 +24,9 @@ export async function nextWork(context: Pick<Context, 'repo' | 'clock'>, network
     // One that could begin but did not waits for a tunnel that is busy.
     times.push(decision.type === 'wait' ? decision.until : now + AGE_CHECK_MS)
     if (run.policy !== undefined) running.add(run.policy)
+  }
+  for await (const { deadline } of everyOf(context, network, 'rollout', 'active')) {
+    times.push(Math.min(Math.max(deadline ?? 0, now), now + WATCH_MS))
   }
   for (const policy of policies.values()) if (!running.has(policy.id)) times.push(nextOfPolicy(policy, now))
   return times.reduce((first, time) => (time === undefined ? first : Math.min(time, first ?? time)), undefined)

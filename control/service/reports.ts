@@ -36,7 +36,7 @@ export class Reports {
 
   /** `call.actor` is the connector. Reports of one connector must come in the order in which it made them. */
   async take(call: Call, report: ConnectorReport, events: readonly LinkEvent[] = []): Promise<Outcome<Taken>> {
-    const { context, committer, intents, documents, rotating, runs } = this.#parts
+    const { context, committer, intents, documents, rotating, runs, rolling } = this.#parts
     const id = call.actor.connector!
     this.#sight(call.network, id, report)
     this.note(call.network, id, events)
@@ -47,7 +47,8 @@ export class Reports {
       const work = new Work(context.repo, call.network)
       const connector = await work.mustGet('connector', id)
       if (connector.revokedAt !== undefined) throw refusal('connector-revoked', 'it was revoked just now')
-      const topology = await intents.topology(call.network)
+      const situation = await intents.situation(call.network)
+      const { topology } = situation
       await this.#takeSelf(work, topology, call, connector, report)
       const carries = report.tunnels.length > 0 && (await documents.carriesTunnels(work, connector))
       for (const tunnel of carries ? report.tunnels : []) {
@@ -55,7 +56,7 @@ export class Reports {
         if (await this.#takeTunnel(work, id, report, tunnel)) await rotating.settle(work, topology, tunnel.tunnel)
       }
       await runs.advance(work, topology)
-      await documents.finish(work, topology)
+      await documents.finish(work, await rolling.heard(work, situation, connector, report))
       const { documentVersion: version } = await work.mustGet('connector', id)
       return work.decision({ value: { version, now: context.clock() } })
     })

@@ -5,6 +5,7 @@
 import type { Policy, Run } from '../../protocol/control/rotation.ts'
 import { mayBeDue, planPolicy } from '../domain/planner.ts'
 import { candidatesByAge, candidatesOf, everyOf } from './candidates.ts'
+import type { Rollouts } from './rollouts.ts'
 import type { RunParts, Runs } from './runs.ts'
 import type { Call } from './types.ts'
 import { Work } from './work.ts'
@@ -21,10 +22,12 @@ export interface TickReport {
 export class Scheduler {
   readonly #parts: RunParts
   readonly #runs: Runs
+  readonly #rollouts: Rollouts
 
-  constructor(parts: RunParts, runs: Runs) {
+  constructor(parts: RunParts, runs: Runs, rollouts: Rollouts) {
     this.#parts = parts
     this.#runs = runs
+    this.#rollouts = rollouts
   }
 
   /** One network that fails does not keep the others from their turn; the first error is thrown at the end. */
@@ -55,6 +58,7 @@ export class Scheduler {
 
   async tickNetwork(network: string): Promise<Omit<TickReport, 'networks'>> {
     const call: Call = { actor: { id: 'schedule', network }, network }
+    await this.#rollouts.tick(call)
     const rotationsLate = await this.#stepLate(call)
     const running = await this.#advanceRuns(call)
     let runsBegun = 0

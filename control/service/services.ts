@@ -16,6 +16,8 @@ import { FunctionKeys } from './network-keys.ts'
 import { Networks } from './networks.ts'
 import { Policies } from './policies.ts'
 import { Reports } from './reports.ts'
+import { Rolling } from './rolling.ts'
+import { Rollouts } from './rollouts.ts'
 import { Rotating } from './rotating.ts'
 import { Rotations } from './rotations.ts'
 import { Runs } from './runs.ts'
@@ -40,6 +42,7 @@ export interface Services {
   readonly policies: Policies
   readonly runs: Runs
   readonly rotations: Rotations
+  readonly rollouts: Rollouts
   readonly audit: Audit
   readonly scheduler: Scheduler
 }
@@ -58,10 +61,22 @@ export function createServices(options: ServiceOptions): Services {
   const documents = new Documents(context, intents)
   const rotating = new Rotating(context, documents, new EvidenceSigner(context))
   const runs = new Runs({ context, committer, intents, documents, rotating })
+  const rolling = new Rolling({ context, intents, documents, rotating, runs })
   const functionKeys = new FunctionKeys(context)
   const counts = new GrantCounts(context)
   const sightings = new Sightings()
-  const parts: ConnectorParts = { context, committer, intents, documents, rotating, runs, sightings, functionKeys }
+  const parts: ConnectorParts = {
+    context,
+    committer,
+    intents,
+    documents,
+    rotating,
+    runs,
+    rolling,
+    sightings,
+    functionKeys,
+  }
+  const rollouts = new Rollouts(parts)
   return {
     context,
     networks: new Networks(context, committer, functionKeys),
@@ -77,7 +92,8 @@ export function createServices(options: ServiceOptions): Services {
     policies: new Policies(context, committer),
     runs,
     rotations: new Rotations(parts),
+    rollouts,
     audit: new Audit(context),
-    scheduler: new Scheduler(parts, runs),
+    scheduler: new Scheduler(parts, runs, rollouts),
   }
 }

@@ -25,6 +25,13 @@ const MOST_QUEUED = 16_384
 /** RFC 5882 section 3.2: the session is not tried again at once over a path that has just failed. */
 const BFD_HOLD_MS = 1_000
 
+/** What outlives the session of a neighbour. */
+export interface LinkHistory {
+  readonly attempts: number
+  readonly flaps: number
+  readonly lastError: string | undefined
+}
+
 export interface LinkParts {
   readonly rib: (input: RibInput) => void
   readonly ribStatus: (neighbour: string, family: Family) => NeighbourStatus | undefined
@@ -36,11 +43,12 @@ export interface LinkParts {
 export class NeighbourLink {
   readonly name: string
   readonly tunnel: string
-  readonly #neighbour: SpeakerNeighbour
+  #neighbour: SpeakerNeighbour
   readonly #parts: LinkParts
   readonly #session: BgpSession
   readonly #families: readonly Family[]
-  #ribConfig: NeighbourConfig
+  /** Outer addresses of the tunnel, as far as they are known. */
+  #ends: readonly Address[]
   /** What the session's queue had no room for, in order. */
   #refused: RouteInput[] = []
   #negotiated: Negotiated | undefined
@@ -49,24 +57,42 @@ export class NeighbourLink {
   #since: Instant | undefined
   #flaps = 0
   #lastError: string | undefined
+  /** Closed because of too many prefixes. */
+  #isOverLimit = false
+  /** What ends it is no loss. */
+  #isEnding = false
   readonly #calm = new Calm()
 
-  constructor({ localAs, routerId }: SpeakerConfig, neighbour: SpeakerNeighbour, parts: LinkParts) {
+  constructor(
+    { localAs, routerId }: SpeakerConfig,
+    neighbour: SpeakerNeighbour,
+    parts: LinkParts,
+    ends: readonly Address[] = [],
+    before: LinkHistory = { attempts: 0, flaps: 0, lastError: undefined },
+  ) {
     this.name = neighbour.name
     this.tunnel = neighbour.tunnel
     this.#neighbour = neighbour
     this.#parts = parts
-    this.#ribConfig = { ...neighbour.rib, id: neighbour.name }
+    this.#ends = ends.length > 0 ? ends : (neighbour.rib.tunnelEnds ?? [])
+    this.#flaps = before.flaps
+    this.#lastError = before.lastError
     this.#families = neighbour.session.families
     const transport = { ...neighbour.transport, remote: neighbour.rib.address, local: neighbour.local }
     this.#session = new BgpSession(
       { ...neighbour.session, localAs, peerAs: neighbour.rib.peerAs, identifier: routerId, transport },
       parts.random,
+      before.attempts,
     )
   }
 
   get ribConfig(): NeighbourConfig {
-    return this.#ribConfig
+    const { name, rib } = this.#neighbour
+    return { ...rib, id: name, ...(this.#ends.length === 0 ? {} : { tunnelEnds: this.#ends }) }
+  }
+
+  get history(): LinkHistory {
+    return { attempts: this.#session.attempts, flaps: this.#flaps, lastError: this.#lastError }
   }
 
   deadline(): Instant | undefined {
@@ -79,6 +105,24 @@ export class NeighbourLink {
 
   stop(communication: string, now: Instant): void {
     this.#session.handle({ type: 'stop', subcode: CEASE.administrativeShutdown, communication }, now)
+  }
+
+  /** Ends it for good, for another configuration (RFC 4486): `subcode` says to the neighbour which it is. */
+  end(subcode: number, now: Instant): void {
+    this.#isEnding = true
+    this.#session.handle({ type: 'stop', subcode }, now)
+    this.settle(now)
+  }
+
+  /** What the RIB has of it is another thing; the session goes on, or comes back where the limit on it was changed. */
+  adjust(neighbour: SpeakerNeighbour, now: Instant): void {
+    const { maxPrefixes: before } = this.#neighbour.rib
+    const { maxPrefixes: after } = neighbour.rib
+    this.#neighbour = neighbour
+    if (!this.#isOverLimit || (before?.limit === after?.limit && before?.restartMs === after?.restartMs)) return
+    this.#isOverLimit = false
+    this.#session.handle({ type: 'start' }, now)
+    this.#session.handle({ type: 'reset', subcode: CEASE.otherConfigurationChange, holdMs: 0 }, now)
   }
 
   passed(now: Instant): void {
@@ -97,11 +141,10 @@ export class NeighbourLink {
 
   /** The outer addresses of the tunnel to it; all of its routes are judged anew where they are others. */
   setTunnelEnds(ends: readonly Address[]): void {
-    const { tunnelEnds = [] } = this.#ribConfig
-    if (ends.length === 0 || (ends.length === tunnelEnds.length && ends.every((end, i) => end === tunnelEnds[i])))
-      return
-    this.#ribConfig = { ...this.#ribConfig, tunnelEnds: ends }
-    this.#parts.rib({ kind: 'neighbour', config: this.#ribConfig })
+    const known = this.#ends
+    if (ends.length === 0 || (ends.length === known.length && ends.every((end, i) => end === known[i]))) return
+    this.#ends = ends
+    this.#parts.rib({ kind: 'neighbour', config: this.ribConfig })
   }
 
   /** Has the session's effects carried out. */
@@ -286,6 +329,7 @@ export class NeighbourLink {
   #established(negotiated: Negotiated): void {
     this.#negotiated = negotiated
     this.#isRestarting = false
+    this.#isOverLimit = false
     this.#refused = []
     const { peerAs, holdTimeS, families, enhancedRefresh, gracefulRestart } = negotiated
     const names = families.map((family) => `IPv${family}`).join(' and ')
@@ -304,22 +348,23 @@ export class NeighbourLink {
   #down({ cause, keep, restartTimeS }: Extract<SessionEffect, { type: 'down' }>): void {
     this.#negotiated = undefined
     this.#refused = []
-    this.#flaps++
+    if (!this.#isEnding) this.#flaps++
     this.#isRestarting = keep.length > 0
     const kept = this.#isRestarting ? `; its routes stay for ${restartTimeS} s` : ''
-    this.report('down', 'warn', `lost: ${downWords(cause)}${kept}`)
+    this.report('down', this.#isEnding ? 'info' : 'warn', `lost: ${downWords(cause)}${kept}`)
     const stale = this.#isRestarting ? { stale: { families: keep, ms: restartTimeS * 1000 } } : {}
     this.#parts.rib({ kind: 'neighbour-down', neighbour: this.name, ...stale })
   }
 
   #notified(direction: 'sent' | 'received', message: NotificationMessage): void {
     const who = direction === 'sent' ? 'we told the neighbour' : 'the neighbour told us'
-    this.report(`notification-${direction}`, 'warn', `${who}: ${notificationWords(message)}`)
+    this.report(`notification-${direction}`, this.#isEnding ? 'info' : 'warn', `${who}: ${notificationWords(message)}`)
   }
 
   #limitReached({ family, limit, restartMs }: Extract<RibEffect, { kind: 'prefix-limit' }>, now: Instant): void {
     const again = restartMs === undefined ? 'until somebody resets it' : `for ${Math.round(restartMs / 1000)} s`
     this.report('prefix-limit', 'warn', `more than ${limit} IPv${family} prefixes: closed ${again}`)
+    this.#isOverLimit = true
     const data = new Uint8Array(7)
     const view = new DataView(data.buffer)
     // RFC 4486 section 4: AFI, SAFI, upper bound.

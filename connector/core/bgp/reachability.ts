@@ -25,6 +25,13 @@ export class Reachability {
     this.#ways = [...ofNeighbours, ...ofTunnels].filter(({ bits }) => bits > 0).sort((one, two) => two.bits - one.bits)
   }
 
+  /** Of another configuration; of its tunnels, those that are up still are. */
+  with(config: Pick<SpeakerConfig, 'tunnels' | 'neighbours'>): Reachability {
+    const other = new Reachability(config)
+    for (const { name } of config.tunnels) if (this.#up.has(name)) other.#up.add(name)
+    return other
+  }
+
   /** Returns whether that is news. */
   set(tunnel: string, up: boolean): boolean {
     if (this.#up.has(tunnel) === up) return false

@@ -34,13 +34,15 @@ export class SessionCore {
   private idleUntil: Instant | undefined
   private retryAt: Instant | undefined
   private restartingUntil = Number.NEGATIVE_INFINITY
-  private attempts = 0
+  /** Connections of ours so far: their names come from it. */
+  attempts: number
   /** ConnectRetryCounter. */
   private failures = 0
 
-  constructor(config: SessionConfig, random: RandomBytes) {
+  constructor(config: SessionConfig, random: RandomBytes, attempts: number) {
     this.config = config
     this.random = random
+    this.attempts = attempts
   }
 
   get state(): SessionState {

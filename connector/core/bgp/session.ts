@@ -26,9 +26,17 @@ export class BgpSession implements Machine<SessionInput, SessionEffect> {
   private readonly core: SessionCore
   private told: SessionState = 'idle'
 
-  /** `random` spreads waits; it needs not be secret. */
-  constructor(config: SessionConfig, random: RandomBytes) {
-    this.core = new SessionCore(config, random)
+  /**
+   * `random` spreads waits; it needs not be secret. `attempts`: of the neighbour's session before, so that no connection
+   * is called as one that has ended.
+   */
+  constructor(config: SessionConfig, random: RandomBytes, attempts = 0) {
+    this.core = new SessionCore(config, random, attempts)
+  }
+
+  /** Connections that it has asked for. */
+  get attempts(): number {
+    return this.core.attempts
   }
 
   get state(): SessionState {

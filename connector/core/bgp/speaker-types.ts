@@ -54,6 +54,8 @@ export type SpeakerInput =
   | { readonly type: 'time' }
   /** All neighbours, once. */
   | { readonly type: 'start' }
+  /** From now on this holds. Sessions end only where what they agreed on changes. Tunnels that are new are down. */
+  | { readonly type: 'configure'; readonly config: SpeakerConfig }
   /** Ends all sessions for good, with words for the operators of the neighbours (RFC 9003). */
   | { readonly type: 'stop'; readonly communication: string }
   /** Ends one session; it starts anew. */

@@ -10,24 +10,37 @@
  */
 import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
 import type { Address, Family, Prefix } from '../../../protocol/net.ts'
-import { BfdEndpoint } from '../bfd/endpoint.ts'
 import type { BfdStateChange } from '../bfd/machine.ts'
-import { NeighbourLink } from './neighbour-link.ts'
+import { BfdLinks } from './bfd-links.ts'
+import { type LinkHistory, type LinkParts, NeighbourLink } from './neighbour-link.ts'
 import { Reachability } from './reachability.ts'
 import type { Explanation } from './rib/explain.ts'
 import type { NextHopSet } from './rib/next-hop-sets.ts'
-import { compilePolicies, type Policies } from './rib/policy.ts'
+import { compilePolicies, isPolicies, type Policies } from './rib/policy.ts'
 import { Rib } from './rib/rib.ts'
 import type { RibEffect, RibInput, RoutesChanged } from './rib/types.ts'
-import type { SpeakerConfig, SpeakerEffect, SpeakerInput, SpeakerNeighbourStatus } from './speaker-types.ts'
+import { type SpeakerChanges, speakerChanges } from './speaker-changes.ts'
+import type {
+  SpeakerConfig,
+  SpeakerEffect,
+  SpeakerInput,
+  SpeakerNeighbour,
+  SpeakerNeighbourStatus,
+} from './speaker-types.ts'
+import { CEASE } from './wire/codec.ts'
 import { prefixAt } from './wire/prefixes.ts'
 
 export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
-  readonly #config: SpeakerConfig
-  readonly #links: ReadonlyMap<string, NeighbourLink>
-  readonly #rib: Rib
-  readonly #bfd: BfdEndpoint
-  readonly #reach: Reachability
+  #config: SpeakerConfig
+  readonly #random: RandomBytes
+  readonly #parts: LinkParts
+  #links: ReadonlyMap<string, NeighbourLink>
+  #rib: Rib
+  readonly #bfd: BfdLinks
+  #reach: Reachability
+  /** Outer ends of tunnels, as last heard. */
+  readonly #ends = new Map<string, readonly Address[]>()
+  #phase: 'new' | 'running' | 'stopped' = 'new'
   #effects: SpeakerEffect[] = []
   #taken = 0
   #now: Instant = 0
@@ -35,26 +48,18 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   /** Throws a TypeError for policies with faults: the configuration has been checked for them. */
   constructor(config: SpeakerConfig, random: RandomBytes) {
     this.#config = config
+    this.#random = random
     this.#reach = new Reachability(config)
-    const seed = random(4)
-    this.#rib = new Rib({
-      localAs: config.localAs,
-      routerId: config.routerId,
-      ownAddresses: config.ownAddresses,
-      resolve: (address) => this.#reach.cost(address),
-      policies: policiesOf(config),
-      ...(config.decision === undefined ? {} : { decision: config.decision }),
-      hashSeed: new DataView(seed.buffer, seed.byteOffset).getUint32(0),
-    })
-    this.#bfd = new BfdEndpoint(random)
-    const parts = {
+    this.#rib = this.#newRib(config, policiesOf(config))
+    this.#bfd = new BfdLinks(random)
+    this.#parts = {
       rib: (input: RibInput) => this.#rib.handle(input, this.#now),
       ribStatus: (neighbour: string, family: Family) => this.#rib.status(neighbour, family),
       emit: (effect: SpeakerEffect) => this.#effects.push(effect),
       now: () => this.#now,
       random,
     }
-    const links = config.neighbours.map((neighbour) => new NeighbourLink(config, neighbour, parts))
+    const links = config.neighbours.map((neighbour) => new NeighbourLink(config, neighbour, this.#parts))
     this.#links = new Map(links.map((link) => [link.name, link]))
   }
 
@@ -104,8 +109,11 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
     switch (input.type) {
       case 'time':
         this.#rib.handle({ kind: 'time' }, now)
-        this.#bfd.handle({ kind: 'time' }, now)
+        this.#bfd.passed(now)
         for (const link of this.#links.values()) link.passed(now)
+        break
+      case 'configure':
+        this.#configure(input.config, now)
         break
       case 'start':
         this.#start(now)
@@ -117,7 +125,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
         this.#tunnel(input.name, input.up, input.ends, now)
         break
       case 'bfd':
-        this.#bfd.handle(input.datagram, now)
+        this.#bfd.hear(input.datagram, now)
         break
       default:
         this.#links.get(input.neighbour)?.take(input, now)
@@ -125,28 +133,133 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   }
 
   #start(now: Instant): void {
+    if (this.#phase !== 'new') return
+    this.#phase = 'running'
     for (const link of this.#links.values()) this.#rib.handle({ kind: 'neighbour', config: link.ribConfig }, now)
     if (this.#config.networks.length > 0) {
       this.#rib.handle({ kind: 'originate', prefixes: this.#config.networks }, now)
     }
-    for (const { name, local, rib, bfd: timers } of this.#config.neighbours) {
-      this.#links.get(name)?.start(now)
-      if (timers === undefined) continue
-      const path = { local, remote: rib.address }
-      const config = { timers, role: 'active', controlPlaneIndependent: false } as const
-      this.#bfd.handle({ kind: 'add', id: name, path, config }, now)
-    }
+    for (const link of this.#links.values()) link.start(now)
+    this.#wantBfd(now)
   }
 
   /** Sessions first: a neighbour that hears BFD go down before has to guess. */
   #stop(communication: string, now: Instant): void {
+    this.#phase = 'stopped'
     for (const link of this.#links.values()) link.stop(communication, now)
-    for (const id of this.#bfd.ids) this.#bfd.handle({ kind: 'admin-down', id }, now)
+    this.#bfd.stop(now)
   }
 
   #tunnel(name: string, up: boolean, ends: readonly Address[], now: Instant): void {
+    if (ends.length > 0) this.#ends.set(name, ends)
     for (const link of this.#links.values()) if (link.tunnel === name) link.setTunnelEnds(ends)
     if (this.#reach.set(name, up)) this.#rib.handle({ kind: 'next-hops-changed' }, now)
+  }
+
+  /**
+   * What is to go goes first, then the RIB takes up what is new at one stroke, and at last new sessions begin. A speaker
+   * that was not started, or was stopped, only keeps what it is told.
+   */
+  #configure(config: SpeakerConfig, now: Instant): void {
+    const policies = policiesOf(config)
+    const changes = speakerChanges(this.#config, config)
+    const histories = this.#end(changes, now)
+    const before = { config: this.#config, reach: this.#reach }
+    this.#config = config
+    this.#reach = before.reach.with(config)
+    for (const name of [...this.#ends.keys()]) {
+      if (!config.tunnels.some((tunnel) => tunnel.name === name)) this.#ends.delete(name)
+    }
+    const fresh = this.#makeLinks(config, changes, histories, now)
+    if (changes.isAnother || this.#phase === 'new') this.#replaceRib(before.config, policies)
+    if (this.#phase !== 'running') return
+    const known = changes.isAnother ? [] : changes.adjusted.flatMap(({ name }) => this.#links.get(name) ?? [])
+    this.#rib.handle(
+      {
+        kind: 'settings',
+        policies,
+        changed: changes.policies,
+        ...(changes.hasOtherAddresses ? { ownAddresses: config.ownAddresses } : {}),
+        neighbours: [...known, ...fresh].map((link) => link.ribConfig),
+      },
+      now,
+    )
+    const moved = (address: Address) => before.reach.tunnelOf(address) !== this.#reach.tunnelOf(address)
+    this.#rib.handle({ kind: 'next-hops-changed', moved }, now)
+    this.#rib.handle({ kind: 'withdraw', prefixes: changes.withdrawn }, now)
+    const originated = changes.isAnother ? config.networks : changes.originated
+    this.#rib.handle({ kind: 'originate', prefixes: originated }, now)
+    for (const link of fresh) link.start(now)
+    this.#wantBfd(now)
+  }
+
+  /** Sessions that do not go on. Returns what outlives them. */
+  #end(changes: SpeakerChanges, now: Instant): ReadonlyMap<string, LinkHistory> {
+    const histories = new Map<string, LinkHistory>()
+    const replaced = new Set(changes.replaced.map(({ name }) => name))
+    for (const link of this.#links.values()) {
+      const isRemoved = changes.removed.includes(link.name)
+      if (!isRemoved && !replaced.has(link.name)) continue
+      link.end(isRemoved ? CEASE.peerDeconfigured : CEASE.otherConfigurationChange, now)
+      if (!isRemoved) histories.set(link.name, link.history)
+      this.#rib.handle({ kind: 'remove-neighbour', neighbour: link.name }, now)
+    }
+    return histories
+  }
+
+  /** Returns those that are new, or begin anew. */
+  #makeLinks(
+    config: SpeakerConfig,
+    { adjusted }: SpeakerChanges,
+    histories: ReadonlyMap<string, LinkHistory>,
+    now: Instant,
+  ): readonly NeighbourLink[] {
+    const changed = new Set(adjusted.map(({ name }) => name))
+    const fresh: NeighbourLink[] = []
+    const link = (neighbour: SpeakerNeighbour): NeighbourLink => {
+      const { name, tunnel } = neighbour
+      const known = histories.has(name) ? undefined : this.#links.get(name)
+      if (known !== undefined) {
+        if (changed.has(name)) known.adjust(neighbour, now)
+        return known
+      }
+      const made = new NeighbourLink(config, neighbour, this.#parts, this.#ends.get(tunnel), histories.get(name))
+      fresh.push(made)
+      return made
+    }
+    this.#links = new Map(config.neighbours.map((neighbour) => [neighbour.name, link(neighbour)]))
+    return fresh
+  }
+
+  /** What the one before has given out is taken back. */
+  #replaceRib({ networks }: SpeakerConfig, policies: Policies): void {
+    const old = this.#rib
+    old.handle({ kind: 'withdraw', prefixes: networks }, this.#now)
+    while (old.hasWork) old.handle({ kind: 'time' }, this.#now)
+    for (let effect = old.poll(); effect !== undefined; effect = old.poll()) {
+      if (effect.kind === 'routes') this.#routes(effect)
+    }
+    this.#rib = this.#newRib(this.#config, policies)
+  }
+
+  #newRib(config: SpeakerConfig, policies: Policies): Rib {
+    const seed = this.#random(4)
+    return new Rib({
+      localAs: config.localAs,
+      routerId: config.routerId,
+      ownAddresses: config.ownAddresses,
+      resolve: (address) => this.#reach.cost(address),
+      policies,
+      ...(config.decision === undefined ? {} : { decision: config.decision }),
+      hashSeed: new DataView(seed.buffer, seed.byteOffset).getUint32(0),
+    })
+  }
+
+  #wantBfd(now: Instant): void {
+    const wanted = this.#config.neighbours.flatMap(({ name, local, rib, bfd: timers }) => {
+      return timers === undefined ? [] : [{ name, local, remote: rib.address, timers }]
+    })
+    this.#bfd.want(wanted, now)
   }
 
   #settleRib(): void {
@@ -187,7 +300,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   }
 
   #settleBfd(): void {
-    for (let effect = this.#bfd.poll(); effect !== undefined; effect = this.#bfd.poll()) {
+    for (let effect = this.#bfd.poll(this.#now); effect !== undefined; effect = this.#bfd.poll(this.#now)) {
       if (effect.kind === 'send') this.#effects.push({ type: 'bfd-send', packet: effect })
       else if (effect.kind === 'state') this.#pathChanged(effect.id, effect)
       else if (effect.kind === 'refused') this.#links.get(effect.id)?.report('bfd-refused', 'warn', effect.reason)
@@ -202,6 +315,6 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
 
 function policiesOf({ policies }: SpeakerConfig): Policies {
   const compiled = compilePolicies(policies)
-  if (compiled instanceof Map) return compiled
+  if (isPolicies(compiled)) return compiled
   throw new TypeError('the policies have faults')
 }

@@ -17,18 +17,16 @@ export interface RolloutRecord extends Rollout {
 
 /** How long a state may last, in milliseconds. */
 export const ROLLOUT_DEADLINES = {
-  /** Until the canary has told how it is; connectors report every 30 s at the least. */
+  /** Until all have told how they are: they report every 30 s at the least. */
   planned: 45_000,
   /** Until those that have just got the target carry it out, and all passes as before. */
   entering: 60_000,
   'rolling-back': 120_000,
 } as const
-/** What was said no longer ago tells how a site is now. */
-const FRESH_MS = 15_000
 
 export interface RolloutSituation {
   readonly rollout: RolloutRecord
-  /** In the order of `order`; while planned only the first, later only those that have the target. */
+  /** In the order of `order`; all while it is planned, later only those that have the target. */
   readonly sites: readonly SiteView[]
   /** Milliseconds since 1970. */
   readonly now: number
@@ -86,7 +84,7 @@ export function batchSize({ order, counts, batchPercent, step }: RolloutRecord):
 /** What the site is waited for, or what is wrong with it, in words; undefined when nothing is. */
 export function waitedFor({ rollout, now }: Pick<RolloutSituation, 'rollout' | 'now'>, view: SiteView) {
   if (isOver(rollout.state)) return undefined
-  if (rollout.state === 'planned') return isFresh(view, now) ? undefined : `${view.name} has not said how it is`
+  if (rollout.state === 'planned') return hasSpoken(view, rollout) ? undefined : `${view.name} has not said how it is`
   if (!isWatched(view)) return undefined
   const back = rollout.state === 'rolling-back'
   const fault = back ? lateVersion(view) : (alarmOf(view, now) ?? unready(view))
@@ -98,8 +96,9 @@ function begin({ rollout, sites, now }: RolloutSituation): RolloutStep | undefin
   if (canary?.documentVersion === undefined) {
     return end(rollout, 'failed', now, 'the canary has no connector any more', true)
   }
-  if (isFresh(canary, now)) return enter({ ...rollout, state: 'canary' }, now)
-  if (now < (rollout.deadline ?? 0)) return undefined
+  const late = now >= (rollout.deadline ?? 0)
+  if (!late && !sites.every((site) => hasSpoken(site, rollout))) return undefined
+  if (!isSilent(canary.health, now)) return enter({ ...rollout, state: 'canary' }, now)
   return end(rollout, 'failed', now, `the canary ${canary.name} is silent: nothing was changed anywhere`, true)
 }
 
@@ -181,8 +180,9 @@ function watchLength({ step, watch }: RolloutRecord): number {
   return (step === 0 ? watch.canarySeconds : watch.batchSeconds) * 1000
 }
 
-function isFresh({ health }: SiteView, now: number): boolean {
-  return !isSilent(health, now) && now - health!.at <= FRESH_MS
+/** Since the rollout began, so that what it says is of before. */
+function hasSpoken({ health, documentVersion }: SiteView, { createdAt }: RolloutRecord): boolean {
+  return documentVersion === undefined || (health !== undefined && health.at >= createdAt)
 }
 
 function lateVersion({ name: site, documentVersion = 0, health }: SiteView): RolloutFault | undefined {

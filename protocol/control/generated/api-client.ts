@@ -527,6 +527,60 @@ export interface Operations {
     answer: Rotation
   }
   /**
+   * Replace the desired state site by site
+   */
+  'rollouts.create': {
+    params: {
+      network: string
+    }
+    body: RolloutDraft
+    answer: Rollout
+  }
+  /**
+   * List rollouts of the desired state
+   */
+  'rollouts.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      state?: 'active' | 'ended'
+    }
+    answer: RolloutPage
+  }
+  /**
+   * Read a rollout and how its sites are
+   */
+  'rollouts.get': {
+    params: {
+      network: string
+      rollout: string
+    }
+    answer: RolloutDetail
+  }
+  /**
+   * Abort a rollout
+   */
+  'rollouts.abort': {
+    params: {
+      network: string
+      rollout: string
+    }
+    answer: Rollout
+  }
+  /**
+   * Go back to before a rollout
+   */
+  'rollouts.rollback': {
+    params: {
+      network: string
+      rollout: string
+    }
+    answer: Rollout
+  }
+  /**
    * Read or export the audit log
    */
   'audit.list': {
@@ -593,6 +647,7 @@ export interface Intent {
   preferences: Preferences
   sites: Site[]
   tunnels: Tunnel[]
+  routing?: Routing
 }
 export interface Preferences {
   /**
@@ -651,6 +706,92 @@ export interface Tunnel {
    * Identifier of a tunnel.
    */
   id: string
+}
+/**
+ * Dynamic routing of the network, with an entry for every site and tunnel.
+ */
+export interface Routing {
+  /**
+   * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+   */
+  maxPrefixes: number
+  bfd: 'off' | RoutingBfd
+  sites: {
+    /**
+     * Identifier of a site.
+     */
+    site: string
+    /**
+     * Prefixes of the site beside those that it is made with; they may be larger.
+     */
+    owns?: string[]
+    /**
+     * All that it owns, to all, when absent. Each within what the site owns.
+     */
+    advertises?: Advertisement[]
+    /**
+     * Passes on packets and routes between its neighbours.
+     */
+    hub?: boolean
+    /**
+     * Hubs in the order in which its traffic prefers them; those not named come last.
+     */
+    through?: string[]
+    /**
+     * Of all tunnels of this site, primary when absent.
+     */
+    preference?: 'primary' | 'backup'
+    /**
+     * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+     */
+    maxPrefixes?: number
+    /**
+     * Given by the control plane; stays as long as the resource is there.
+     */
+    number: number
+  }[]
+  tunnels: {
+    /**
+     * Identifier of a tunnel.
+     */
+    tunnel: string
+    /**
+     * As its sites say when absent.
+     */
+    preference?: 'primary' | 'backup'
+    bfd?: 'off' | RoutingBfd
+    /**
+     * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+     */
+    maxPrefixes?: number
+    /**
+     * Given by the control plane; stays as long as the resource is there.
+     */
+    number: number
+  }[]
+}
+/**
+ * Timers of BFD (RFC 5880).
+ */
+export interface RoutingBfd {
+  /**
+   * Between two packets, in milliseconds.
+   */
+  intervalMs?: number
+  /**
+   * So many missing in a row end the session.
+   */
+  multiplier?: number
+}
+/**
+ * Prefixes that a site tells of.
+ */
+export interface Advertisement {
+  prefixes: string[]
+  /**
+   * Sites that may know of them; hubs on the way there know too.
+   */
+  to?: 'all' | string[]
 }
 /**
  * The desired state to replace the present one. An Intent that was read fits.
@@ -712,6 +853,64 @@ export interface IntentDraft {
      * Identifier of a tunnel.
      */
     id?: string
+  }[]
+  routing?: RoutingDraft
+}
+/**
+ * Dynamic routing of the network. Without it tunnels lead to the prefixes of their sites, and no more.
+ */
+export interface RoutingDraft {
+  /**
+   * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+   */
+  maxPrefixes?: number
+  bfd?: 'off' | RoutingBfd
+  sites?: {
+    site: string
+    /**
+     * Prefixes of the site beside those that it is made with; they may be larger.
+     */
+    owns?: string[]
+    /**
+     * All that it owns, to all, when absent. Each within what the site owns.
+     */
+    advertises?: Advertisement[]
+    /**
+     * Passes on packets and routes between its neighbours.
+     */
+    hub?: boolean
+    /**
+     * Hubs in the order in which its traffic prefers them; those not named come last.
+     */
+    through?: string[]
+    /**
+     * Of all tunnels of this site, primary when absent.
+     */
+    preference?: 'primary' | 'backup'
+    /**
+     * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+     */
+    maxPrefixes?: number
+    /**
+     * Given by the control plane; stays as long as the resource is there.
+     */
+    number?: number
+  }[]
+  tunnels?: {
+    tunnel: string
+    /**
+     * As its sites say when absent.
+     */
+    preference?: 'primary' | 'backup'
+    bfd?: 'off' | RoutingBfd
+    /**
+     * Prefixes taken from one neighbour, of each family. Beyond it the session ends for 5 minutes.
+     */
+    maxPrefixes?: number
+    /**
+     * Given by the control plane; stays as long as the resource is there.
+     */
+    number?: number
   }[]
 }
 export interface SiteDraft {
@@ -1423,6 +1622,231 @@ export interface Rotation {
    */
   evidence?: string
 }
+export interface RolloutDraft {
+  /**
+   * What there is to be. This, or `version`.
+   */
+  intent?: {
+    /**
+     * The version that this was made from; refused when there is a newer one.
+     */
+    version?: number
+    preferences?: Preferences
+    sites: {
+      /**
+       * A name, unique among its kind in the network.
+       */
+      name: string
+      /**
+       * Networks at this site.
+       */
+      prefixes: string[]
+      /**
+       * Set it when the connector cannot find its public address itself.
+       */
+      endpoint?: {
+        /**
+         * An IPv4 or IPv6 address.
+         */
+        address: string
+        /**
+         * UDP port for IKE.
+         */
+        port?: number
+        /**
+         * UDP port for IKE and ESP behind NAT.
+         */
+        natPort?: number
+      }
+      /**
+       * Identifier of a site.
+       */
+      id?: string
+    }[]
+    tunnels?: {
+      /**
+       * A name, unique among its kind in the network.
+       */
+      name: string
+      /**
+       * The two ends, by name or identifier.
+       *
+       * @minItems 2
+       * @maxItems 2
+       */
+      sites: [string | string, string | string]
+      /**
+       * MTU of the path between the ends, in bytes.
+       */
+      pathMtu?: number
+      /**
+       * Identifier of a tunnel.
+       */
+      id?: string
+    }[]
+    routing?: RoutingDraft
+  }
+  /**
+   * An old version of the intent, to go back to.
+   */
+  version?: number
+  /**
+   * The site that goes first; else the one with the fewest tunnels that is concerned.
+   */
+  canary?: string
+  /**
+   * The most of all sites in one batch; batches double until then.
+   */
+  batchPercent?: number
+  watch?: RolloutWatch
+  /**
+   * Also where the plan says that a site would be cut off.
+   */
+  force?: boolean
+}
+export interface RolloutWatch {
+  /**
+   * How long the canary is watched.
+   */
+  canarySeconds?: number
+  /**
+   * How long each batch is watched.
+   */
+  batchSeconds?: number
+  /**
+   * More packets lost than this, in either direction of a tunnel, and it goes back.
+   */
+  lossPercent?: number
+}
+/**
+ * A new version of the intent on its way to the sites.
+ */
+export interface Rollout {
+  /**
+   * Identifier of a rollout.
+   */
+  id: string
+  state: 'planned' | 'canary' | 'batch' | 'watching' | 'rolling-back' | 'done' | 'rolled-back' | 'aborted' | 'failed'
+  startedBy: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  stateSince: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  deadline?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  finishedAt?: number
+  base: number
+  target: number
+  restored?: number
+  /**
+   * Absent where no connector has anything to do.
+   */
+  canary?: string
+  batchPercent: number
+  watch: RolloutWatch
+  force: boolean
+  step: number
+  counts: {
+    sites: number
+    in: number
+    away: number
+  }
+  reason?: string
+  fault?: {
+    /**
+     * A name, unique among its kind in the network.
+     */
+    site: string
+    tunnel?: string
+    measure: 'version' | 'passing' | 'bgp' | 'flaps' | 'loss' | 'refused' | 'silent'
+    value: string
+    limit: string
+  }
+}
+export interface RolloutPage {
+  items: Rollout[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface RolloutDetail {
+  /**
+   * Identifier of a rollout.
+   */
+  id: string
+  state: 'planned' | 'canary' | 'batch' | 'watching' | 'rolling-back' | 'done' | 'rolled-back' | 'aborted' | 'failed'
+  startedBy: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  stateSince: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  deadline?: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  finishedAt?: number
+  base: number
+  target: number
+  restored?: number
+  /**
+   * Absent where no connector has anything to do.
+   */
+  canary?: string
+  batchPercent: number
+  watch: RolloutWatch
+  force: boolean
+  step: number
+  counts: {
+    sites: number
+    in: number
+    away: number
+  }
+  reason?: string
+  fault?: {
+    /**
+     * A name, unique among its kind in the network.
+     */
+    site: string
+    tunnel?: string
+    measure: 'version' | 'passing' | 'bgp' | 'flaps' | 'loss' | 'refused' | 'silent'
+    value: string
+    limit: string
+  }
+  /**
+   * In their order; the canary is first.
+   */
+  sites: RolloutSite[]
+}
+export interface RolloutSite {
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  in: boolean
+  away: boolean
+  waitingFor?: string
+}
 export interface AuditPage {
   items: AuditEvent[]
   /**
@@ -1496,6 +1920,11 @@ export const ROUTES = {
   'rotations.list': { method: 'GET', path: '/v1/networks/{network}/rotations', match: false },
   'rotations.get': { method: 'GET', path: '/v1/networks/{network}/rotations/{rotation}', match: false },
   'rotations.abort': { method: 'POST', path: '/v1/networks/{network}/rotations/{rotation}/abort', match: false },
+  'rollouts.create': { method: 'POST', path: '/v1/networks/{network}/rollouts', match: false },
+  'rollouts.list': { method: 'GET', path: '/v1/networks/{network}/rollouts', match: false },
+  'rollouts.get': { method: 'GET', path: '/v1/networks/{network}/rollouts/{rollout}', match: false },
+  'rollouts.abort': { method: 'POST', path: '/v1/networks/{network}/rollouts/{rollout}/abort', match: false },
+  'rollouts.rollback': { method: 'POST', path: '/v1/networks/{network}/rollouts/{rollout}/rollback', match: false },
   'audit.list': { method: 'GET', path: '/v1/networks/{network}/audit', match: false },
   'audit.verify': { method: 'GET', path: '/v1/networks/{network}/audit/verify', match: false },
 } as const

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { address, prefix } from '../../../../protocol/net.ts'
+import { prefixesOf } from '../wire/prefixes.ts'
 import type { PolicyRule } from './policy-types.ts'
 import { INELIGIBLE } from './reasons.ts'
 import { LOCAL_AS, OWN_HOP, policiesOf, RibWorld, ROUTER_ID, sequence } from './testing/world.ts'
@@ -293,4 +294,43 @@ describe('policies', () => {
 test('every reason for a route not to be taken occurs in a test: above, and of roles in rib-told.test.ts', () => {
   const tested = ['accepted', 'martian', 'default-route', 'as-loop', 'reflection-loop', 'own-next-hop', 'recursive']
   expect([...INELIGIBLE]).toEqual([...tested, 'route-leak', 'no-policy', 'import-policy'])
+})
+
+describe('settings that change', () => {
+  test('routes over next hops that moved are told again, others are not', () => {
+    const world = new RibWorld()
+    world.add('a', 65001)
+    world.announce('a', ['10.1.0.0/16'], {}, '192.0.2.1')
+    world.announce('a', ['10.2.0.0/16'], {}, '192.0.2.2')
+    world.take('routes')
+    world.give({ kind: 'next-hops-changed', moved: (hop) => hop === '192.0.2.1' })
+    world.settle()
+    expect(world.take('routes').flatMap(({ prefixes }) => prefixesOf(prefixes))).toEqual(['10.1.0.0/16'])
+    world.give({ kind: 'next-hops-changed' })
+    world.settle()
+    expect(world.take('routes')).toEqual([])
+  })
+
+  test('a limit that is lowered is looked at at once', () => {
+    const world = new RibWorld()
+    world.add('a', 65001)
+    world.announce('a', ['10.1.0.0/16', '10.2.0.0/16'])
+    const config = { id: 'a', peerAs: 65001, address: address('192.0.2.1') }
+    world.give({ kind: 'neighbour', config: { ...config, maxPrefixes: { limit: 2 } } })
+    expect(world.take('prefix-limit')).toEqual([])
+    world.give({ kind: 'neighbour', config: { ...config, maxPrefixes: { limit: 1 } } })
+    expect(world.take('prefix-limit')).toMatchObject([{ neighbour: 'a', family: 4, limit: 1 }])
+  })
+
+  test('a neighbour takes the place of one that is long gone', () => {
+    const world = new RibWorld()
+    for (let i = 0; i < 70_000; i += 1_000) {
+      world.add(`n${i}`, 65001)
+      world.announce(`n${i}`, ['10.1.0.0/16'])
+      expect(world.hops('10.1.0.0/16')).toEqual([`n${i} 192.0.2.1`])
+      world.give({ kind: 'remove-neighbour', neighbour: `n${i}` })
+      world.settle()
+      expect(world.rib.size(4)).toBe(0)
+    }
+  })
 })
