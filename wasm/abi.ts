@@ -36,6 +36,13 @@ export const COALESCE_DATAGRAMS = 64
 /** Bytes from one received socket address to the next; a sockaddr_in6 takes 28. */
 export const NAME_STRIDE = 32
 
+/** Payload bytes of a probe that are not padding, at most. */
+export const PROBE_PAYLOAD = 256
+/** 'IsPr': how the content of a dummy packet begins that is a probe. */
+export const PROBE_MAGIC = 0x49735072
+/** Probes that one batch call lists; more are dropped as outbox_full. */
+export const MAX_PROBES = 64
+
 /** Packet workers of one connector; the low bits of an inbound SPI have room for as many. A power of two. */
 export const MAX_WORKERS = 16
 
@@ -87,7 +94,7 @@ export const VERDICT_DELIVERED = 1
 export const VERDICT_IKE = 2
 /** A one-byte 0xff NAT keepalive (RFC 3948 section 2.3). */
 export const VERDICT_KEEPALIVE = 3
-/** Authentic and swallowed: a dummy packet (next header 59) or a fragment kept for reassembly. */
+/** Authentic and swallowed: a dummy packet (next header 59), listed where it is a probe, or a fragment kept for reassembly. */
 export const VERDICT_CONSUMED = 4
 /** ESP for an SPI that is another worker's: for the host to hand over, untouched. */
 export const VERDICT_ELSEWHERE = 5

@@ -28,15 +28,19 @@ it('both engines agree on random worlds, byte for byte', () => {
   const dropped = new Map<string, number>()
   const events = new Set<string>()
   let handedOver = 0
+  const probes = { sent: 0, listed: 0 }
   for (const seed of seeds) {
     const world = runWorld(seed)
     for (const [name, count] of Object.entries(world.pair.drops())) dropped.set(name, (dropped.get(name) ?? 0) + count)
     handedOver += world.handedOver
+    probes.sent += world.probes.sent
+    probes.listed += world.probes.listed
     for (const { type } of world.pair.events) events.add(type)
   }
   if (only !== undefined) return
   expect(DROP_NAMES.filter((name) => !RARE.includes(name) && dropped.get(name) === 0)).toEqual([])
   expect(handedOver).toBeGreaterThan(100)
+  expect(Math.min(probes.sent, probes.listed)).toBeGreaterThan(30)
   expect([...events].sort()).toEqual(['first-packet', 'hard-limit', 'no-sa', 'peer-moved', 'soft-limit', 'unknown-spi'])
 })
 

@@ -1,9 +1,10 @@
 /** Views on the packet slots of engine memory. Made once; the batch calls allocate nothing. */
-import { BATCH, LARGE_BYTES, OUTBOX, SLOT_BYTES } from './abi.ts'
+import { BATCH, LARGE_BYTES, MAX_PROBES, OUTBOX, SLOT_BYTES } from './abi.ts'
 import type { RawExports, RawGlobal } from './engine-exports.ts'
 import type {
   LanOutbox,
   LanReceiveArea,
+  ProbeList,
   ReceiveArea,
   RunReceiveArea,
   WireOutbox,
@@ -80,11 +81,11 @@ class Outbox implements LanOutbox {
   readonly #memory: ArrayBuffer
   readonly #count: Uint32Array
 
-  constructor(memory: ArrayBuffer, count: number, offsets: number, lengths: number) {
+  constructor(memory: ArrayBuffer, count: number, offsets: number, lengths: number, most = OUTBOX) {
     this.#memory = memory
     this.#count = new Uint32Array(memory, count, 1)
-    this.offset = new Uint32Array(memory, offsets, OUTBOX)
-    this.length = new Uint32Array(memory, lengths, OUTBOX)
+    this.offset = new Uint32Array(memory, offsets, most)
+    this.length = new Uint32Array(memory, lengths, most)
   }
 
   get count(): number {
@@ -92,7 +93,7 @@ class Outbox implements LanOutbox {
   }
 
   packet(index: number): Uint8Array {
-    if (!(index >= 0 && index < this.count)) throw new RangeError(`no packet ${index} in an outbox of ${this.count}`)
+    if (!(index >= 0 && index < this.count)) throw new RangeError(`no packet ${index} of ${this.count}`)
     return new Uint8Array(this.#memory, this.offset[index]!, this.length[index]!)
   }
 }
@@ -105,6 +106,18 @@ class WireQueue extends Outbox implements WireOutbox {
     super(raw.memory.buffer, raw.WIRE_TX_COUNT.value, raw.WIRE_TX_OFFSET.value, raw.WIRE_TX_LENGTH.value)
     this.endpoint = new Uint32Array(raw.memory.buffer, raw.WIRE_TX_ENDPOINT.value, OUTBOX)
     this.tos = new Uint8Array(raw.memory.buffer, raw.WIRE_TX_TOS.value, OUTBOX)
+  }
+}
+
+class Probes extends Outbox implements ProbeList {
+  readonly tunnel: Uint32Array
+  readonly tos: Uint8Array
+
+  constructor(raw: RawExports) {
+    const memory = raw.memory.buffer
+    super(memory, raw.PROBES_COUNT.value, raw.PROBES_OFFSET.value, raw.PROBES_LENGTH.value, MAX_PROBES)
+    this.tunnel = new Uint32Array(memory, raw.PROBES_TUNNEL.value, MAX_PROBES)
+    this.tos = new Uint8Array(memory, raw.PROBES_TOS.value, MAX_PROBES)
   }
 }
 
@@ -132,4 +145,8 @@ export function lanOutbox(raw: RawExports): LanOutbox {
 
 export function wireOutbox(raw: RawExports): WireOutbox {
   return new WireQueue(raw)
+}
+
+export function probeList(raw: RawExports): ProbeList {
+  return new Probes(raw)
 }

@@ -1,8 +1,12 @@
 /** Checks of control arguments: what passes here is safe to hand to the module. Each throws EngineError. */
 import { addressBytes, familyOf, type Prefix } from '../protocol/net.ts'
 import {
+  MAX_INNER,
   MAX_SELECTORS,
+  MAX_TUNNELS,
   MAX_WORKERS,
+  PROBE_MAGIC,
+  PROBE_PAYLOAD,
   REPLAY_WINDOW_MAX,
   SUITE_AES_128_GCM,
   SUITE_AES_256_GCM,
@@ -74,6 +78,23 @@ export function handOverCode(handOver: number | undefined): number {
   if (handOver === undefined) return 0
   checkWorker(handOver, MAX_WORKERS)
   return handOver + 1
+}
+
+/** Of a probe of `size` bytes with `payload` at its start. */
+export function checkProbe(tunnel: number, payload: Uint8Array, size: number): void {
+  checkHandle('tunnel', tunnel, MAX_TUNNELS)
+  if (!isProbe(payload)) throw new EngineError('a probe does not begin as probes do')
+  if (payload.length > PROBE_PAYLOAD) throw new EngineError(`more than ${PROBE_PAYLOAD} bytes of payload in a probe`)
+  if (!integerIn(size, payload.length, MAX_INNER)) {
+    throw new EngineError(`a probe of ${size} bytes is not from ${payload.length} to ${MAX_INNER}`)
+  }
+}
+
+/** Whether the content of a dummy packet begins with PROBE_MAGIC. */
+export function isProbe(content: Uint8Array): boolean {
+  if (content.length < 4) return false
+  const { buffer, byteOffset } = content
+  return new DataView(buffer, byteOffset, 4).getUint32(0) === PROBE_MAGIC
 }
 
 /** A limit for the module: `undefined` is none. */

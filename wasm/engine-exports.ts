@@ -22,6 +22,11 @@ export interface RawExports {
   readonly WIRE_TX_LENGTH: RawGlobal
   readonly WIRE_TX_OFFSET: RawGlobal
   readonly WIRE_TX_TOS: RawGlobal
+  readonly PROBES_COUNT: RawGlobal
+  readonly PROBES_LENGTH: RawGlobal
+  readonly PROBES_OFFSET: RawGlobal
+  readonly PROBES_TOS: RawGlobal
+  readonly PROBES_TUNNEL: RawGlobal
   readonly LARGE_LAN_START: RawGlobal
   readonly LARGE_LAN_RX_HAND_OVER: RawGlobal
   readonly LARGE_LAN_RX_LENGTH: RawGlobal
@@ -37,6 +42,7 @@ export interface RawExports {
   readonly CONTROL_NONCE: RawGlobal
   readonly CONTROL_ADDRESSES: RawGlobal
   readonly CONTROL_HANDLES: RawGlobal
+  readonly CONTROL_PROBE: RawGlobal
   readonly AEAD_SOURCE: RawGlobal
   readonly AEAD_TARGET: RawGlobal
   readonly AEAD_AAD: RawGlobal
@@ -52,6 +58,10 @@ export interface RawExports {
   setLanFormat(header: number, datagrams: number): void
   sealLarge(first: number, count: number, now: number, fromInbox: number): number
   openRuns(first: number, count: number, now: number): number
+  /** The payload is at CONTROL_PROBE. */
+  sealProbe(tunnel: number, payload: number, size: number, now: number): number
+  /** 0 where no SA carries anything. */
+  outerLength(tunnel: number, size: number): number
   /** A handle, -1 when the table is full, -2 when the SPI is taken. */
   installInbound(
     spi: number,

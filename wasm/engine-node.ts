@@ -16,7 +16,7 @@ import {
   SLOT_BYTES,
   VERDICT_ELSEWHERE,
 } from './abi.ts'
-import { checkWorker } from './engine-arguments.ts'
+import { checkProbe, checkWorker } from './engine-arguments.ts'
 import {
   type AeadSuite,
   type Encapsulation,
@@ -34,6 +34,7 @@ import { getU16 } from './reference/bytes.ts'
 import { innerMtu } from './reference/choose.ts'
 import { spiOf } from './reference/esp.ts'
 import { openDatagram, workerOf } from './reference/open-path.ts'
+import { outerLength, sealProbe } from './reference/probe.ts'
 import { sealLarge } from './reference/seal-large.ts'
 import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
@@ -59,6 +60,7 @@ export function createNodeEngine(): PacketEngine {
     wireLarge: memory.wireLarge,
     lanTx: memory.lanTx,
     wireTx: memory.wireTx,
+    probes: memory.probes,
     installInbound: (sa) => tables.installInbound(sa),
     installOutbound: (sa) => tables.installOutbound(sa),
     removeSa: (sa) => tables.removeSa(sa),
@@ -84,6 +86,13 @@ export function createNodeEngine(): PacketEngine {
     setLanFormat: (format) => setLanFormat(engine, format),
     sealLarge: (first, count, now, fromInbox = false) => sealLargeBatch(engine, first, count, now, fromInbox),
     openRuns: (first, count, now) => openRuns(engine, first, count, now),
+    sealProbe: (tunnel, payload, size, now) => {
+      checkProbe(tunnel, payload, size)
+      startBatch(engine, now)
+      return sealProbe(engine, tunnel, payload, size, now)
+    },
+    outerLength: (tunnel, size) => outerLength(engine, tunnel, size),
+    probeOverhead: (tunnel) => outerLength(engine, tunnel, 2) && outerLength(engine, tunnel, 2)! - 2,
     pollEvent: () => tally.poll(),
     counters: (sa) => countersOf(tables.sa(sa)),
     drops: () => tally.report(),
@@ -133,7 +142,8 @@ function sealBatch(engine: EngineState, first: number, count: number, now: numbe
 
 function openBatch(engine: EngineState, count: number, encapsulation: Encapsulation, now: number): void {
   startBatch(engine, now)
-  const { wireRx } = engine.memory
+  const { wireRx, probes } = engine.memory
+  probes.clear()
   for (let slot = 0; slot < Math.min(count, OUTBOX); slot++) {
     const bytes = wireRx.slot(slot, Math.min(wireRx.length[slot]!, SLOT_BYTES)).slice()
     const remote = remoteOf(engine, slot)

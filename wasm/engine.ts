@@ -17,10 +17,19 @@ import {
   SMALL_ROUTES,
   SMALL_SAS,
 } from './abi.ts'
-import { DROP_NAMES, type DropName } from './drop-reasons.ts'
-import { lanOutbox, lanReceiveArea, largeLanArea, runReceiveArea, wireOutbox, wireReceiveArea } from './engine-areas.ts'
+import type { DropName } from './drop-reasons.ts'
+import {
+  lanOutbox,
+  lanReceiveArea,
+  largeLanArea,
+  probeList,
+  runReceiveArea,
+  wireOutbox,
+  wireReceiveArea,
+} from './engine-areas.ts'
 import {
   checkHandle,
+  checkProbe,
   checkReplayWindow,
   checkSa,
   checkWorker,
@@ -31,10 +40,13 @@ import {
   splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
+import { ControlArea } from './engine-control.ts'
+import { countersOf, dropsOf } from './engine-counters.ts'
 import { takeEvent } from './engine-events.ts'
 import type { RawExports } from './engine-exports.ts'
 import { type AesPlan, type AesUse, type HostAes, OffloadRunner } from './engine-offload.ts'
 import { putClasses } from './engine-steering.ts'
+import { BareText } from './engine-text.ts'
 import { runWarmUp } from './engine-warm-up.ts'
 import {
   type AeadSuite,
@@ -50,13 +62,12 @@ import {
   type LanReceiveArea,
   type OutboundSa,
   type PacketEngine,
+  type ProbeList,
   type RefusalAnswer,
   type RunReceiveArea,
   type SaCounters,
   type SaHandle,
-  type SaKeys,
   type TrafficClass,
-  type TrafficSelector,
   type Tunnel,
   type TunnelHandle,
   type WireOutbox,
@@ -64,9 +75,6 @@ import {
 } from './packet-engine.ts'
 import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
 
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-const AAD_MAX = 4096
 const UDP_HEADER = 8
 const FULL = -1
 const OUTBOUND = 2
@@ -107,10 +115,13 @@ export class WasmEngine implements PacketEngine {
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
+  readonly probes: ProbeList
   readonly #module: WebAssembly.Module
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
   readonly #handles: Uint32Array
+  readonly #control: ControlArea
+  readonly #text: BareText
   #offload: OffloadRunner | undefined
   #aes: AesUse = ALL_WASM
 
@@ -128,10 +139,13 @@ export class WasmEngine implements PacketEngine {
     this.wireLarge = runReceiveArea(raw)
     this.lanTx = lanOutbox(raw)
     this.wireTx = wireOutbox(raw)
+    this.probes = probeList(raw)
     this.#module = module
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
     this.#handles = new Uint32Array(this.memory, raw.CONTROL_HANDLES.value, MAX_TUNNEL_SAS)
+    this.#control = new ControlArea(raw)
+    this.#text = new BareText(raw)
   }
 
   /** Has the host do AES from now on. To be called before the first SA is installed. */
@@ -156,9 +170,9 @@ export class WasmEngine implements PacketEngine {
     checkReplayWindow(sa.replayWindow)
     checkHandle('tunnel', sa.tunnel, MAX_TUNNELS)
     const [high, low] = sequenceHalves(sa.initialHighest, sa.esn)
-    this.#putKeys(sa)
+    this.#control.putKeys(sa)
     const handle = this.#raw.installInbound(sa.spi, suite, +sa.esn, sa.replayWindow, sa.tunnel, high, low)
-    this.#wipeControl()
+    this.#control.wipe()
     return this.#installed(handle, sa)
   }
 
@@ -169,9 +183,9 @@ export class WasmEngine implements PacketEngine {
     checkHandle('endpoint', sa.endpoint, MAX_ENDPOINTS)
     const [high, low] = sequenceHalves(sa.initialSequence, sa.esn)
     const limits = [sa.softPackets, sa.hardPackets, sa.softBytes, sa.hardBytes].map(limitValue)
-    this.#putKeys(sa)
+    this.#control.putKeys(sa)
     const handle = this.#raw.installOutbound(sa.spi, suite, +sa.esn, sa.tunnel, sa.endpoint, high, low)
-    this.#wipeControl()
+    this.#control.wipe()
     this.#raw.setLimits(handle, limits[0]!, limits[1]!, limits[2]!, limits[3]!)
     return this.#installed(handle, sa)
   }
@@ -230,12 +244,7 @@ export class WasmEngine implements PacketEngine {
   }
 
   setOwnAddresses(addresses: readonly Address[]): void {
-    const sources = checkOwnAddresses(addresses)
-    this.#raw.clearOwnAddresses()
-    for (const source of sources) {
-      this.#bytes.set(source, this.#raw.CONTROL_ADDRESSES.value)
-      this.#raw.setOwnAddress(source.length === 4 ? 4 : 6)
-    }
+    this.#control.putOwnAddresses(checkOwnAddresses(addresses))
   }
 
   setShare(worker: number, workers: number): void {
@@ -246,18 +255,18 @@ export class WasmEngine implements PacketEngine {
   setRoute(prefix: Prefix, group: GroupHandle): void {
     checkHandle('group', group, MAX_GROUPS)
     const { version, address, bits } = splitPrefix(prefix)
-    this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(address)
     if (this.#raw.setRoute(version, bits, group) === 0) throw this.#full('routes')
   }
 
   removeRoute(prefix: Prefix): void {
     const { version, address, bits } = splitPrefix(prefix)
-    this.#bytes.set(address, this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(address)
     this.#raw.removeRoute(version, bits)
   }
 
   lookupRoute(destination: Address): GroupHandle | undefined {
-    this.#bytes.set(addressBytes(destination), this.#raw.CONTROL_ADDRESSES.value)
+    this.#control.putAddress(addressBytes(destination))
     const group = this.#raw.lookupRoute(familyOf(destination))
     return group < 0 ? undefined : group
   }
@@ -294,52 +303,56 @@ export class WasmEngine implements PacketEngine {
     return consumed
   }
 
+  sealProbe(tunnel: TunnelHandle, payload: Uint8Array, size: number, now: number): boolean {
+    checkProbe(tunnel, payload, size)
+    this.#bytes.set(payload, this.#raw.CONTROL_PROBE.value)
+    const sealed = this.#raw.sealProbe(tunnel, payload.length, size, now) !== 0
+    this.#offload?.completeSeal()
+    return sealed
+  }
+
+  outerLength(tunnel: TunnelHandle, size: number): number | undefined {
+    checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    checkHandle('size', size, MAX_INNER + 1)
+    return this.#raw.outerLength(tunnel, size) || undefined
+  }
+
+  probeOverhead(tunnel: TunnelHandle): number | undefined {
+    // Two bytes of trailer and no padding.
+    const length = this.outerLength(tunnel, 2)
+    return length && length - 2
+  }
+
   pollEvent(): EngineEvent | undefined {
     return takeEvent(this.#raw, this.#bytes)
   }
 
   counters(sa: SaHandle): SaCounters {
     if (!this.#isLive(sa)) throw new EngineError(`no SA ${sa}`)
-    const drops: Partial<Record<DropName, number>> = {}
-    for (let left = this.#raw.saDropMask(sa); left !== 0; left &= left - 1) {
-      const reason = 31 - Math.clz32(left & -left)
-      drops[DROP_NAMES[reason]!] = this.#raw.saDrops(sa, reason)
-    }
-    const missing = this.#raw.saMissing(sa)
-    return {
-      packets: this.#raw.saPackets(sa),
-      bytes: this.#raw.saBytes(sa),
-      lastAt: this.#raw.saLastAt(sa),
-      drops,
-      ...(missing >= 0 && { missing }),
-    }
+    return countersOf(this.#raw, sa)
   }
 
   drops(): Record<DropName, number> {
-    const entries = DROP_NAMES.map((name, reason) => [name, this.#raw.globalDrops(reason)])
-    return Object.fromEntries(entries) as Record<DropName, number>
+    return dropsOf(this.#raw)
   }
 
   installAead(suite: AeadSuite, key: Uint8Array): SaHandle {
     const code = suiteCode(suite, key)
     this.#bytes.set(key, this.#raw.CONTROL_KEY.value)
     const handle = this.#raw.installAeadKey(code)
-    this.#wipeControl()
+    this.#control.wipe()
     if (handle < 0) throw this.#full('sas')
     return handle
   }
 
   aeadSeal(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    this.#putText(key, nonce, aad, plaintext, MAX_INNER)
-    this.#raw.sealText(key, aad.length, plaintext.length)
-    return this.#takeText(plaintext.length + TAG_BYTES)
+    this.#requireKind(key, AEAD_KEY, 'AEAD key')
+    return this.#text.seal(key, nonce, aad, plaintext)
   }
 
   aeadOpen(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
-    this.#putText(key, nonce, aad, sealed, MAX_INNER + TAG_BYTES)
-    if (sealed.length < TAG_BYTES) return undefined
-    const length = sealed.length - TAG_BYTES
-    return this.#raw.openText(key, aad.length, length) === 0 ? undefined : this.#takeText(length)
+    this.#requireKind(key, AEAD_KEY, 'AEAD key')
+    return this.#text.open(key, nonce, aad, sealed)
   }
 
   /**
@@ -351,33 +364,13 @@ export class WasmEngine implements PacketEngine {
     runWarmUp(new WasmEngine(this.#module, this.build, 'small'))
   }
 
-  #putKeys(keys: SaKeys): void {
-    this.#bytes.set(keys.key, this.#raw.CONTROL_KEY.value)
-    this.#bytes.set(keys.salt, this.#raw.CONTROL_NONCE.value)
-  }
-
-  #wipeControl(): void {
-    this.#bytes.fill(0, this.#raw.CONTROL_KEY.value, this.#raw.CONTROL_KEY.value + 64)
-    this.#bytes.fill(0, this.#raw.CONTROL_NONCE.value, this.#raw.CONTROL_NONCE.value + 64)
-  }
-
   #installed(handle: number, sa: InboundSa | OutboundSa): SaHandle {
     if (handle === FULL) throw this.#full('sas')
     if (handle < 0) throw new EngineError(`inbound SPI ${sa.spi} is taken`)
     this.#offload?.install(handle, sa.suite, sa.key)
-    this.#addSelectors(handle, true, sa.local)
-    this.#addSelectors(handle, false, sa.remote)
+    this.#control.addSelectors(handle, true, sa.local)
+    this.#control.addSelectors(handle, false, sa.remote)
     return handle
-  }
-
-  #addSelectors(handle: SaHandle, local: boolean, selectors: readonly TrafficSelector[]): void {
-    const at = this.#raw.CONTROL_ADDRESSES.value
-    for (const { protocol, startPort, endPort, startAddress, endAddress } of selectors) {
-      this.#bytes.fill(0, at, at + 32)
-      this.#bytes.set(addressBytes(startAddress), at)
-      this.#bytes.set(addressBytes(endAddress), at + 16)
-      this.#raw.addSelector(handle, +local, familyOf(startAddress), protocol, startPort, endPort)
-    }
   }
 
   #full(table: 'sas' | 'routes'): EngineError {
@@ -390,23 +383,5 @@ export class WasmEngine implements PacketEngine {
 
   #requireKind(handle: SaHandle, kind: number, name: string): void {
     if (!this.#isLive(handle) || this.#raw.saKind(handle) !== kind) throw new EngineError(`${handle} is no ${name}`)
-  }
-
-  #putText(key: SaHandle, nonce: Uint8Array, aad: Uint8Array, text: Uint8Array, max: number): void {
-    this.#requireKind(key, AEAD_KEY, 'AEAD key')
-    if (nonce.length !== NONCE_BYTES) throw new EngineError(`a nonce has ${NONCE_BYTES} bytes, not ${nonce.length}`)
-    if (aad.length > AAD_MAX) throw new EngineError(`more than ${AAD_MAX} bytes of additional data`)
-    if (text.length > max) throw new EngineError(`more than ${max} bytes of text`)
-    this.#bytes.set(nonce, this.#raw.CONTROL_NONCE.value)
-    this.#bytes.set(aad, this.#raw.AEAD_AAD.value)
-    this.#bytes.set(text, this.#raw.AEAD_SOURCE.value)
-  }
-
-  /** A copy of the result; nothing of it stays in engine memory. */
-  #takeText(length: number): Uint8Array {
-    const at = this.#raw.AEAD_TARGET.value
-    const text = this.#bytes.slice(at, at + length)
-    this.#raw.wipeText(length + TAG_BYTES)
-    return text
   }
 }

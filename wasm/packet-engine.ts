@@ -11,6 +11,16 @@
  */
 import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
 import type { DropName } from './drop-reasons.ts'
+import type {
+  LanOutbox,
+  LanReceiveArea,
+  ProbeList,
+  RunReceiveArea,
+  WireOutbox,
+  WireReceiveArea,
+} from './packet-areas.ts'
+
+export type * from './packet-areas.ts'
 
 export type AeadSuite = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305'
 export type Encapsulation = 'udp' | 'esp'
@@ -178,72 +188,12 @@ export type EngineEvent =
   /** No tunnel of the group has any SA; names the first one that is set up. At most one per tunnel and second. */
   | { readonly type: 'no-sa'; readonly tunnel: TunnelHandle }
 
-/** Slots into which the host has the kernel write. Slot i starts at `offset + i * SLOT_BYTES`. */
-export interface ReceiveArea {
-  /** Byte offset of slot 0 in `memory`. */
-  readonly offset: number
-  /** Bytes in each slot; the host sets it for each packet. */
-  readonly length: Uint32Array
-  /** A view of the first `length` bytes of slot `index`, or all of the slot without `length`. */
-  slot(index: number, length?: number): Uint8Array
-}
-
-export interface LanReceiveArea extends ReceiveArea {
-  /**
-   * For each slot that the last seal call consumed: 0 where the engine has dealt with the packet, else 1 more than the
-   * worker that it has to be handed to. The slot's bytes are then as they came, and nothing has been counted. What was
-   * cut from a super-packet, and a datagram that was put together here, are never handed over.
-   */
-  readonly handOver: Uint8Array
-}
-
-export interface WireReceiveArea extends ReceiveArea {
-  /** Byte offset of the first sockaddr_in or sockaddr_in6 as recvmmsg writes them, NAME_STRIDE apart. */
-  readonly names: number
-  /** TOS or traffic class octet of the outer header; the host sets it for each packet. */
-  readonly tos: Uint8Array
-  /** VERDICT_*; set by `openBatch`. */
-  readonly verdict: Uint8Array
-  /** Where the verdict is VERDICT_ELSEWHERE, the worker whose SPI it is. */
-  readonly elsewhere: Uint8Array
-}
-
-/**
- * Datagrams of one sender laid end to end, as a socket with UDP_GRO hands them over. Slots are LARGE_BYTES apart and
- * hold LARGE_PACKET bytes; `names` and `tos` as in `WireReceiveArea`.
- */
-export interface RunReceiveArea extends ReceiveArea {
-  readonly names: number
-  readonly tos: Uint8Array
-  /** Bytes of each datagram but a shorter last; 0 where the slot is one datagram. The host sets it for each slot. */
-  readonly segment: Uint32Array
-  /** Datagrams that the last `openRuns` took apart: they are in `wireRx`, from slot 0 on, with lengths and verdicts. */
-  readonly datagrams: number
-}
-
 /** What the TUN device takes, and gives by `lanLarge`. */
 export interface LanFormat {
   /** Each packet in `lanTx` has a virtio_net_hdr of VNET_HEADER bytes in front; TCP streams are coalesced. */
   readonly header: boolean
   /** Runs of UDP datagrams are coalesced too. Needs `header`. */
   readonly datagrams: boolean
-}
-
-/** Packets for the TUN device; a reassembled IPv4 datagram may have up to REASSEMBLY_MAX_BYTES. */
-export interface LanOutbox {
-  /** Entries in use after a batch call. */
-  readonly count: number
-  /** Byte offset of each packet in `memory`. */
-  readonly offset: Uint32Array
-  readonly length: Uint32Array
-  packet(index: number): Uint8Array
-}
-
-/** ESP packets for the wire. The outer UDP or IP header is the kernel's work. */
-export interface WireOutbox extends LanOutbox {
-  readonly endpoint: Uint32Array
-  /** TOS or traffic class octet that the outer header must carry. */
-  readonly tos: Uint8Array
 }
 
 export interface PacketEngine {
@@ -260,6 +210,7 @@ export interface PacketEngine {
   readonly wireLarge: RunReceiveArea
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
+  readonly probes: ProbeList
 
   installInbound(sa: InboundSa): SaHandle
   installOutbound(sa: OutboundSa): SaHandle
@@ -338,6 +289,20 @@ export interface PacketEngine {
    * consumed, at least one: what makes no more than OUTBOX datagrams. Overwrites `wireRx`.
    */
   openRuns(first: number, count: number, now: number): number
+
+  /**
+   * Empties the outboxes and seals one ESP dummy packet (RFC 4303 section 2.6) into `wireTx`, on the first SA of the
+   * tunnel that is not at its limit: `payload` and zeros, `size` bytes of inner packet, whatever the path MTU is. Returns
+   * false where there is no such SA.
+   * @param payload 4 to PROBE_PAYLOAD bytes that begin with PROBE_MAGIC
+   * @param size from the payload's length to MAX_INNER
+   * @throws EngineError when the arguments are none of these
+   */
+  sealProbe(tunnel: TunnelHandle, payload: Uint8Array, size: number, now: number): boolean
+  /** Bytes, IP header included, of the packet that `sealProbe` would make; undefined where it would make none. */
+  outerLength(tunnel: TunnelHandle, size: number): number | undefined
+  /** What is around `size` in `outerLength`, without the up to 3 bytes that align it. */
+  probeOverhead(tunnel: TunnelHandle): number | undefined
 
   pollEvent(): EngineEvent | undefined
   counters(sa: SaHandle): SaCounters

@@ -10,10 +10,12 @@ import {
   LARGE_BYTES,
   MAX_ENDPOINTS,
   MAX_GROUPS,
+  MAX_PROBES,
   MAX_SAS,
   MAX_TUNNELS,
   NAME_STRIDE,
   OUTBOX,
+  PROBE_PAYLOAD,
   REASSEMBLY_SLOTS,
   SLOT_BYTES,
 } from '../abi'
@@ -40,6 +42,13 @@ export const WIRE_TX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_ENDPOINT: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_TX_TOS: usize = memory.data(OUTBOX, 64)
 
+/** Probes that the last call has opened; they lie where they were received. */
+export const PROBES_COUNT: usize = memory.data(64, 64)
+export const PROBES_TUNNEL: usize = memory.data(MAX_PROBES * 4, 64)
+export const PROBES_OFFSET: usize = memory.data(MAX_PROBES * 4, 64)
+export const PROBES_LENGTH: usize = memory.data(MAX_PROBES * 4, 64)
+export const PROBES_TOS: usize = memory.data(MAX_PROBES, 64)
+
 /** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
 export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES + 64, 64)
 export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
@@ -59,6 +68,7 @@ export const CONTROL_KEY: usize = memory.data(64, 64)
 export const CONTROL_NONCE: usize = memory.data(64, 64)
 export const CONTROL_ADDRESSES: usize = memory.data(64, 64)
 export const CONTROL_HANDLES: usize = memory.data(64 * 4, 64)
+export const CONTROL_PROBE: usize = memory.data(PROBE_PAYLOAD, 64)
 /** Text and additional data of the bare AEAD calls. */
 export const AEAD_SOURCE: usize = memory.data(SLOT_BYTES, 64)
 export const AEAD_TARGET: usize = memory.data(SLOT_BYTES, 64)

@@ -10,12 +10,18 @@ import {
   CONTROL_HANDLES,
   CONTROL_KEY,
   CONTROL_NONCE,
+  CONTROL_PROBE,
   LAN_RX,
   LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
+  PROBES_COUNT,
+  PROBES_LENGTH,
+  PROBES_OFFSET,
+  PROBES_TOS,
+  PROBES_TUNNEL,
   WIRE_RX,
   WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
@@ -41,6 +47,7 @@ import { forgetStream } from './key-stream'
 import { completeOpen, openSlots } from './open'
 import { openRunSlots } from './open-runs'
 import { setLanHeader } from './outbox'
+import { outerLengthOf, sealProbeOf } from './probe'
 import { reserve } from './reserve'
 import { missingOf } from './replay'
 import { SA_INBOUND, SA_OUTBOUND, nonceOf, saByHandle } from './sa'
@@ -57,12 +64,18 @@ export {
   CONTROL_HANDLES,
   CONTROL_KEY,
   CONTROL_NONCE,
+  CONTROL_PROBE,
   LAN_RX,
   LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
+  PROBES_COUNT,
+  PROBES_LENGTH,
+  PROBES_OFFSET,
+  PROBES_TOS,
+  PROBES_TUNNEL,
   WIRE_RX,
   WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
@@ -156,6 +169,14 @@ export function sealLarge(first: u32, count: u32, now: f64, fromInbox: bool): u3
 
 export function openRuns(first: u32, count: u32, now: f64): u32 {
   return openRunSlots(first, count, now)
+}
+
+export function sealProbe(tunnel: u32, payload: u32, size: u32, now: f64): bool {
+  return sealProbeOf(tunnel, payload, size, now)
+}
+
+export function outerLength(tunnel: u32, size: u32): u32 {
+  return outerLengthOf(tunnel, size)
 }
 
 /** The address is in the control area; host bits do not matter. Returns false when the table is full. */

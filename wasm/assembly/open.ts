@@ -59,6 +59,7 @@ import { clampMss } from './mss'
 import { cutIpv6 } from './fragment'
 import { emptyOutboxes, lanRoom, lanSlot, pushLan } from './outbox'
 import { takesInbound } from './policy'
+import { forgetProbes, isProbe, listProbe } from './probe'
 import {
   FRAGMENT_COMPLETES,
   FRAGMENT_KEPT,
@@ -92,6 +93,7 @@ export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void 
   udp = encapsulatedInUdp
   emptyOutboxes()
   emptyCoalescer()
+  forgetProbes()
   expireReassembly(time)
   const todo = min<u32>(count, OUTBOX)
   clearJobs()
@@ -187,9 +189,14 @@ function openPacket(sa: Sa, slot: u32, start: usize, length: u32): u32 {
   const target = openedText(start)
   const fault = stripTrailer(target, length - ESP_OVERHEAD)
   if (fault != ESP_OK) return dropOf(sa, fault)
-  if (openedNextHeader == NEXT_NONE) return consume(sa, 0)
+  if (openedNextHeader == NEXT_NONE) return openDummy(sa, target, load<u8>(WIRE_RX_TOS + slot))
   if (openedNextHeader != NEXT_IPV4 && openedNextHeader != NEXT_IPV6) return dropOf(sa, DROP_BAD_NEXT_HEADER)
   return openInner(sa, target, load<u8>(WIRE_RX_TOS + slot) & 3)
+}
+
+function openDummy(sa: Sa, target: usize, tos: u32): u32 {
+  if (isProbe(target, openedLength) && !listProbe(sa.tunnel, target, openedLength, tos)) return dropOf(sa, DROP_OUTBOX_FULL)
+  return consume(sa, 0)
 }
 
 function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {

@@ -194,6 +194,11 @@ export function admit(sa: Sa, packets: u32): i32 {
 
 export function emit(sa: Sa, inner: usize, length: u32, tos: u32): void {
   sealEsp(sa, inner, length, PACKET.version == 4 ? NEXT_IPV4 : NEXT_IPV6, tos)
+  countSealed(sa, length)
+}
+
+/** Counts a packet that was sealed, and raises and does what its limits ask for. */
+export function countSealed(sa: Sa, length: u32): void {
   sa.packets++
   sa.bytes += length
   sa.lastAt = now

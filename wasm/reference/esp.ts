@@ -25,6 +25,11 @@ export function innerCapacity(espBytes: number): number {
   return roundDown(espBytes - FRAME, 4) - TRAILER
 }
 
+/** The other way round: bytes of the ESP packet around so many. */
+export function outerEspLength(inner: number): number {
+  return FRAME + roundDown(inner + TRAILER + 3, 4)
+}
+
 /**
  * SPI, sequence number, IV, ciphertext and tag. The IV is the 64-bit sequence number, so that no nonce repeats;
  * the padding is the shortest to 4 bytes (RFC 4303 section 2.4).

@@ -1,8 +1,9 @@
 /** One buffer with the slots that the host fills and the outboxes that it empties. */
-import { BATCH, LARGE_BYTES, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
+import { BATCH, LARGE_BYTES, MAX_PROBES, NAME_STRIDE, OUTBOX, SLOT_BYTES } from '../abi.ts'
 import type {
   LanOutbox,
   LanReceiveArea,
+  ProbeList,
   ReceiveArea,
   RunReceiveArea,
   WireOutbox,
@@ -18,6 +19,7 @@ export interface EngineMemory {
   readonly wireLarge: RunReceiveArea & { datagrams: number }
   readonly lanTx: LanQueue
   readonly wireTx: WireQueue
+  readonly probes: ProbeQueue
 }
 
 export function createMemory(): EngineMemory {
@@ -38,6 +40,7 @@ export function createMemory(): EngineMemory {
   const segment = layout.area(BATCH * 4)
   const lanTx = layout.area(OUTBOX * SLOT_BYTES)
   const wireTx = layout.area(OUTBOX * SLOT_BYTES)
+  const probes = layout.area(MAX_PROBES * SLOT_BYTES)
   const large = layout.area(OUTBOX * LARGE_BYTES)
   const buffer = new ArrayBuffer(layout.size)
   return {
@@ -63,6 +66,7 @@ export function createMemory(): EngineMemory {
     },
     lanTx: new LanQueue(buffer, lanTx, large),
     wireTx: new WireQueue(buffer, wireTx),
+    probes: new ProbeQueue(buffer, probes),
   }
 }
 
@@ -146,5 +150,19 @@ export class WireQueue extends LanQueue implements WireOutbox {
     const index = this.push(bytes)
     this.endpoint[index] = endpoint
     this.tos[index] = tos
+  }
+}
+
+export class ProbeQueue extends LanQueue implements ProbeList {
+  readonly tunnel = new Uint32Array(MAX_PROBES)
+  readonly tos = new Uint8Array(MAX_PROBES)
+
+  /** Returns false when the list is full. */
+  list(bytes: Uint8Array, tunnel: number, tos: number): boolean {
+    if (this.count === MAX_PROBES) return false
+    const index = this.push(bytes)
+    this.tunnel[index] = tunnel
+    this.tos[index] = tos
+    return true
   }
 }

@@ -25,6 +25,7 @@ import {
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
 } from '../abi.ts'
+import { isProbe } from '../engine-arguments.ts'
 import type { Encapsulation } from '../packet-engine.ts'
 import { innerMtu } from './choose.ts'
 import { decapsulatedEcn, ecnOf } from './ecn.ts'
@@ -132,6 +133,10 @@ function reportMove(engine: EngineState, state: InboundState, arrival: Arrival):
 
 function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayload, arrival: Arrival): number {
   if (esp.nextHeader === NEXT_NONE) {
+    const probe = isProbe(esp.payload)
+    if (probe && !engine.memory.probes.list(esp.payload, state.sa.tunnel, arrival.tos)) {
+      return drop(engine, DROP_OUTBOX_FULL, state)
+    }
     passed(engine, state, 0, arrival.now)
     return VERDICT_CONSUMED
   }

@@ -16,7 +16,7 @@ import {
 import type { TunnelHandle } from '../packet-engine.ts'
 import { type Choice, chooseSa } from './choose.ts'
 import { outerTos } from './ecn.ts'
-import { NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp.ts'
+import { NEXT_IPV4, NEXT_IPV6, NEXT_NONE, sealEsp } from './esp.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
 import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer, unreachableAnswer } from './icmp.ts'
 import { type IpPacket, isFault, parseIp } from './ip.ts'
@@ -127,6 +127,16 @@ function carry(
   return true
 }
 
+/** A packet with next header 59, on this SA. Returns false where that is at its limit. */
+export function sealDummy(engine: EngineState, state: OutboundState, content: Uint8Array, now: number): boolean {
+  if (!hasRoomFor(state.sa, usageOf(state), 1)) {
+    stop(engine, state)
+    return !drop(engine, DROP_HARD_LIMIT, state)
+  }
+  sendPiece(engine, state, NEXT_NONE, content, 0, now)
+  return true
+}
+
 function piecesOf(packet: IpPacket, datagram: Datagram | undefined, mtu: number): Uint8Array[] | undefined {
   return packet.version === 4 ? fragmentIpv4(packet, mtu) : fragmentIpv6(packet.bytes, datagram!.place!, mtu)
 }
@@ -153,7 +163,7 @@ function sendPiece(
 ): void {
   state.sequence++
   engine.memory.wireTx.send(sealEsp(state.sa, state.sequence, nextHeader, inner), state.sa.endpoint, tos)
-  state.tally.passed(inner.length, now)
+  state.tally.passed(nextHeader === NEXT_NONE ? 0 : inner.length, now)
   if (!state.softReported && softReached(state.sa, usageOf(state))) {
     state.softReported = true
     engine.tally.event({ type: 'soft-limit', sa: state.handle })

@@ -46,6 +46,7 @@ export interface Sealed {
 export interface Opened {
   readonly verdicts: number[]
   readonly lan: Uint8Array[]
+  readonly probes: { readonly content: Uint8Array; readonly tunnel: number; readonly tos: number }[]
   readonly elsewhere: (number | undefined)[]
 }
 
@@ -192,6 +193,7 @@ export class EnginePair {
   openRuns(runs: readonly Run[], now: number): Opened {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
+    const probes: Opened['probes'] = []
     const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < runs.length; first += BATCH) {
       const batch = runs.slice(first, first + BATCH)
@@ -210,16 +212,18 @@ export class EnginePair {
         verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, datagrams)]))
         elsewhere.push(...this.#both((engine) => elsewhereOf(engine, datagrams)))
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
+        probes.push(...this.#both(probesOf))
         this.compareState()
       }
     }
-    return { verdicts, lan, elsewhere }
+    return { verdicts, lan, probes, elsewhere }
   }
 
   /** Opens all datagrams. Returns the verdicts and what goes to the LAN. */
   open(datagrams: readonly Datagram[], encapsulation: Encapsulation, now: number): Opened {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
+    const probes: Opened['probes'] = []
     const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < datagrams.length; first += BATCH) {
       const batch = datagrams.slice(first, first + BATCH)
@@ -228,9 +232,25 @@ export class EnginePair {
       verdicts.push(...this.#both((engine) => [...engine.wireRx.verdict.subarray(0, batch.length)]))
       elsewhere.push(...this.#both((engine) => elsewhereOf(engine, batch.length)))
       lan.push(...this.#both((engine) => contents(engine.lanTx)))
+      probes.push(...this.#both(probesOf))
       this.compareState()
     }
-    return { verdicts, lan, elsewhere }
+    return { verdicts, lan, probes, elsewhere }
+  }
+
+  /** One packet, or undefined where no SA of the tunnel carries it. */
+  sealProbe(tunnel: number, payload: Uint8Array, size: number, now: number): WirePacket | undefined {
+    this.#both((engine) => engine.probeOverhead(tunnel))
+    const outer = this.#both((engine) => engine.outerLength(tunnel, size))
+    const sealed = this.#both((engine) => engine.sealProbe(tunnel, payload, size, now))
+    const wire = this.#both((engine) => wireContents(engine))
+    this.compareState()
+    if (wire.length !== (sealed ? 1 : 0) || (sealed && outer === undefined)) throw new Error('a probe is one packet')
+    return wire[0]
+  }
+
+  outerLength(tunnel: number, size: number): number | undefined {
+    return this.#both((engine) => engine.outerLength(tunnel, size))
   }
 
   /** Drops, counters of every SA, and events, which are collected. */
@@ -332,6 +352,10 @@ function elsewhereOf({ wireRx }: PacketEngine, count: number): (number | undefin
 
 function contents(outbox: LanOutbox): Uint8Array[] {
   return Array.from({ length: outbox.count }, (_, i) => outbox.packet(i).slice())
+}
+
+function probesOf({ probes }: PacketEngine): Opened['probes'] {
+  return contents(probes).map((content, i) => ({ content, tunnel: probes.tunnel[i]!, tos: probes.tos[i]! }))
 }
 
 function wireContents({ wireTx }: PacketEngine): WirePacket[] {

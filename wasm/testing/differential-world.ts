@@ -30,6 +30,9 @@ const ROUTES = [
   '::/0',
 ]
 
+/** PROBE_MAGIC */
+const PROBE = Uint8Array.from('IsPr', (letter) => letter.charCodeAt(0))
+
 interface Pipe {
   readonly sa: OutboundSa
   readonly outbound: SaName
@@ -50,6 +53,8 @@ export class DifferentialWorld {
   packets = 0
   /** Packets and datagrams that were another worker's. */
   handedOver = 0
+  /** That were sealed, and listed when they were opened. */
+  probes = { sent: 0, listed: 0 }
 
   constructor(left: PacketEngine, right: PacketEngine, seed: number) {
     this.random = new Random(seed)
@@ -66,7 +71,8 @@ export class DifferentialWorld {
   step(): void {
     this.#now += this.random.pick([0, 0, 1, 50, 400, 1000, 2000])
     const kind = this.random.below(100)
-    if (kind < 40) this.#seal()
+    if (kind < 35) this.#seal()
+    else if (kind < 40) this.#sealProbe()
     else if (kind < 85) this.#open()
     else this.#reconfigure()
     this.pair.compareState()
@@ -84,18 +90,29 @@ export class DifferentialWorld {
     if (this.#flying.length > 400) this.#flying.splice(0, this.#flying.length - 400)
   }
 
+  #sealProbe(): void {
+    const payload = concat(PROBE, this.random.bytes(this.random.pick([0, 1, 40, 252])))
+    const size = Math.max(payload.length, this.random.pick([0, 60, 1200, 1399, 9000]) - this.random.below(4))
+    const sealed = this.pair.sealProbe(this.random.below(TUNNELS), payload, size, this.#now)
+    if (sealed === undefined) return
+    this.probes.sent++
+    this.#noteSequence(sealed.bytes)
+    this.#flying.push(sealed)
+  }
+
   /** Sealed by the engine, or made here as another peer might: other padding, TFC, dummies, jumps in sequence. */
   #open(): void {
     const bytes: Uint8Array[] = []
     for (let i = this.random.between(1, 10); i > 0; i--) bytes.push(...this.#arrivals())
     const datagrams = this.random.chance(30) ? this.random.shuffle(bytes) : bytes
     const encapsulation = this.random.pick(['udp', 'udp', 'esp'] as const)
-    const { elsewhere } = this.pair.open(
+    const { elsewhere, probes } = this.pair.open(
       datagrams.slice(0, 100).map((packet) => this.#datagram(packet)),
       encapsulation,
       this.#now,
     )
     this.packets += datagrams.length
+    this.probes.listed += probes.length
     this.handedOver += elsewhere.filter((worker) => worker !== undefined).length
   }
 
@@ -137,10 +154,15 @@ export class DifferentialWorld {
     if (kind < 60) return sealEsp(sa, sequence, nextHeader, text)
     if (kind < 75)
       return sealEsp(sa, sequence, nextHeader, concat(text, this.random.bytes(this.random.between(1, 250))))
-    if (kind < 80) return sealEsp(sa, sequence, 59, this.random.bytes(this.random.below(200)))
+    if (kind < 80) return sealEsp(sa, sequence, 59, this.#dummy())
     if (kind < 84) return sealEsp(sa, sequence, this.random.pick([0, 4, 6, 17, 41, 59, 255]), text)
     if (kind < 90) return sealText(sa, sequence, concat(text, this.#oddTrailer(nextHeader)))
     return sealText(sa, sequence, this.random.bytes(this.random.between(2, 40)))
+  }
+
+  #dummy(): Uint8Array {
+    const content = concat(PROBE, this.random.bytes(this.random.below(200)))
+    return this.random.chance(50) ? content : content.subarray(this.random.below(5))
   }
 
   /** More padding than needed, or pad bytes and a pad length that do not agree. */
