@@ -8,6 +8,7 @@ import {
   type DocumentTunnel,
 } from '../../protocol/control/document.ts'
 import type { Endpoint, Site, Tunnel } from '../../protocol/control/intent.ts'
+import type { DocumentRouting } from '../../protocol/control/routing.ts'
 import { hashText } from './bytes.ts'
 import { endpointFor, type Place } from './endpoint.ts'
 import { halfName, shownEpochs, type TunnelKeys } from './keys.ts'
@@ -16,6 +17,8 @@ import { halfName, shownEpochs, type TunnelKeys } from './keys.ts'
 export interface DocumentConnector extends Place {
   readonly id: string
   readonly identityKey: string
+  /** It speaks BGP with those that do too. */
+  readonly canRoute?: boolean
 }
 
 export interface DocumentPeer {
@@ -38,11 +41,20 @@ export interface DocumentView {
   readonly tunnels: readonly TunnelView[]
   /** Keys that sign session tokens, for a connector that serves functions. */
   readonly tokenKeys?: readonly string[]
+  /** Of a connector that carries the tunnels of its site, and can. */
+  readonly routing?: DocumentRouting
 }
 
 export type DocumentContent = Omit<ConnectorDocument, 'version'>
 
-export function documentContent({ network, connector, site, tunnels, tokenKeys }: DocumentView): DocumentContent {
+export function documentContent({
+  network,
+  connector,
+  site,
+  tunnels,
+  tokenKeys,
+  routing,
+}: DocumentView): DocumentContent {
   const shown = tunnels.flatMap(({ tunnel, peer, keys }) =>
     peer === undefined ? [] : [documentTunnel({ site, connector }, peer, tunnel, keys)],
   )
@@ -54,7 +66,17 @@ export function documentContent({ network, connector, site, tunnels, tokenKeys }
     // Whatever order the tunnels were read in, the same content is the same document.
     tunnels: shown.sort((left, right) => (left.id < right.id ? -1 : 1)),
     ...(tokenKeys === undefined ? {} : { functions: { tokenKeys: [...tokenKeys] } }),
+    ...(routing === undefined ? {} : { routing: routingWith(routing, tunnels) }),
   }
+}
+
+/** Both ends of a tunnel have to be able to: to those that cannot it leads as it did without. */
+function routingWith(routing: DocumentRouting, tunnels: readonly TunnelView[]): DocumentRouting {
+  const able = new Set(tunnels.flatMap(({ tunnel, peer }) => (peer?.connector.canRoute === true ? tunnel.id : [])))
+  const neighbours = routing.neighbours.filter(({ tunnel }) => able.has(tunnel))
+  if (neighbours.length === routing.neighbours.length) return routing
+  const named = new Set(neighbours.flatMap(({ receive, send }) => [...receive, ...send].map(({ group }) => group)))
+  return { ...routing, neighbours, groups: routing.groups.filter(({ name }) => named.has(name)) }
 }
 
 export function withVersion(content: DocumentContent, version: number): ConnectorDocument {

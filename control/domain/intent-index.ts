@@ -1,11 +1,25 @@
 /** The intent of a network in memory, found by identifier, name, ends and address, and kept current change by change. */
 import type { Intent, Preferences, Site, Tunnel } from '../../protocol/control/intent.ts'
+import type { DocumentRouting } from '../../protocol/control/routing.ts'
+import { type CompiledRouting, compileRouting } from './intents/compile.ts'
+import {
+  applyRouting,
+  partsOf,
+  type RoutingChange,
+  type RoutingPart,
+  type RoutingView,
+  viewOf,
+} from './intents/routing-view.ts'
 import { type PlacedPrefix, PrefixIndex } from './prefix-index.ts'
 
 /** What an edit looks at. */
 export interface IntentView {
   readonly version: number
   readonly preferences: Preferences
+  /** Undefined: there is none, and tunnels lead to the prefixes of their sites. */
+  readonly routing: RoutingView | undefined
+  /** Of the connector at a site; undefined where there is no such site, or no routing. */
+  routingOf(site: string): DocumentRouting | undefined
   readonly siteCount: number
   readonly tunnelCount: number
   sites(): Iterable<Site>
@@ -32,6 +46,7 @@ export interface IntentPlan {
   readonly removedTunnels: readonly string[]
   /** Set when they change. */
   readonly preferences?: Preferences
+  readonly routing?: RoutingChange
 }
 
 export class IntentIndex implements IntentView {
@@ -44,6 +59,9 @@ export class IntentIndex implements IntentView {
   readonly #pairs = new Map<string, string>()
   readonly #tunnelsOf = new Map<string, Set<string>>()
   readonly #prefixes: PrefixIndex
+  readonly #routing: Map<string, RoutingPart>
+  /** Of the present version, once it was asked for. */
+  #compiled: CompiledRouting | undefined
 
   /** `intent` must be one that was accepted. */
   constructor(intent: Intent) {
@@ -52,6 +70,7 @@ export class IntentIndex implements IntentView {
     this.#prefixes = new PrefixIndex(intent.sites.flatMap(placed))
     for (const site of intent.sites) this.#putSite(site)
     for (const tunnel of intent.tunnels) this.#putTunnel(tunnel)
+    this.#routing = new Map(partsOf(intent).map((part) => [part.id, part]))
   }
 
   get version(): number {
@@ -60,6 +79,17 @@ export class IntentIndex implements IntentView {
 
   get preferences(): Preferences {
     return this.#preferences
+  }
+
+  get routing(): RoutingView | undefined {
+    return viewOf(this.#routing)
+  }
+
+  routingOf(site: string): DocumentRouting | undefined {
+    const { routing } = this
+    if (routing === undefined || !this.#sites.has(site)) return undefined
+    this.#compiled ??= compileRouting(this, routing)
+    return this.#compiled.of(site)
   }
 
   get siteCount(): number {
@@ -112,6 +142,7 @@ export class IntentIndex implements IntentView {
       throw new RangeError(`version ${plan.version} does not follow ${this.#version}`)
     }
     this.#version = plan.version
+    this.#compiled = undefined
     this.#preferences = plan.preferences ?? this.#preferences
     // What goes or changes gives up its names and addresses before anything takes them.
     for (const id of [...plan.removedTunnels, ...plan.tunnels.map((tunnel) => tunnel.id)]) this.#dropTunnel(id)
@@ -121,6 +152,7 @@ export class IntentIndex implements IntentView {
       for (const item of placed(site)) this.#prefixes.add(item)
     }
     for (const tunnel of plan.tunnels) this.#putTunnel(tunnel)
+    if (plan.routing !== undefined) applyRouting(this.#routing, plan.routing)
   }
 
   #putSite(site: Site): void {

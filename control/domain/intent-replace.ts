@@ -12,7 +12,9 @@ import {
   tunnelOf,
 } from './intent.ts'
 import { type IntentPlan, type IntentView, pairOf } from './intent-index.ts'
-import { joinMesh, mustFitMesh } from './mesh.ts'
+import { replacedRouting } from './intents/routing-edit.ts'
+import type { RoutingChange } from './intents/routing-view.ts'
+import { joinMesh, MAX_MESH_SITES, mustFitMesh } from './mesh.ts'
 import { overlaps } from './prefix-index.ts'
 import { type CodedFault, pointer, refusalOf, refuse } from './refusal.ts'
 
@@ -35,15 +37,17 @@ export function planReplacement(view: IntentView, intent: IntentDraft, facts: In
   const draft: Draft = { view, facts, faults: [], sites: [], refs: new Map(), fresh: [] }
   takeSites(draft, intent)
   const tunnels = takeTunnels(draft, intent)
-  const refusal = refusalOf(draft.faults)
-  if (refusal !== undefined) throw refusal
-  const removedSites = goneSites(draft)
-  if (intent.preferences.topology === 'mesh') {
+  const isGood = draft.faults.length === 0
+  // Also of a faulty draft, whose routing may name them.
+  if (intent.preferences.topology === 'mesh' && (isGood || draft.sites.length <= MAX_MESH_SITES)) {
     const wasMesh = view.preferences.topology === 'mesh'
     if (!wasMesh || draft.fresh.length > 0) mustFitMesh(draft.sites.length)
     tunnels.push(...meshTunnels(draft, tunnels))
   }
-  return differences(draft, intent, tunnels, removedSites)
+  const { change, faults } = replacedRouting(view, intent.routing, { sites: draft.sites, tunnels })
+  const refusal = refusalOf([...draft.faults, ...faults])
+  if (refusal !== undefined) throw refusal
+  return differences(draft, intent, tunnels, goneSites(draft), change)
 }
 
 function takeSites(draft: Draft, intent: IntentDraft): void {
@@ -188,6 +192,7 @@ function differences(
   { preferences }: IntentDraft,
   tunnels: readonly Tunnel[],
   removedSites: readonly string[],
+  routing: RoutingChange | undefined,
 ): IntentPlan | undefined {
   const kept = new Set(tunnels.map(({ id }) => id))
   const changes = {
@@ -196,9 +201,10 @@ function differences(
     removedSites,
     removedTunnels: Array.from(view.tunnels(), ({ id }) => id).filter((id) => !kept.has(id)),
     ...(sameValue(preferences, view.preferences) ? {} : { preferences }),
+    ...(routing === undefined ? {} : { routing }),
   }
   const none =
     [changes.sites, changes.tunnels, changes.removedSites, changes.removedTunnels].every((list) => list.length === 0) &&
-    !('preferences' in changes)
+    !('preferences' in changes || 'routing' in changes)
   return none ? undefined : planOf(view, changes)
 }

@@ -5,6 +5,7 @@ import type { IntentDraft, Preferences, Site, SiteDraft, Tunnel, TunnelDraft } f
 import { prefixFault } from '../../protocol/control/values.ts'
 import type { IntentPlan, IntentView } from './intent-index.ts'
 import { planReplacement, unclaimed } from './intent-replace.ts'
+import { withRouting } from './intents/routing-edit.ts'
 import { joinMesh, mustFitMesh } from './mesh.ts'
 import { overlaps } from './prefix-index.ts'
 import { type CodedFault, pointer, refusalOf, refuse } from './refusal.ts'
@@ -33,6 +34,12 @@ export interface IntentFacts {
  * into the draft.
  */
 export function planEdit(view: IntentView, edit: IntentEdit, facts: IntentFacts): IntentPlan | undefined {
+  if (edit.type === 'replace') return planReplacement(view, edit.intent, facts)
+  const plan = planPart(view, edit, facts)
+  return plan === undefined ? undefined : withRouting(view, plan)
+}
+
+function planPart(view: IntentView, edit: Exclude<IntentEdit, { type: 'replace' }>, facts: IntentFacts) {
   switch (edit.type) {
     case 'add-site':
       return addSite(view, edit.site, facts)
@@ -49,8 +56,6 @@ export function planEdit(view: IntentView, edit: IntentEdit, facts: IntentFacts)
       return planOf(view, { removedTunnels: [edit.id] })
     case 'preferences':
       return changePreferences(view, edit.preferences)
-    case 'replace':
-      return planReplacement(view, edit.intent, facts)
   }
 }
 

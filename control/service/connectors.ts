@@ -77,7 +77,7 @@ export class Connectors {
     })
   }
 
-  #shown(network: string, { documentHash: _, functions, ...record }: ConnectorRecord): Connector {
+  #shown(network: string, { documentHash: _, canRoute: __, functions, ...record }: ConnectorRecord): Connector {
     return {
       ...record,
       ...optional('functions', functions && offered(functions)),

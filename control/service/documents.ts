@@ -1,8 +1,10 @@
 /** Documents of connectors: made from what is stored, and given a new version in the batch that changes what they say. */
 import type { ConnectorDocument } from '../../protocol/control/document.ts'
+import type { Site } from '../../protocol/control/intent.ts'
 import {
   announced,
   type DocumentContent,
+  type DocumentPeer,
   documentContent,
   type TunnelView,
   type VersionRecord,
@@ -124,7 +126,15 @@ export class Documents {
     if (site === undefined) throw refusal('not-found', `the site ${connector.site} was removed`)
     const tunnels = (await this.carriesTunnels(work, connector)) ? await this.#tunnels(work, topology, site.id) : []
     const tokenKeys = await this.#tokenKeys(work, connector)
-    return documentContent({ network: work.network, connector, site, tunnels, ...optional('tokenKeys', tokenKeys) })
+    const routing = connector.canRoute === true && tunnels.length > 0 ? topology.routingOf(site.id) : undefined
+    return documentContent({
+      network: work.network,
+      connector,
+      site,
+      tunnels,
+      ...optional('tokenKeys', tokenKeys),
+      ...optional('routing', routing),
+    })
   }
 
   async #tunnels(work: Work, topology: Topology, site: string): Promise<TunnelView[]> {
@@ -134,7 +144,7 @@ export class Documents {
       const peer = peerSite && (await this.connectorOf(work, peerSite.id))
       tunnels.push({
         tunnel,
-        peer: peer === undefined || peerSite === undefined ? undefined : { site: peerSite, connector: peer },
+        peer: peer === undefined || peerSite === undefined ? undefined : peerOf(topology, peerSite, peer),
         keys: await work.get('keys', tunnel.id),
       })
     }
@@ -153,6 +163,12 @@ export class Documents {
     await work.put('connector', { ...rest, ...version })
     work.tell(record.id)
   }
+}
+
+/** While a rollout is under way the peer's site may have no routing yet, or no more. */
+function peerOf(topology: Topology, site: Site, { canRoute, ...connector }: ConnectorRecord): DocumentPeer {
+  const able = canRoute === true && topology.routingOf(site.id) !== undefined
+  return { site, connector: able ? { ...connector, canRoute } : connector }
 }
 
 function isLiving(record: ConnectorRecord | undefined): record is ConnectorRecord {

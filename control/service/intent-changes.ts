@@ -25,7 +25,7 @@ export async function factsFor(
 /** The new version with its parts. */
 export async function storePlan(
   work: Work,
-  view: Pick<IntentView, 'site' | 'tunnel'>,
+  view: Pick<IntentView, 'site' | 'tunnel' | 'routing'>,
   plan: IntentPlan,
   by: { readonly at: number; readonly actor: string },
 ): Promise<void> {
@@ -38,6 +38,12 @@ export async function storePlan(
   for (const tunnel of plan.tunnels) await put('tunnel', tunnel, view.tunnel(tunnel.id) !== undefined)
   for (const id of plan.removedSites) await work.remove('site' satisfies Kind, id)
   for (const id of plan.removedTunnels) await work.remove('tunnel' satisfies Kind, id)
+  const known = new Set(Array.from(view.routing?.parts() ?? [], ({ id }) => id))
+  for (const part of plan.routing?.put ?? []) {
+    if (known.has(part.id)) await work.put('routing', part)
+    else work.create('routing', part)
+  }
+  for (const id of plan.routing?.removed ?? []) await work.remove('routing' satisfies Kind, id)
   if (plan.preferences === undefined) return
   await work.put('network', { ...(await work.mustGet('network', work.network)), preferences: plan.preferences })
 }
@@ -71,5 +77,11 @@ export function summaryOf(plan: IntentPlan): object {
     removedSites: plan.removedSites,
     removedTunnels: plan.removedTunnels,
     ...(plan.preferences === undefined ? {} : { preferences: plan.preferences }),
+    ...(plan.routing === undefined ? {} : { routing: routingSummary(plan.routing) }),
   }
+}
+
+/** Which entries have changed, as far as one event of the log has room. */
+function routingSummary({ put, removed }: NonNullable<IntentPlan['routing']>): object {
+  return { changed: put.map(({ id }) => id).slice(0, 1000), removed: removed.slice(0, 1000) }
 }

@@ -10,6 +10,7 @@ import type {
 } from '../../protocol/control/intent.ts'
 import { type IntentEdit, planEdit, sitesRemovedBy } from '../domain/intent.ts'
 import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
+import { rerouted } from '../domain/intents/compare.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
 import { factsFor, forgetParts, storePlan, summaryOf } from './intent-changes.ts'
@@ -217,6 +218,12 @@ export class IntentService {
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
     for (const site of affectedSites(view, plan)) documents.refresh(work, site)
+    for (const site of rerouted(
+      Array.from(view.sites(), ({ id }) => id),
+      view,
+      after,
+    ))
+      documents.refresh(work, site)
     await documents.finish(work, after)
     work.audit({
       action: told.action,

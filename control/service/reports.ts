@@ -56,7 +56,7 @@ export class Reports {
         if (await this.#takeTunnel(work, id, report, tunnel)) await rotating.settle(work, topology, tunnel.tunnel)
       }
       await runs.advance(work, topology)
-      await documents.finish(work, await rolling.heard(work, situation, connector, report))
+      await rolling.finish(work, await rolling.heard(work, situation, connector, report))
       const { documentVersion: version } = await work.mustGet('connector', id)
       return work.decision({ value: { version, now: context.clock() } })
     })
@@ -119,25 +119,28 @@ export class Reports {
     report: ConnectorReport,
   ): Promise<void> {
     const { documents, context, functionKeys } = this.#parts
-    const { addresses, software, functions } = report
+    const { addresses, software, functions, routing } = report
+    const canRoute = routing === undefined ? undefined : true
     const seenAddress = call.seenAddress ?? record.seenAddress
-    const { functions: before, ...rest } = record
+    const { functions: before, canRoute: couldRoute, ...rest } = record
     const after: ConnectorRecord = {
       ...rest,
       addresses,
       software,
       ...optional('seenAddress', seenAddress),
       ...optional('functions', functions),
+      ...optional('canRoute', canRoute),
     }
-    const said = [addresses, seenAddress, software, functions]
-    if (!sameValue(said, [record.addresses, record.seenAddress, record.software, before])) {
+    const said = [addresses, seenAddress, software, functions, canRoute]
+    if (!sameValue(said, [record.addresses, record.seenAddress, record.software, before, couldRoute])) {
       await work.put('connector', after)
     }
     if ((functions === undefined) !== (before === undefined)) {
       await functionKeys.ensure(work)
       documents.refreshOne(work, record.id)
     }
-    if (!sameValue(standingOf(after), standingOf(record))) await this.#moved(work, topology, record)
+    if (!sameValue([standingOf(after), canRoute], [standingOf(record), couldRoute]))
+      await this.#moved(work, topology, record)
     if (report.version <= record.documentVersion) return
     const message = 'the connector has a document that this store never gave out: it was restored from an older copy'
     context.log.warn({ network: call.network, connector: record.id, version: report.version }, message)

@@ -24,6 +24,7 @@ const TRAITS: { readonly [K in Kind]: Traits<K> } = {
   join: { refs: (join) => [join.site] },
   site: { name: (site) => site.name },
   tunnel: { name: (tunnel) => tunnel.name, refs: (tunnel) => tunnel.sites },
+  routing: {},
   connector: {
     name: (connector) => (connector.revokedAt === undefined ? connector.name : undefined),
     refs: (connector) => [connector.site, connector.identityKey],
@@ -61,6 +62,6 @@ export function refsOf<K extends Kind>(kind: K, value: Records[K]): readonly str
 }
 
 /** Whether it is part of the intent, and so kept by version. */
-export function isPart(kind: Kind): kind is 'site' | 'tunnel' {
-  return kind === 'site' || kind === 'tunnel'
+export function isPart(kind: Kind): kind is 'site' | 'tunnel' | 'routing' {
+  return kind === 'site' || kind === 'tunnel' || kind === 'routing'
 }

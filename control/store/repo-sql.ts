@@ -1,6 +1,7 @@
 /** The one `Repo`, over any `Sql`. */
 import type { Intent, Site, Tunnel } from '../../protocol/control/intent.ts'
 import type { AuditEvent } from '../../protocol/control/resources.ts'
+import { type RoutingPart, routingOf } from '../domain/intents/routing-view.ts'
 import { StoreFailure } from './failure.ts'
 import { migrate } from './migrations.ts'
 import { conflictOf, stepsOf } from './plan.ts'
@@ -103,11 +104,13 @@ class RepoSql implements Repo {
     const sql = `SELECT kind, body FROM parts WHERE network = ? AND until > ? AND since <= ? ORDER BY kind, id`
     const rows = await this.#rows(sql, [network, version, version])
     const parts = (kind: string) => rows.filter((row) => row.kind === kind).map((row) => JSON.parse(String(row.body)))
+    const routing = routingOf(parts('routing') as RoutingPart[])
     return {
       version,
       preferences: JSON.parse(String(heads[0].preferences)),
       sites: parts('site') as Site[],
       tunnels: parts('tunnel') as Tunnel[],
+      ...(routing === undefined ? {} : { routing }),
     }
   }
 

@@ -11,6 +11,7 @@ import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import type { AuditEvent, Connector, Role } from '../../protocol/control/resources.ts'
 import type { Policy, Rotation, Run } from '../../protocol/control/rotation.ts'
 import type { RolloutRecord } from '../domain/intents/rollout.ts'
+import type { RoutingPart } from '../domain/intents/routing-view.ts'
 import type { Health } from '../domain/intents/watch.ts'
 import type { TunnelKeys } from '../domain/keys.ts'
 
@@ -55,6 +56,8 @@ export interface JoinTokenRecord {
 export interface ConnectorRecord extends Omit<Connector, 'linked' | 'lastSeenAt' | 'functions'> {
   /** As it last reported; its signature was verified. */
   readonly functions?: FunctionsReport
+  /** As it last reported; only then does its document have a section for routing. */
+  readonly canRoute?: boolean
   /** Of the content that has `documentVersion`: tells whether a document differs from the last one. */
   readonly documentHash?: string
 }
@@ -92,8 +95,11 @@ export interface TunnelEndRecord {
 /** The last that a connector said of itself while a rollout concerned it. Its id is the connector's. */
 export interface HealthRecord extends Health {
   readonly id: string
-  /** As it was when its site got the target of that rollout. */
-  readonly before?: { readonly rollout: string; readonly health: Health }
+  /**
+   * As it was when its site got the target of that rollout. `due`: the version of its document that has what the
+   * rollout gave it last.
+   */
+  readonly before?: { readonly rollout: string; readonly health: Health; readonly due: number }
   /** As it was when watching began in that step of it. */
   readonly mark?: { readonly rollout: string; readonly step: number; readonly health: Health }
 }
@@ -111,6 +117,8 @@ export interface Records {
   join: JoinTokenRecord
   site: Site
   tunnel: Tunnel
+  /** Of the intent's routing: `general`, and one for each site and each tunnel, by its id. */
+  routing: RoutingPart
   connector: ConnectorRecord
   keys: TunnelKeys
   end: TunnelEndRecord
@@ -162,8 +170,8 @@ export interface Replay {
 export interface Batch {
   readonly changes: readonly Change[]
   /**
-   * The new version of the intent when `changes` touch sites, tunnels or preferences; must be one more than the
-   * present one. Sites and tunnels are kept by version, so that every old intent can be read again. The network's
+   * The new version of the intent when `changes` touch sites, tunnels, routing or preferences; must be one more than the
+   * present one. These parts are kept by version, so that every old intent can be read again. The network's
    * `intentVersion` follows by itself; a new network begins with the empty intent 0.
    */
   readonly intent?: { readonly version: number; readonly at: number; readonly actor: string }

@@ -57,9 +57,16 @@ export const IMPORT_TABLE: readonly Row[] = [
   },
   {
     folder: 'connector/data/',
-    may: ['connector/data/', 'connector/core/encap.ts', 'wasm/', 'protocol/', 'connector/io/ffi.ts'],
+    may: [
+      'connector/data/',
+      'connector/core/encap.ts',
+      'connector/core/probe/',
+      'wasm/',
+      'protocol/',
+      'connector/io/ffi.ts',
+    ],
     packages: ['node:'],
-    why: 'the packet path knows the engine, and of IKE only how to tell it from ESP',
+    why: 'the packet path knows the engine, of IKE only how to tell it from ESP, and of paths how they are probed, which no busy main thread may hold up',
   },
   {
     folder: 'connector/io/',
@@ -74,6 +81,18 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'isthmus control starts the control plane on Node: the one place where the program meets it, and by its entry only',
   },
   { folder: 'connector/', may: ['connector/', 'wasm/', 'protocol/'], packages: [''], why: 'the composition root' },
+  {
+    folder: 'control/domain/intents/',
+    may: [
+      'control/domain/',
+      'protocol/',
+      'connector/core/bgp/rib/',
+      'connector/core/bgp/wire/',
+      'connector/core/managed/routing.ts',
+    ],
+    packages: [],
+    why: 'a plan must use the very code that will decide about routes, which is pure',
+  },
   {
     folder: 'control/domain/',
     may: ['control/domain/', 'protocol/'],

@@ -3,6 +3,8 @@ import type { Intent } from '../../../protocol/control/intent.ts'
 import { planOf, sameValue } from '../intent.ts'
 import type { IntentPlan, IntentView } from '../intent-index.ts'
 import { refuse } from '../refusal.ts'
+import { partsOf } from './routing-view.ts'
+import { changeTo } from './take-routing.ts'
 
 /**
  * What makes `wanted`, an earlier version, the newest again, with the identifiers that it has; undefined when it is
@@ -21,17 +23,19 @@ export function planBack(
     const detail = `version ${wanted.version} is without sites that have a connector: ${used.join(', ')}`
     throw refuse('site-in-use', { detail, remedy: 'Revoke their connectors first.' })
   }
+  const routing = changeTo(partsOf(wanted), view.routing)
   const changes = {
     sites: wanted.sites.filter((site) => !sameValue(site, view.site(site.id))),
     tunnels: wanted.tunnels.filter((tunnel) => !sameValue(tunnel, view.tunnel(tunnel.id))),
     removedSites,
     removedTunnels: Array.from(view.tunnels(), ({ id }) => id).filter((id) => !tunnels.has(id)),
     ...(sameValue(wanted.preferences, view.preferences) ? {} : { preferences: wanted.preferences }),
+    ...(routing.put.length + routing.removed.length === 0 ? {} : { routing }),
   }
   const none = [changes.sites, changes.tunnels, changes.removedSites, changes.removedTunnels].every(
     (list) => list.length === 0,
   )
-  return none && changes.preferences === undefined ? undefined : planOf(view, changes)
+  return none && changes.preferences === undefined && changes.routing === undefined ? undefined : planOf(view, changes)
 }
 
 /**

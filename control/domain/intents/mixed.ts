@@ -7,6 +7,7 @@
  * ends must agree on as well: it is as in the target once one of its ends has that.
  */
 import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
+import type { DocumentRouting } from '../../../protocol/control/routing.ts'
 import type { IntentView } from '../intent-index.ts'
 import { overlaps } from '../prefix-index.ts'
 
@@ -69,6 +70,11 @@ export class MixedView {
       const shown = this.#shown(id)
       return shown === undefined ? [] : { ...(version.tunnel(id) ?? shown), sites: shown.sites }
     })
+  }
+
+  /** Each end has BGP with the other where both have: see `canRoute` of the documents. */
+  routingOf(site: string): DocumentRouting | undefined {
+    return this.versionOf(site).routingOf(site)
   }
 
   /** As both ends agree on it; undefined when neither has it. */
