@@ -49,7 +49,8 @@ export type BfdEndpointEffect =
       readonly bytes: Uint8Array
     }
   | (BfdStateChange & { readonly id: string })
-  | { readonly kind: 'ended'; readonly id: string }
+  /** Nothing leaves from that address and port any more. */
+  | { readonly kind: 'ended'; readonly id: string; readonly from: SocketAddress }
   | { readonly kind: 'refused'; readonly id: string; readonly reason: string }
 
 /** Why a datagram was discarded: those of the codec, and those that need to know the sessions. */
@@ -205,7 +206,7 @@ export class BfdEndpoint implements Machine<BfdEndpointInput, BfdEndpointEffect>
         this.#byId.delete(id)
         this.#byDiscriminator.delete(entry.session.localDiscriminator)
         this.#byPath.delete(pathKey(path))
-        this.#effects.push({ kind: 'ended', id })
+        this.#effects.push({ kind: 'ended', id, from: { address: path.local, port } })
         break
     }
   }

@@ -1,5 +1,5 @@
 /** The boundary of the speaker: all BGP of one connector, as the driver in `io/bgp` runs it. */
-import type { Address, Family, Prefix } from '../../../protocol/net.ts'
+import type { Address, Family, Prefix, SocketAddress } from '../../../protocol/net.ts'
 import type { BfdTimers } from '../bfd/config.ts'
 import type { BfdDatagram, BfdEndpointEffect } from '../bfd/endpoint.ts'
 import type { BfdState } from '../bfd/wire.ts'
@@ -74,6 +74,8 @@ export type SpeakerEffect =
   /** Whether connections of the neighbour are welcome. */
   | { readonly type: 'listen'; readonly neighbour: string; readonly accept: boolean; readonly transport: Transport }
   | { readonly type: 'bfd-send'; readonly packet: Extract<BfdEndpointEffect, { readonly kind: 'send' }> }
+  /** A session of BFD is over: nothing leaves from there any more. */
+  | { readonly type: 'bfd-ended'; readonly from: SocketAddress }
   /** What leads where from now on, by names of tunnels, the first one preferred; none: BGP knows no way. */
   | { readonly type: 'routes'; readonly changes: readonly RouteChange[] }
   | { readonly type: 'report'; readonly neighbour: string; readonly event: BgpEvent }

@@ -10,8 +10,8 @@
  */
 import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
 import type { Address, Family, Prefix } from '../../../protocol/net.ts'
+import { BfdLinks } from '../bfd/links.ts'
 import type { BfdStateChange } from '../bfd/machine.ts'
-import { BfdLinks } from './bfd-links.ts'
 import { type LinkHistory, type LinkParts, NeighbourLink } from './neighbour-link.ts'
 import { Reachability } from './reachability.ts'
 import type { Explanation } from './rib/explain.ts'
@@ -89,6 +89,11 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
 
   status(now: Instant): readonly SpeakerNeighbourStatus[] {
     return [...this.#links.values()].map((link) => link.status(this.#bfd.status(link.name), now))
+  }
+
+  /** What it knows is not decided on yet. */
+  get isBusy(): boolean {
+    return this.#rib.hasWork
   }
 
   /** Prefixes with a route in use, our own among them. */
@@ -302,6 +307,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #settleBfd(): void {
     for (let effect = this.#bfd.poll(this.#now); effect !== undefined; effect = this.#bfd.poll(this.#now)) {
       if (effect.kind === 'send') this.#effects.push({ type: 'bfd-send', packet: effect })
+      else if (effect.kind === 'ended') this.#effects.push({ type: 'bfd-ended', from: effect.from })
       else if (effect.kind === 'state') this.#pathChanged(effect.id, effect)
       else if (effect.kind === 'refused') this.#links.get(effect.id)?.report('bfd-refused', 'warn', effect.reason)
     }

@@ -17,7 +17,7 @@ export interface BfdSocketsParts {
 
 export class BfdSockets {
   readonly #parts: BfdSocketsParts
-  readonly #ears: Socket[] = []
+  readonly #ears = new Map<Address, Socket>()
   /** By our address and port. */
   readonly #mouths = new Map<string, Socket>()
 
@@ -25,15 +25,34 @@ export class BfdSockets {
     this.#parts = parts
   }
 
-  /** What cannot be is told. */
+  /** On these besides. What cannot be is told. */
   listen(locals: Iterable<Address>): void {
-    for (const local of new Set(locals)) {
+    for (const local of locals) {
+      if (this.#ears.has(local)) continue
       try {
-        this.#ears.push(this.#ear(local))
+        this.#ears.set(local, this.#ear(local))
       } catch (error) {
         this.#parts.onTrouble(error)
       }
     }
+  }
+
+  /** On these alone. */
+  listenOnly(locals: Iterable<Address>): void {
+    const wanted = new Set(locals)
+    for (const [local, ear] of this.#ears) {
+      if (wanted.has(local)) continue
+      this.#ears.delete(local)
+      ear.close()
+    }
+    this.listen(wanted)
+  }
+
+  /** Nothing more is sent from there. */
+  hush(from: SocketAddress): void {
+    const key = keyOf(from)
+    this.#mouths.get(key)?.close()
+    this.#mouths.delete(key)
   }
 
   send({ from, to, bytes }: Extract<BfdEndpointEffect, { readonly kind: 'send' }>): void {
@@ -41,8 +60,8 @@ export class BfdSockets {
   }
 
   close(): void {
-    for (const socket of [...this.#ears, ...this.#mouths.values()]) socket.close()
-    this.#ears.length = 0
+    for (const socket of [...this.#ears.values(), ...this.#mouths.values()]) socket.close()
+    this.#ears.clear()
     this.#mouths.clear()
   }
 
@@ -59,12 +78,13 @@ export class BfdSockets {
 
   /** Sending waits for the bind; what does not work is a packet lost, which BFD notices by itself. */
   #mouth(from: SocketAddress): Socket {
-    const key = `${from.address} ${from.port}`
+    const key = keyOf(from)
     const known = this.#mouths.get(key)
     if (known !== undefined) return known
     const socket = createSocket({ type: typeOf(from.address), reuseAddr: true })
     this.#mouths.set(key, socket)
     socket.on('error', () => {
+      if (this.#mouths.get(key) !== socket) return
       this.#mouths.delete(key)
       socket.close()
     })
@@ -87,6 +107,10 @@ function openFiltered(local: SocketAddress): number {
   const reason = errnoName(c.errno())
   c.close(fd)
   throw new SocketRefused(isFiltered ? `UDP ${BFD_PORT}` : 'TTL filter', reason)
+}
+
+function keyOf({ address, port }: SocketAddress): string {
+  return `${address} ${port}`
 }
 
 function typeOf(address: Address): 'udp4' | 'udp6' {

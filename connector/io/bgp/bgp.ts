@@ -15,10 +15,12 @@ import { BfdSockets } from './bfd-sockets.ts'
 import { LearnedRoutes } from './learned-routes.ts'
 import { SocketRefused } from './signed-socket.ts'
 import { bgpStatus } from './status.ts'
-import { BgpTcp } from './tcp.ts'
+import { BgpTcp, sameBytes, type TcpEnds } from './tcp.ts'
 
 /** For our last words to the neighbours. */
 const GOODBYE_MS = 500
+/** Between looks whether what was decided is carried out. */
+const LOOK_MS = 5
 
 export interface BgpParts {
   readonly plan: BgpPlan
@@ -31,6 +33,7 @@ export interface BgpParts {
 
 export class Bgp {
   readonly #parts: BgpParts
+  #plan: BgpPlan
   readonly #speaker: Speaker
   readonly #driver: Driver<SpeakerInput>
   readonly #tcp: BgpTcp
@@ -43,6 +46,7 @@ export class Bgp {
   constructor(parts: BgpParts) {
     const { plan } = parts
     this.#parts = parts
+    this.#plan = plan
     this.#speaker = new Speaker(plan, (length) => new Uint8Array(randomBytes(length)))
     this.#driver = drive<SpeakerInput, SpeakerEffect>(this.#speaker, {
       perform: (effect) => this.#perform(effect),
@@ -52,9 +56,7 @@ export class Bgp {
     this.#tcp = new BgpTcp({
       post: (input) => this.#driver.post(input),
       md5Keys: plan.md5Keys,
-      ends: plan.neighbours.map(({ name, local, rib, transport }) => {
-        return { neighbour: name, local, remote: rib.address, transport }
-      }),
+      ends: endsOf(plan),
       onTrouble: (neighbour, error) => this.#trouble(neighbour, error),
     })
     this.#bfd = new BfdSockets({
@@ -66,16 +68,40 @@ export class Bgp {
 
   /** The addresses inside the tunnels must be there. */
   start(): void {
-    const { neighbours, tunnels } = this.#parts.plan
     this.#parts.children.onSettled = (connection) => this.#look(connection)
     this.#tcp.listen()
-    this.#bfd.listen(neighbours.filter(({ bfd }) => bfd !== undefined).map(({ local }) => local))
-    for (const { name } of tunnels) this.#look(name)
+    this.#bfd.listen(bfdEnds(this.#plan))
+    for (const { name } of this.#plan.tunnels) this.#look(name)
     this.#driver.post({ type: 'start' })
   }
 
+  /** From now on this holds; the addresses inside the tunnels must be there. Sessions end only where they have to. */
+  reconfigure(plan: BgpPlan): void {
+    const before = this.#plan
+    this.#plan = plan
+    this.#tcp.setEnds(endsOf(plan), plan.md5Keys)
+    this.#bfd.listenOnly(bfdEnds(plan))
+    this.#driver.post({ type: 'configure', config: plan })
+    for (const { name } of plan.tunnels) this.#look(name)
+    for (const { name, transport } of plan.neighbours) {
+      const { md5Key } = transport
+      if (md5Key === undefined || sameBytes(before.md5Keys.get(md5Key), plan.md5Keys.get(md5Key))) continue
+      this.#driver.post({ type: 'reset', neighbour: name })
+    }
+  }
+
+  /** Resolves when what is known now is decided on and carried out, or after `limitMs`: then false. */
+  async settled(limitMs: number): Promise<boolean> {
+    const end = performance.now() + limitMs
+    while (this.#speaker.isBusy || this.#learned.isBusy) {
+      if (performance.now() >= end) return false
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+    return true
+  }
+
   status(): BgpStatus {
-    return bgpStatus(this.#parts.plan, this.#speaker, this.#learned.pending, performance.now(), Date.now())
+    return bgpStatus(this.#plan, this.#speaker, this.#learned.pending, performance.now(), Date.now())
   }
 
   explain(prefix: Prefix): Explanation | undefined {
@@ -84,7 +110,7 @@ export class Bgp {
 
   /** False where there is no such neighbour. */
   reset(neighbour: string): boolean {
-    if (!this.#parts.plan.neighbours.some(({ name }) => name === neighbour)) return false
+    if (!this.#plan.neighbours.some(({ name }) => name === neighbour)) return false
     this.#driver.post({ type: 'reset', neighbour })
     return true
   }
@@ -114,7 +140,7 @@ export class Bgp {
 
   /** Outer ends of tunnels to which only a default route leads. */
   async #byDefault(): Promise<readonly Address[]> {
-    const ends = this.#parts.plan.tunnels.flatMap(({ name }) => this.#parts.remoteOf(name) ?? [])
+    const ends = this.#plan.tunnels.flatMap(({ name }) => this.#parts.remoteOf(name) ?? [])
     const isCutOff = await Promise.all(ends.map((end) => isByDefault(end)))
     return ends.filter((_, i) => isCutOff[i])
   }
@@ -132,6 +158,9 @@ export class Bgp {
         return
       case 'close':
         this.#tcp.close(effect.neighbour, effect.connection)
+        return
+      case 'bfd-ended':
+        this.#bfd.hush(effect.from)
         return
       case 'bfd-send':
         this.#bfd.send(effect.packet)
@@ -157,6 +186,19 @@ export class Bgp {
     const message = error instanceof Error ? error.message : String(error)
     this.#parts.emit({ type: 'warning', code, message })
   }
+}
+
+function endsOf({ neighbours }: BgpPlan): readonly TcpEnds[] {
+  return neighbours.map(({ name, local, rib, transport }) => ({
+    neighbour: name,
+    local,
+    remote: rib.address,
+    transport,
+  }))
+}
+
+function bfdEnds({ neighbours }: BgpPlan): readonly Address[] {
+  return neighbours.filter(({ bfd }) => bfd !== undefined).map(({ local }) => local)
 }
 
 function remedyFor(error: unknown): string {

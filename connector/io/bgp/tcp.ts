@@ -26,21 +26,48 @@ export class BgpTcp {
   readonly #parts: TcpParts
   readonly #sockets = new Map<string, Socket>()
   /** By our address. */
-  readonly #servers = new Map<Address, Server>()
+  readonly #servers = new Map<Address, { readonly server: Server; readonly ends: readonly TcpEnds[] }>()
+  #ends: readonly TcpEnds[]
+  #md5Keys: ReadonlyMap<string, Uint8Array>
   readonly #welcome = new Set<string>()
   #incoming = 0
   #whenQuiet: (() => void) | undefined
 
   constructor(parts: TcpParts) {
     this.#parts = parts
+    this.#ends = parts.ends
+    this.#md5Keys = parts.md5Keys
+  }
+
+  /** These are all neighbours from now on. Connections stay. Only who listens before listens after. */
+  setEnds(ends: readonly TcpEnds[], md5Keys: ReadonlyMap<string, Uint8Array>): void {
+    const before = this.#md5Keys
+    this.#ends = ends
+    this.#md5Keys = md5Keys
+    const byLocal = Map.groupBy(ends, ({ local }) => local)
+    for (const [local, { server, ends: old }] of this.#servers) {
+      const wanted = byLocal.get(local) ?? []
+      const isSame =
+        sameEnds(old, wanted) &&
+        wanted.every(({ transport: { md5Key = '' } }) => {
+          return sameBytes(before.get(md5Key), md5Keys.get(md5Key))
+        })
+      if (isSame) continue
+      this.#servers.delete(local)
+      server.close()
+    }
+    const names = new Set(ends.map(({ neighbour }) => neighbour))
+    for (const name of this.#welcome) if (!names.has(name)) this.#welcome.delete(name)
+    this.listen()
   }
 
   /** Listens on all of our addresses; one that cannot be is told, and neighbours may still be called from it. */
   listen(): void {
-    const byLocal = Map.groupBy(this.#parts.ends, ({ local }) => local)
+    const byLocal = Map.groupBy(this.#ends, ({ local }) => local)
     for (const [local, ends] of byLocal) {
+      if (this.#servers.has(local)) continue
       try {
-        this.#servers.set(local, this.#serve(local, ends))
+        this.#servers.set(local, { server: this.#serve(local, ends), ends })
       } catch (error) {
         this.#parts.onTrouble(ends[0]!.neighbour, error)
       }
@@ -92,7 +119,7 @@ export class BgpTcp {
 
   /** No one is let in any more; resolves when no connection is left, or after `limitMs`. */
   async stop(limitMs: number): Promise<void> {
-    for (const server of this.#servers.values()) server.close()
+    for (const { server } of this.#servers.values()) server.close()
     this.#servers.clear()
     this.#welcome.clear()
     if (this.#sockets.size > 0) {
@@ -123,7 +150,7 @@ export class BgpTcp {
 
   #enter(local: Address, socket: Socket): void {
     const remote = parseAddress(socket.remoteAddress ?? '')
-    const end = this.#parts.ends.find((each) => each.local === local && each.remote === remote)
+    const end = this.#ends.find((each) => each.local === local && each.remote === remote)
     if (end === undefined || !this.#welcome.has(end.neighbour)) {
       socket.on('error', () => {})
       socket.destroy()
@@ -159,9 +186,24 @@ export class BgpTcp {
   }
 
   #signings(md5Key: string | undefined, peer: Address): Signing[] {
-    const key = md5Key === undefined ? undefined : this.#parts.md5Keys.get(md5Key)
+    const key = md5Key === undefined ? undefined : this.#md5Keys.get(md5Key)
     return key === undefined ? [] : [{ peer, key }]
   }
+}
+
+function sameEnds(one: readonly TcpEnds[], other: readonly TcpEnds[]): boolean {
+  const text = (ends: readonly TcpEnds[]) => {
+    return JSON.stringify(
+      ends.map(({ remote, transport: { port, md5Key, gtsmHops } }) => [remote, port, md5Key, gtsmHops]),
+    )
+  }
+  return text(one) === text(other)
+}
+
+/** Both are ours. */
+export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other
+  return one.length === other.length && one.every((byte, i) => byte === other[i])
 }
 
 /** What a neighbour that takes nothing more is given to take our last words. */

@@ -83,6 +83,7 @@ export class SpeakerWorld {
       case 'bfd-send':
         this.#datagram(end, effect.packet)
         return
+      case 'bfd-ended':
       case 'report':
         return
       default:

@@ -1,9 +1,9 @@
 /** The BFD sessions of neighbours, brought in line with what is wanted: one that ends holds its name and path for a while. */
 import type { Instant, RandomBytes } from '../../../protocol/machine.ts'
 import type { Address } from '../../../protocol/net.ts'
-import type { BfdTimers } from '../bfd/config.ts'
-import { type BfdDatagram, BfdEndpoint, type BfdEndpointEffect } from '../bfd/endpoint.ts'
-import type { BfdStatus } from '../bfd/machine.ts'
+import type { BfdTimers } from './config.ts'
+import { type BfdDatagram, BfdEndpoint, type BfdEndpointEffect } from './endpoint.ts'
+import type { BfdStatus } from './machine.ts'
 
 export interface WantedBfd {
   readonly name: string
