@@ -81,6 +81,7 @@ export class Rolling {
     }
     if (step.restore) {
       const restored = await this.#restore(work, situation.view, before)
+      for (const { site } of before.order.slice(0, before.counts.in)) work.sitesGiven.add(site)
       rollout = { ...rollout, restored: restored.version }
       after = restored.view
     }
@@ -89,6 +90,18 @@ export class Rolling {
     if (isOver(rollout.state)) await this.#release(work)
     this.#audit(work, before, rollout, step.enter)
     return after
+  }
+
+  /** Ends a decision: gives the documents their versions, and notes which of them have what the rollout gave. */
+  async finish(work: Work, topology: Topology): Promise<void> {
+    const { documents } = this.#parts
+    await documents.finish(work, topology)
+    for (const site of work.sitesGiven) {
+      const connector = await documents.connectorOf(work, site)
+      const health = connector && (await work.get('health', connector.id))
+      if (health?.before === undefined) continue
+      await work.put('health', { ...health, before: { ...health.before, due: connector!.documentVersion } })
+    }
   }
 
   /** How the sites are that the present state is about. */
@@ -103,7 +116,8 @@ export class Rolling {
       views.push({
         site,
         name,
-        documentVersion: connector?.documentVersion,
+        connected: connector !== undefined,
+        due: health?.before?.rollout === id ? health.before.due : 0,
         health,
         before: health?.before?.rollout === id ? health.before.health : undefined,
         mark: health?.mark?.rollout === id && health.mark.step === step ? health.mark.health : undefined,
@@ -151,7 +165,7 @@ export class Rolling {
       const connector = await this.#parts.documents.connectorOf(work, site)
       const health = connector && (await work.get('health', connector.id))
       if (health === undefined || isSilent(health, now)) away++
-      else await work.put('health', { ...health, before: { rollout: id, health: plain(health) } })
+      else await work.put('health', { ...health, before: { rollout: id, health: plain(health), due: 0 } })
     }
     return away
   }
@@ -182,6 +196,7 @@ export class Rolling {
     }
     for (const site of moved) {
       documents.refresh(work, site)
+      work.sitesGiven.add(site)
       const shown = new Set(topology.tunnelsOf(site).map(({ id }) => id))
       for (const tunnel of [...topology.tunnelsOf(site), ...after.tunnelsOf(site)]) {
         for (const end of tunnel.sites) documents.refresh(work, end)

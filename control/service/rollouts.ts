@@ -25,15 +25,18 @@ export class Rollouts {
     this.#parts = parts
   }
 
-  create(call: Call, draft: RolloutDraft): Promise<Outcome<Rollout>> {
+  async create(call: Call, draft: RolloutDraft): Promise<Outcome<Rollout>> {
     if ((draft.intent === undefined) === (draft.version === undefined)) {
       throw invalid('', 'give either the intent, or the version to go back to')
     }
-    return this.#parts.committer.run(call, async () => {
+    const outcome = await this.#parts.committer.run(call, async () => {
       const work = this.#work(call)
       const rollout = await this.#start(work, call, draft)
       return work.decision({ value: shown(rollout), revision: 1 })
     })
+    // Nobody's report would take it further.
+    if (outcome.value.counts.sites === 0) await this.tick({ actor: call.actor, network: call.network })
+    return outcome
   }
 
   async list(call: Call, query: PageQuery, state?: 'active' | 'ended'): Promise<Outcome<PageOf<Rollout>>> {
@@ -88,13 +91,13 @@ export class Rollouts {
 
   /** Takes the rollout that is under way one step further, if one is due: for the scheduled job. */
   async tick(call: Call): Promise<void> {
-    const { context, committer, intents, documents, rolling } = this.#parts
+    const { context, committer, intents, rolling } = this.#parts
     const { value } = await mustGet(context, call.network, 'network', call.network)
     if (value.rollout === undefined) return
     await committer.run(call, async () => {
       const work = this.#work(call)
       const after = await rolling.step(work, await intents.situation(call.network))
-      await documents.finish(work, after)
+      await rolling.finish(work, after)
       return work.decision({ value: undefined })
     })
   }
@@ -166,7 +169,7 @@ export class Rollouts {
   }
 
   #stop(call: Call, id: string, goal: 'aborted' | 'rolled-back'): Promise<Outcome<Rollout>> {
-    const { context, committer, intents, documents, rolling } = this.#parts
+    const { context, committer, intents, rolling } = this.#parts
     return committer.run(call, async () => {
       const before = await mustGet(context, call.network, 'rollout', id)
       const work = this.#work(call)
@@ -175,7 +178,7 @@ export class Rollouts {
       const action = goal === 'aborted' ? 'rollouts.abort' : 'rollouts.rollback'
       work.audit({ action, target: id, before: { state: before.value.state }, after: { state: step.rollout.state } })
       const situation = await intents.situation(call.network)
-      await documents.finish(work, await rolling.take(work, situation, step))
+      await rolling.finish(work, await rolling.take(work, situation, step))
       return work.decision({ value: shown(await work.mustGet('rollout', id)), revision: before.revision + 1 })
     })
   }

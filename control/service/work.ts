@@ -26,6 +26,8 @@ export class Work {
   readonly sitesToRefresh = new Set<string>()
   /** Connectors whose own documents may have changed. */
   readonly connectorsToRefresh = new Set<string>()
+  /** Sites to which a rollout has given something else. */
+  readonly sitesGiven = new Set<string>()
   /** Runs of which a rotation has ended within this decision. */
   readonly runsToAdvance = new Set<string>()
   /** Rotations that this decision has queued, by run, in their order: no list has them yet. */

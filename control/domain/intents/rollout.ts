@@ -5,7 +5,7 @@
  */
 import type { Rollout, RolloutFault, RolloutState } from '../../../protocol/control/rollout.ts'
 import { refuse } from '../refusal.ts'
-import { alarmOf, faultOf, faultText, isSilent, isWatched, type SiteView, unready } from './watch.ts'
+import { alarmOf, faultOf, faultText, isSilent, isWatched, lateVersion, type SiteView, unready } from './watch.ts'
 
 /** As it is kept. */
 export interface RolloutRecord extends Rollout {
@@ -93,7 +93,8 @@ export function waitedFor({ rollout, now }: Pick<RolloutSituation, 'rollout' | '
 
 function begin({ rollout, sites, now }: RolloutSituation): RolloutStep | undefined {
   const [canary] = sites
-  if (canary?.documentVersion === undefined) {
+  if (rollout.order.length === 0) return end(rollout, 'done', now, undefined, false)
+  if (canary?.connected !== true) {
     return end(rollout, 'failed', now, 'the canary has no connector any more', true)
   }
   const late = now >= (rollout.deadline ?? 0)
@@ -181,13 +182,8 @@ function watchLength({ step, watch }: RolloutRecord): number {
 }
 
 /** Since the rollout began, so that what it says is of before. */
-function hasSpoken({ health, documentVersion }: SiteView, { createdAt }: RolloutRecord): boolean {
-  return documentVersion === undefined || (health !== undefined && health.at >= createdAt)
-}
-
-function lateVersion({ name: site, documentVersion = 0, health }: SiteView): RolloutFault | undefined {
-  if ((health?.version ?? 0) >= documentVersion) return undefined
-  return { site, measure: 'version', value: String(health?.version ?? 0), limit: String(documentVersion) }
+function hasSpoken({ health, connected }: SiteView, { createdAt }: RolloutRecord): boolean {
+  return !connected || (health !== undefined && health.at >= createdAt)
 }
 
 function firstOf(

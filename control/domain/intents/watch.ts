@@ -32,8 +32,10 @@ export interface Health {
 export interface SiteView {
   readonly site: string
   readonly name: string
-  /** The version that its connector's document has now; undefined: there is no connector any more. */
-  readonly documentVersion: number | undefined
+  /** It has a connector that is not revoked. */
+  readonly connected: boolean
+  /** The version of its document that has what the rollout gave it last: the target, or the base again. */
+  readonly due: number
   readonly health: Health | undefined
   /** As it was when the site got the target; absent: it was away, and is not watched. */
   readonly before: Health | undefined
@@ -52,8 +54,8 @@ const LOSS_MS = 30_000
 const MIN_PACKETS = 100
 
 /** Whether it is to be watched: it has a connector, which was there when the target came. */
-export function isWatched({ documentVersion, before }: SiteView): boolean {
-  return documentVersion !== undefined && before !== undefined
+export function isWatched({ connected, before }: SiteView): boolean {
+  return connected && before !== undefined
 }
 
 export function silentAfter(health: Pick<Health, 'everyMs'> | undefined): number {
@@ -66,22 +68,22 @@ export function isSilent(health: Health | undefined, now: number): boolean {
 
 /** What never passes by waiting: silence, and what the connector has refused to do. */
 export function alarmOf(view: SiteView, now: number): RolloutFault | undefined {
-  const { name: site, health, before, documentVersion } = view
+  const { name: site, health, before, due } = view
   if (isSilent(health, now)) {
     const since = health === undefined ? 'always' : `${seconds(now - health.at)} s`
     return { site, measure: 'silent', value: since, limit: `${seconds(silentAfter(health))} s` }
   }
-  if (health!.version < (documentVersion ?? 0)) return undefined
+  if (health!.version < due) return undefined
   const refused = health!.refused.find((text) => before?.refused.includes(text) !== true)
   return refused === undefined ? undefined : { site, measure: 'refused', value: refused, limit: 'nothing refused' }
 }
 
 /** What it has not got to yet: the version, and the tunnels and sessions that were there before. */
 export function unready(view: SiteView): RolloutFault | undefined {
-  const { name: site, health, before, documentVersion = 0 } = view
-  if (health === undefined || health.version < documentVersion) {
-    return { site, measure: 'version', value: String(health?.version ?? 0), limit: String(documentVersion) }
-  }
+  const { health, before } = view
+  const late = lateVersion(view)
+  if (late !== undefined) return late
+  const { name: site } = view
   const now = byTunnel(health)
   for (const was of before?.tunnels ?? []) {
     const tunnel = view.tunnels.get(was.tunnel)
@@ -96,6 +98,12 @@ export function unready(view: SiteView): RolloutFault | undefined {
     }
   }
   return undefined
+}
+
+/** That it does not carry out what it was given last. */
+export function lateVersion({ name: site, due, health }: SiteView): RolloutFault | undefined {
+  if ((health?.version ?? 0) >= due) return undefined
+  return { site, measure: 'version', value: String(health?.version ?? 0), limit: String(due) }
 }
 
 /** One stretch of watching. */
