@@ -21,7 +21,7 @@ export type Call = (worker: number, command: Command, transfer?: readonly ArrayB
 
 /** What the engines know beside tunnels and routes, from the start. */
 export interface TablesPlan extends ForwardingPlan {
-  /** The first one of each family is the source of ICMP answers; at most MAX_OWN_ADDRESSES. */
+  /** The first one of each family is the source of ICMP answers. */
   readonly ownAddresses?: readonly Address[]
   /** 0 to 2^32 - 1. */
   readonly flowSeed?: number
@@ -151,6 +151,7 @@ export class Children {
     if (connection === undefined) return
     for (const { id } of [...connection.installed]) await this.remove(id)
     await connection.teller.settled()
+    await this.#forwarding.forget(name)
     this.#connections.delete(name)
     await this.#forwarding.renumber()
     await this.#callAll({ type: 'remove-tunnel', handle: connection.tunnel })

@@ -167,3 +167,19 @@ it('after any sequence the engine has what is wanted, and no more groups than le
     }),
   )
 })
+
+it('a tunnel that goes is in no learned route, whether it leads or waits', async () => {
+  const engine = new Engine()
+  const routes = new EngineRoutes(engine.tell)
+  await routes.setRefusals([{ prefix: B, answer: 'unreachable' }])
+  await routes.learn([
+    { prefix: A, tunnels: [1, 2] },
+    { prefix: B, tunnels: [2] },
+    { prefix: C, tunnels: [2, 3] },
+  ])
+  await routes.set([{ tunnel: 4, routes: [C] }])
+  await routes.forgetTunnel(2)
+  expect(engine.table).toEqual([`${A} 1`, `${B} unreachable`, `${C} 4`])
+  await routes.set([])
+  expect(engine.table).toEqual([`${A} 1`, `${B} unreachable`, `${C} 3`])
+})

@@ -99,6 +99,11 @@ export class EngineRoutes {
     return this.#inTurn(() => this.#setSpreads(spreads))
   }
 
+  /** No route that was learned leads to the tunnel any more, whatever whoever learned it says. Rejects likewise. */
+  forgetTunnel(tunnel: number): Promise<void> {
+    return this.#inTurn(() => this.#forgetTunnel(tunnel))
+  }
+
   /** What the engines have is known only when the call before has ended. */
   #inTurn(step: () => Promise<void>): Promise<void> {
     const done = this.#turn.then(step)
@@ -153,6 +158,14 @@ export class EngineRoutes {
       return weightsOf(tunnels, before)?.join() !== weightsOf(tunnels, spreads)?.join()
     })
     await Promise.all(changed.map((group) => this.#tellGroup(group)))
+  }
+
+  async #forgetTunnel(gone: number): Promise<void> {
+    const rest = (tunnels: readonly number[]) => tunnels.filter((tunnel) => tunnel !== gone)
+    for (const [prefix, tunnels] of this.#hidden) if (tunnels.includes(gone)) this.#hidden.set(prefix, rest(tunnels))
+    const moves = new Map<Prefix, readonly number[]>()
+    for (const [prefix, { tunnels }] of this.#routes) if (tunnels.includes(gone)) moves.set(prefix, rest(tunnels))
+    await this.#carry(moves)
   }
 
   async #carry(wanted: ReadonlyMap<Prefix, readonly number[]>): Promise<void> {

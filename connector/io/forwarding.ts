@@ -72,6 +72,11 @@ export class Forwarding {
     await this.#routes.learn(changes.map(({ prefix, tunnels }) => ({ prefix, tunnels: this.#numbers(tunnels) })))
   }
 
+  /** Nothing learned leads to the connection any more, which is about to go. */
+  async forget(connection: string): Promise<void> {
+    for (const tunnel of this.#numbers([connection])) await this.#routes.forgetTunnel(tunnel)
+  }
+
   *routes(): Generator<RouteEntry> {
     const names = new Map([...this.#tunnels].map(([name, { tunnel }]) => [tunnel, name]))
     for (const { tunnels, ...entry } of this.#routes.entries()) {
