@@ -56,6 +56,8 @@ export type ConnectorEvent =
   | { readonly type: 'stream'; readonly record: FlowRecord }
   /** News of a BGP neighbour. */
   | { readonly type: 'bgp'; readonly neighbour: string; readonly event: BgpEvent }
+  /** News of BFD with the other end of a tunnel that has static routes. */
+  | { readonly type: 'bfd'; readonly connection: string; readonly level: 'info' | 'warn'; readonly text: string }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */

@@ -93,6 +93,8 @@ export interface TunnelStatus {
   readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
   /** Share of IKE requests that needed sending again, 0 to 1. */
   readonly loss?: { readonly ratio: number; readonly sent: number; readonly lost: number }
+  /** Without BGP; `bgp` has that of neighbours. */
+  readonly bfd?: BgpNeighbourStatus['bfd']
   readonly mtu: { readonly path: number; readonly inner: number; readonly mss4: number; readonly why: string }
   readonly lastError?: Problem & { readonly at: string }
 }

@@ -8,9 +8,8 @@ import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../handle.ts'
-import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
+import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
-import { Bgp } from './bgp/bgp.ts'
 import type { InstalledChild } from './children.ts'
 import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
@@ -25,6 +24,7 @@ import { fixedFaults } from './plan-changes.ts'
 import { Reconciler } from './reconciler.ts'
 import { cleanLeftovers, setUpNetwork } from './routes-linux.ts'
 import { explainRoute, routesOf } from './routes-view.ts'
+import { Routing } from './routing.ts'
 import { lackingSockets } from './sockets.ts'
 import { buildStatus } from './status.ts'
 
@@ -76,7 +76,7 @@ class Connector implements ConnectorHandle {
   #machine!: IkeMachine
   #driver: Driver<IkeInput> | undefined
   #reconciler: Reconciler | undefined
-  #bgp: Bgp | undefined
+  #routing: Routing | undefined
   #onStopped: () => void = () => {}
 
   constructor(plan: ConnectorPlan, options: ConnectorOptions) {
@@ -132,7 +132,7 @@ class Connector implements ConnectorHandle {
       },
       plan,
     )
-    if (plan.bgp !== undefined) this.#startBgp(plan.bgp, kernel)
+    this.#startRouting(plan, kernel)
     this.#emit({ type: 'started', site: plan.site })
   }
 
@@ -153,7 +153,7 @@ class Connector implements ConnectorHandle {
       now,
       wallClock: Date.now(),
       startedAt: this.#startedAt,
-      ...(this.#bgp === undefined ? {} : { bgp: this.#bgp.status() }),
+      routing: this.#routing,
     })
   }
 
@@ -162,11 +162,11 @@ class Connector implements ConnectorHandle {
   }
 
   explainRoute(prefix: Prefix): RouteExplanation {
-    return explainRoute(this.#path.children, this.#bgp, prefix)
+    return explainRoute(this.#path.children, this.#routing?.bgp, prefix)
   }
 
   resetNeighbour(neighbour: string): boolean {
-    return this.#bgp?.reset(neighbour) ?? false
+    return this.#routing?.bgp?.reset(neighbour) ?? false
   }
 
   initiate(connection: string): boolean {
@@ -191,6 +191,7 @@ class Connector implements ConnectorHandle {
     const known = new Set(this.#connections.map(({ ike }) => ike.name))
     this.#warnOfLoops(plan.connections.filter(({ ike }) => !known.has(ike.name)))
     await this.#reconciler!.reconcile(plan.connections, plan)
+    this.#routing?.apply(plan)
     this.#plan = plan
   }
 
@@ -250,9 +251,8 @@ class Connector implements ConnectorHandle {
     driver.post({ type: 'time' })
   }
 
-  #startBgp(plan: BgpPlan, kernel: KernelRoutes): void {
-    const bgp = new Bgp({
-      plan,
+  #startRouting(plan: ConnectorPlan, kernel: KernelRoutes): void {
+    const routing = new Routing(plan, {
       children: this.#path.children,
       kernel,
       remoteOf: (name) => {
@@ -261,9 +261,9 @@ class Connector implements ConnectorHandle {
       },
       emit: (event) => this.#emit(event),
     })
-    this.#bgp = bgp
-    this.#undo.push(() => bgp.stop())
-    bgp.start()
+    this.#routing = routing
+    this.#undo.push(() => routing.stop())
+    routing.start(plan.connections)
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
@@ -340,7 +340,7 @@ class Connector implements ConnectorHandle {
     // No step of `apply` may follow behind what is taken down here.
     await this.#reconciler?.stop()
     // Its neighbours are told through the tunnels.
-    await this.#bgp?.stop()
+    await this.#routing?.stop()
     await this.#sayGoodbye()
     await this.undo()
     this.#settleEnded(this.#failure)

@@ -1,8 +1,6 @@
 /** The packet path as the main thread holds it: device, sockets, workers, and what is installed in their engines. */
 import { randomBytes } from 'node:crypto'
-import { familyOf } from '../../protocol/net.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
-import { MAX_OWN_ADDRESSES } from '../../wasm/abi.ts'
 import type { LanFormat } from '../../wasm/packet-engine.ts'
 import type { EngineChoice } from '../data/commands.ts'
 import type { StartFailure } from '../handle.ts'
@@ -65,10 +63,7 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
 
 /** Which flow takes which tunnel of a spread is nothing that a sender should be able to work out. */
 function tablesOf({ tun, spreads = [], classes = [], refusals = [] }: ConnectorPlan): TablesPlan {
-  const first = ([4, 6] as const).map((family) => tun.addresses.find((address) => familyOf(address) === family))
-  const some = [...first, ...tun.addresses].filter((address) => address !== undefined)
-  const ownAddresses = [...new Set(some)].slice(0, MAX_OWN_ADDRESSES)
-  return { spreads, classes, refusals, ownAddresses, flowSeed: randomBytes(4).readUInt32LE() }
+  return { spreads, classes, refusals, ownAddresses: tun.addresses, flowSeed: randomBytes(4).readUInt32LE() }
 }
 
 function lanFormatOf({ offload }: TunDevice): LanFormat {

@@ -81,6 +81,7 @@ function status(connection: ConnectionStatus, failure?: { code: string; message:
     connections: [connection],
     ike: IKE,
     sendFailures: 5,
+    routing: undefined,
     drops: { replayed: 3 },
     failure,
     now: 10_000,

@@ -1,14 +1,8 @@
 /** The status document, made from what IKE and the packet worker know. */
 import { type Address, addressBytes, familyOf, formatSocketAddress } from '../../protocol/net.ts'
-import type {
-  BgpStatus,
-  ChildSaStatus,
-  ConnectorStatus,
-  Traffic,
-  TunnelStatus,
-  WorkerStatus,
-} from '../../protocol/status.ts'
+import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { STATUS_VERSION } from '../../protocol/status.ts'
+import type { BfdStatus } from '../core/bfd/machine.ts'
 import type { ChildStatus, ConnectionStatus, IkeCounters, TrafficSelector } from '../core/ike/types.ts'
 import type { Counters, WorkerLoad } from '../data/commands.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
@@ -16,6 +10,7 @@ import type { Carried } from './carried.ts'
 import type { Children, InstalledChild } from './children.ts'
 import { formatSpi } from './key-log.ts'
 import type { EngineInfo } from './packet-worker.ts'
+import type { Routing } from './routing.ts'
 
 export interface StatusParts {
   readonly plan: ConnectorPlan
@@ -33,7 +28,7 @@ export interface StatusParts {
   readonly now: number
   readonly wallClock: number
   readonly startedAt: number
-  readonly bgp?: BgpStatus
+  readonly routing: Pick<Routing, 'bgp' | 'bfd'> | undefined
 }
 
 export function buildStatus(parts: StatusParts): ConnectorStatus {
@@ -54,7 +49,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
       failure === undefined
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
-    ...defined('bgp', parts.bgp),
+    ...defined('bgp', parts.routing?.bgp?.status()),
     tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
@@ -97,9 +92,14 @@ function tunnelStatus(
     traffic: traffic(parts.children.total(name)),
     ...defined('rtt', ike?.rtt && { ...ike.rtt, lastMs: micros(ike.rtt.lastMs), medianMs: micros(ike.rtt.medianMs) }),
     ...defined('loss', ike === undefined || ike.requestsSent === 0 ? undefined : lossOf(ike)),
+    ...defined('bfd', bfdStatus(parts.routing?.bfd.status(name))),
     mtu: mtuStatus(planned, ike?.remote?.address ?? planned.ike.remoteAddress, installed.at(-1)),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
   }
+}
+
+function bfdStatus(bfd: BfdStatus | undefined): TunnelStatus['bfd'] {
+  return bfd && { state: bfd.state, flaps: bfd.flaps, detectionMs: Math.round(bfd.detectionMs) }
 }
 
 /** The only key of a connection has no name, and nothing to be told of. */

@@ -103,6 +103,10 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
       const fields = { event: event.type, neighbour: event.neighbour, code }
       return { level, fields, message: `BGP neighbour ${event.neighbour}: ${text}` }
     }
+    case 'bfd': {
+      const { type, connection: peer, level, text } = event
+      return { level, fields: { event: type, peer }, message: `${peer}: ${text}` }
+    }
     case 'warning':
       return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
   }

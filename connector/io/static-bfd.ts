@@ -1,0 +1,72 @@
+/** BFD of tunnels with static routes, with its sockets; BGP has sockets of its own, on other addresses. */
+import { randomBytes } from 'node:crypto'
+import type { Address } from '../../protocol/net.ts'
+import type { BfdStatus } from '../core/bfd/machine.ts'
+import { StaticBfd, type StaticBfdEffect, type StaticBfdInput } from '../core/bfd/static.ts'
+import type { ConnectorEvent } from '../handle.ts'
+import type { PlannedConnection } from '../plan.ts'
+import { BfdSockets } from './bgp/bfd-sockets.ts'
+import { type Driver, drive } from './driver.ts'
+
+export interface StaticBfdParts {
+  /** `up` undefined: BFD has no opinion. `silentMs`: since about when the peer was not heard. */
+  readonly onPath: (connection: string, up: boolean | undefined, silentMs: number | undefined) => void
+  readonly emit: (event: ConnectorEvent) => void
+}
+
+export class StaticBfdDriver {
+  readonly #parts: StaticBfdParts
+  readonly #machine: StaticBfd
+  readonly #driver: Driver<StaticBfdInput>
+  readonly #sockets: BfdSockets
+  readonly #locals = new Set<Address>()
+
+  constructor(parts: StaticBfdParts) {
+    this.#parts = parts
+    this.#machine = new StaticBfd((length) => new Uint8Array(randomBytes(length)))
+    this.#driver = drive<StaticBfdInput, StaticBfdEffect>(this.#machine, {
+      perform: (effect) => this.#perform(effect),
+      onError: (error) => this.#warn('bfd-send', error),
+      onFault: (error) => this.#warn('bfd-fault', error),
+    })
+    this.#sockets = new BfdSockets({
+      hear: (datagram) => this.#driver.post({ type: 'datagram', datagram }),
+      onTrouble: (error) => this.#warn('bfd-socket', error, 'See: ip address; ss -lnup'),
+    })
+  }
+
+  /** These are all connections, whose addresses inside the tunnels must be there. */
+  apply(connections: readonly PlannedConnection[]): void {
+    const sessions = connections.flatMap(({ ike, bfd }) => (bfd === undefined ? [] : [{ name: ike.name, ...bfd }]))
+    const fresh = sessions.map(({ local }) => local).filter((local) => !this.#locals.has(local))
+    for (const local of fresh) this.#locals.add(local)
+    this.#sockets.listen(fresh)
+    this.#driver.post({ type: 'want', sessions })
+  }
+
+  status(connection: string): BfdStatus | undefined {
+    return this.#machine.status(connection)
+  }
+
+  /** The peers are told. Never rejects. */
+  async stop(): Promise<void> {
+    this.#driver.post({ type: 'stop' })
+    await this.#driver.idle()
+    this.#driver.stop()
+    this.#sockets.close()
+  }
+
+  #perform(effect: StaticBfdEffect): undefined {
+    if (effect.type === 'send') this.#sockets.send(effect.packet)
+    else if (effect.type === 'path') this.#parts.onPath(effect.connection, effect.up, effect.silentMs)
+    else {
+      const { connection, level, text } = effect
+      this.#parts.emit({ type: 'bfd', connection, level, text })
+    }
+  }
+
+  #warn(code: string, error: unknown, remedy?: string): void {
+    const message = `BFD: ${error instanceof Error ? error.message : String(error)}`
+    this.#parts.emit({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) })
+  }
+}
