@@ -11,6 +11,7 @@ import type { Endpoint, Site, Tunnel } from '../../protocol/control/intent.ts'
 import type { DocumentRouting } from '../../protocol/control/routing.ts'
 import { hashText } from './bytes.ts'
 import { endpointFor, type Place } from './endpoint.ts'
+import { withNeighbours } from './intents/limit.ts'
 import { halfName, shownEpochs, type TunnelKeys } from './keys.ts'
 
 /** A connector as documents need it. One that is revoked is none. */
@@ -73,10 +74,7 @@ export function documentContent({
 /** Both ends of a tunnel have to be able to: to those that cannot it leads as it did without. */
 function routingWith(routing: DocumentRouting, tunnels: readonly TunnelView[]): DocumentRouting {
   const able = new Set(tunnels.flatMap(({ tunnel, peer }) => (peer?.connector.canRoute === true ? tunnel.id : [])))
-  const neighbours = routing.neighbours.filter(({ tunnel }) => able.has(tunnel))
-  if (neighbours.length === routing.neighbours.length) return routing
-  const named = new Set(neighbours.flatMap(({ receive, send }) => [...receive, ...send].map(({ group }) => group)))
-  return { ...routing, neighbours, groups: routing.groups.filter(({ name }) => named.has(name)) }
+  return withNeighbours(routing, (tunnel) => able.has(tunnel))
 }
 
 export function withVersion(content: DocumentContent, version: number): ConnectorDocument {

@@ -1,7 +1,8 @@
 /** Rollouts at work: what the domain decides for one, done to the records of one decision. */
 import type { ConnectorReport } from '../../protocol/control/link.ts'
-import { affectedSites, type IntentView } from '../domain/intent-index.ts'
+import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
 import { planBack } from '../domain/intents/changes.ts'
+import { rerouted } from '../domain/intents/compare.ts'
 import { isOver, type RolloutRecord, type RolloutStep, stepRollout } from '../domain/intents/rollout.ts'
 import { alarmOf, faultOf, type Health, isSilent, isWatched, type SiteView } from '../domain/intents/watch.ts'
 import type { ConnectorRecord, HealthRecord } from '../store/repo.ts'
@@ -25,7 +26,7 @@ export interface RollingParts {
 }
 
 /** With more sites than this, a report looks at its own site only, and the scheduled job at all of them. */
-const FEW = 32
+export const FEW = 32
 /** Between two reports of a connector that does not say. */
 const REPORT_MS = 30_000
 
@@ -80,7 +81,7 @@ export class Rolling {
       after = await this.#enter(work, situation, rollout, step.enter)
     }
     if (step.restore) {
-      const restored = await this.#restore(work, situation.view, before)
+      const restored = await this.#restore(work, situation, before)
       for (const { site } of before.order.slice(0, before.counts.in)) work.sitesGiven.add(site)
       rollout = { ...rollout, restored: restored.version }
       after = restored.view
@@ -108,7 +109,7 @@ export class Rolling {
   async views(work: Work, rollout: RolloutRecord, topology: Topology): Promise<SiteView[]> {
     const { order, counts, state, id, step } = rollout
     const sites = state === 'planned' ? order : order.slice(0, counts.in)
-    if (sites.length > FEW) await this.#readAll(work)
+    if (sites.length > FEW) await this.readAll(work)
     const views: SiteView[] = []
     for (const { site, name } of sites) {
       const connector = await this.#parts.documents.connectorOf(work, site)
@@ -128,7 +129,7 @@ export class Rolling {
   }
 
   /** In bulk: one by one, a large network would take as many queries as it has sites. */
-  async #readAll(work: Work): Promise<void> {
+  async readAll(work: Work): Promise<void> {
     const { context } = this.#parts
     const at = new Map<string, ConnectorRecord[]>()
     for await (const connector of everyOf(context, work.network, 'connector', undefined, work)) {
@@ -210,8 +211,8 @@ export class Rolling {
   /** The base as a new version, for everybody. */
   async #restore(
     work: Work,
-    view: IntentView,
-    { base }: RolloutRecord,
+    { view, topology }: Situation,
+    { base, order, counts }: RolloutRecord,
   ): Promise<{ readonly version: number; readonly view: Topology }> {
     const { context, intents, documents, rotating, runs } = this.#parts
     // Nobody joins at a site that is new in a rollout, so none that goes has a connector.
@@ -222,7 +223,10 @@ export class Rolling {
     await forgetParts(context, rotating, work, { sites: plan.removedSites, tunnels: plan.removedTunnels })
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
-    for (const site of affectedSites(view, plan)) documents.refresh(work, site)
+    for (const site of changedSites(view, after, plan)) documents.refresh(work, site)
+    for (const { site } of order.slice(0, counts.in)) {
+      for (const tunnel of topology.tunnelsOf(site)) for (const end of tunnel.sites) documents.refresh(work, end)
+    }
     work.audit({ actor: 'system', action: 'intent.restore', target: work.network, after: summaryOf(plan) })
     work.onCommit(() => intents.apply(work.network, plan))
     return { version: plan.version, view: after }
@@ -237,7 +241,7 @@ export class Rolling {
     await forgetParts(context, rotating, work, { sites: plan.removedSites, tunnels: plan.removedTunnels })
     for (const { id } of plan.tunnels) await rotating.settle(work, view, id)
     await runs.advance(work, view)
-    for (const site of affectedSites(base, plan)) documents.refresh(work, site)
+    for (const site of changedSites(base, view, plan)) documents.refresh(work, site)
     return view
   }
 
@@ -289,6 +293,11 @@ export function healthOf(report: ConnectorReport, now: number): Health {
       }
     }),
   }
+}
+
+function changedSites(before: IntentView, after: Topology, plan: IntentPlan): Set<string> {
+  const sites = Array.from(before.sites(), ({ id }) => id)
+  return new Set([...affectedSites(before, plan), ...rerouted(sites, before, after)])
 }
 
 function plain({ id: _, before: __, mark: ___, ...health }: HealthRecord): Health {

@@ -3,12 +3,14 @@ import type { Rollout, RolloutDetail, RolloutDraft } from '../../protocol/contro
 import { planEdit, sitesRemovedBy } from '../domain/intent.ts'
 import type { IntentPlan, IntentView } from '../domain/intent-index.ts'
 import { type Concerned, concernedSites, planBack, rolloutOrder } from '../domain/intents/changes.ts'
+import { rerouted } from '../domain/intents/compare.ts'
 import { isOver, ROLLOUT_DEADLINES, type RolloutRecord, stopRollout, waitedFor } from '../domain/intents/rollout.ts'
 import { isWatched } from '../domain/intents/watch.ts'
 import type { Committer } from './commit.ts'
 import { factsFor, storePlan, summaryOf } from './intent-changes.ts'
+import { PlannedView } from './planned-view.ts'
 import { refusal } from './refusals.ts'
-import type { Rolling, RollingParts } from './rolling.ts'
+import { FEW, type Rolling, type RollingParts } from './rolling.ts'
 import { freshId, invalid, mustGet, optional, pageOf } from './support.ts'
 import type { Call, Outcome, PageOf, PageQuery } from './types.ts'
 import { Work } from './work.ts'
@@ -158,14 +160,17 @@ export class Rollouts {
   /** Sites where a connector has something to do. */
   async #concerned(work: Work, view: IntentView, plan: IntentPlan): Promise<Concerned[]> {
     const { documents } = this.#parts
-    const after = new Map(plan.sites.map((site) => [site.id, site]))
-    const concerned: Concerned[] = []
-    for (const id of concernedSites(view, plan)) {
-      const site = view.site(id) ?? after.get(id)
-      if (site === undefined || (await documents.connectorOf(work, id)) === undefined) continue
-      concerned.push({ site: id, name: site.name, tunnels: view.tunnelsOf(id).length })
-    }
-    return concerned
+    const fresh = new Map(plan.sites.map((site) => [site.id, site]))
+    const connected = new Set<string>()
+    const all = Array.from(view.sites(), ({ id }) => id)
+    if (all.length > FEW) await this.#parts.rolling.readAll(work)
+    for (const id of all) if ((await documents.connectorOf(work, id)) !== undefined) connected.add(id)
+    const own = concernedSites(view, plan, (site) => connected.has(site))
+    const moved = rerouted(connected, view, new PlannedView(view, plan))
+    return [...new Set([...own, ...moved])].map((id) => {
+      const name = (fresh.get(id) ?? view.site(id))?.name ?? id
+      return { site: id, name, tunnels: view.tunnelsOf(id).length }
+    })
   }
 
   #stop(call: Call, id: string, goal: 'aborted' | 'rolled-back'): Promise<Outcome<Rollout>> {

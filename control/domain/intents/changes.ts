@@ -40,13 +40,21 @@ export function planBack(
 
 /**
  * The sites that have something of their own to change: what only their peers are told of them is not theirs.
- * `before` is the intent that the plan was made on.
+ * `before` is the intent that the plan was made on. `connected`: the site has a connector; a new tunnel to one that
+ * has none changes nothing yet.
  */
-export function concernedSites(before: Pick<IntentView, 'tunnel'>, plan: IntentPlan): Set<string> {
+export function concernedSites(
+  before: Pick<IntentView, 'tunnel'>,
+  plan: IntentPlan,
+  connected: (site: string) => boolean,
+): Set<string> {
   const concerned = new Set(plan.sites.map(({ id }) => id))
-  for (const { sites } of plan.tunnels) for (const site of sites) concerned.add(site)
+  for (const { id, sites } of plan.tunnels) {
+    if (before.tunnel(id) === undefined && !sites.every(connected)) continue
+    for (const site of sites) concerned.add(site)
+  }
   for (const id of plan.removedTunnels) for (const site of before.tunnel(id)?.sites ?? []) concerned.add(site)
-  return concerned
+  return new Set([...concerned].filter(connected))
 }
 
 export interface Concerned {

@@ -10,6 +10,7 @@ import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { DocumentRouting } from '../../../protocol/control/routing.ts'
 import type { IntentView } from '../intent-index.ts'
 import { overlaps } from '../prefix-index.ts'
+import { withNeighbours } from './limit.ts'
 
 export class MixedView {
   readonly #base: IntentView
@@ -17,6 +18,8 @@ export class MixedView {
   readonly #in: ReadonlySet<string>
   #held: ReadonlyMap<string, readonly string[]> | undefined
   readonly #sites = new Map<string, Site | undefined>()
+  readonly #routing = new Map<string, DocumentRouting | undefined>()
+  readonly #peers = new Map<string, ReadonlySet<string>>()
 
   constructor(base: IntentView, target: IntentView, sitesIn: ReadonlySet<string>) {
     this.#base = base
@@ -72,9 +75,10 @@ export class MixedView {
     })
   }
 
-  /** Each end has BGP with the other where both have: see `canRoute` of the documents. */
+  /** Both ends of a tunnel have BGP with one another where the versions of both say so. */
   routingOf(site: string): DocumentRouting | undefined {
-    return this.versionOf(site).routingOf(site)
+    if (!this.#routing.has(site)) this.#routing.set(site, this.#routingOf(site))
+    return this.#routing.get(site)
   }
 
   /** As both ends agree on it; undefined when neither has it. */
@@ -89,6 +93,25 @@ export class MixedView {
     // One document names a tunnel once: a new one waits with a name that an old one has yet.
     const waits = target !== undefined && base === undefined && this.#base.tunnelByName(target.name) !== undefined
     return waits ? this.#in.has(left) && this.#in.has(right) : this.#in.has(left) || this.#in.has(right)
+  }
+
+  #routingOf(site: string): DocumentRouting | undefined {
+    const routing = this.versionOf(site).routingOf(site)
+    return routing && withNeighbours(routing, (tunnel) => this.#isMutual(tunnel))
+  }
+
+  #isMutual(id: string): boolean {
+    return this.#shown(id)?.sites.every((site) => this.#neighbours(site).has(id)) ?? false
+  }
+
+  /** Tunnels through which the version of the site has a neighbour. */
+  #neighbours(site: string): ReadonlySet<string> {
+    const known = this.#peers.get(site)
+    if (known !== undefined) return known
+    const routing = this.versionOf(site).routingOf(site)
+    const tunnels = new Set(routing?.neighbours.map(({ tunnel }) => tunnel))
+    this.#peers.set(site, tunnels)
+    return tunnels
   }
 
   #siteOf(id: string): Site | undefined {
