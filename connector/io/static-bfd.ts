@@ -1,6 +1,5 @@
 /** BFD of tunnels with static routes, with its sockets; BGP has sockets of its own, on other addresses. */
 import { randomBytes } from 'node:crypto'
-import type { Address } from '../../protocol/net.ts'
 import type { BfdStatus } from '../core/bfd/machine.ts'
 import { StaticBfd, type StaticBfdEffect, type StaticBfdInput } from '../core/bfd/static.ts'
 import type { ConnectorEvent } from '../handle.ts'
@@ -19,7 +18,6 @@ export class StaticBfdDriver {
   readonly #machine: StaticBfd
   readonly #driver: Driver<StaticBfdInput>
   readonly #sockets: BfdSockets
-  readonly #locals = new Set<Address>()
 
   constructor(parts: StaticBfdParts) {
     this.#parts = parts
@@ -38,9 +36,7 @@ export class StaticBfdDriver {
   /** These are all connections, whose addresses inside the tunnels must be there. */
   apply(connections: readonly PlannedConnection[]): void {
     const sessions = connections.flatMap(({ ike, bfd }) => (bfd === undefined ? [] : [{ name: ike.name, ...bfd }]))
-    const fresh = sessions.map(({ local }) => local).filter((local) => !this.#locals.has(local))
-    for (const local of fresh) this.#locals.add(local)
-    this.#sockets.listen(fresh)
+    this.#sockets.listenOnly(sessions.map(({ local }) => local))
     this.#driver.post({ type: 'want', sessions })
   }
 
@@ -58,6 +54,7 @@ export class StaticBfdDriver {
 
   #perform(effect: StaticBfdEffect): undefined {
     if (effect.type === 'send') this.#sockets.send(effect.packet)
+    else if (effect.type === 'ended') this.#sockets.hush(effect.from)
     else if (effect.type === 'path') this.#parts.onPath(effect.connection, effect.up, effect.silentMs)
     else {
       const { connection, level, text } = effect

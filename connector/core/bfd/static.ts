@@ -1,5 +1,6 @@
 /** BFD of tunnels without BGP: what it says of their paths, for static routes (RFC 5882 section 5). */
 import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
+import type { SocketAddress } from '../../../protocol/net.ts'
 import { pathOpinion } from './coupling.ts'
 import type { BfdDatagram, BfdEndpointEffect } from './endpoint.ts'
 import { BfdLinks, type WantedBfd } from './links.ts'
@@ -16,6 +17,8 @@ export type StaticBfdInput =
 
 export type StaticBfdEffect =
   | { readonly type: 'send'; readonly packet: Extract<BfdEndpointEffect, { readonly kind: 'send' }> }
+  /** Nothing more is sent from there. */
+  | { readonly type: 'ended'; readonly from: SocketAddress }
   /** `up` undefined: BFD has no opinion. `silentMs`: since about when the peer was not heard. */
   | { readonly type: 'path'; readonly connection: string; readonly up: boolean | undefined; readonly silentMs?: number }
   /** A sentence for the log. */
@@ -81,6 +84,7 @@ export class StaticBfd implements Machine<StaticBfdInput, StaticBfdEffect> {
 
   #take(effect: BfdEndpointEffect): void {
     if (effect.kind === 'send') this.#effects.push({ type: 'send', packet: effect })
+    else if (effect.kind === 'ended') this.#effects.push({ type: 'ended', from: effect.from })
     else if (effect.kind === 'state') this.#changed(effect.id, effect)
     else if (effect.kind === 'refused') {
       this.#effects.push({ type: 'news', connection: effect.id, level: 'warn', text: `no BFD: ${effect.reason}` })

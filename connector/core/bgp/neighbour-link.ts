@@ -59,6 +59,7 @@ export class NeighbourLink {
   #lastError: string | undefined
   /** Closed because of too many prefixes. */
   #isOverLimit = false
+  #isLeaving = false
   /** What ends it is no loss. */
   #isEnding = false
   readonly #calm = new Calm()
@@ -145,6 +146,17 @@ export class NeighbourLink {
     if (ends.length === 0 || (ends.length === known.length && ends.every((end, i) => end === known[i]))) return
     this.#ends = ends
     this.#parts.rib({ kind: 'neighbour', config: this.ribConfig })
+  }
+
+  /** What it is told carries GRACEFUL_SHUTDOWN, also in sessions to come (RFC 8326). */
+  setLeaving(on: boolean): void {
+    if (this.#isLeaving === on) return
+    this.#isLeaving = on
+    if (this.#negotiated !== undefined) this.#tellLeaving()
+  }
+
+  #tellLeaving(): void {
+    this.#parts.rib({ kind: 'graceful-shutdown', neighbour: this.name, active: this.#isLeaving })
   }
 
   /** Has the session's effects carried out. */
@@ -343,6 +355,7 @@ export class NeighbourLink {
       ...(gracefulRestart === undefined ? {} : { keptForwarding: gracefulRestart.preserved }),
       enhancedRefresh,
     })
+    if (this.#isLeaving) this.#tellLeaving()
   }
 
   #down({ cause, keep, restartTimeS }: Extract<SessionEffect, { type: 'down' }>): void {

@@ -58,6 +58,11 @@ export type SpeakerInput =
   | { readonly type: 'configure'; readonly config: SpeakerConfig }
   /** Ends all sessions for good, with words for the operators of the neighbours (RFC 9003). */
   | { readonly type: 'stop'; readonly communication: string }
+  /**
+   * Whether traffic is to leave this tunnel: all that its neighbours are told carries GRACEFUL_SHUTDOWN, so that they
+   * prefer other ways while this one still works (RFC 8326 section 4).
+   */
+  | { readonly type: 'leaving'; readonly tunnel: string; readonly on: boolean }
   /** Ends one session; it starts anew. */
   | { readonly type: 'reset'; readonly neighbour: string }
   /** Whether packets can go through the tunnel, and its outer ends, which no route may cover. */

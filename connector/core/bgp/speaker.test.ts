@@ -295,6 +295,26 @@ describe('a site with two tunnels to two hubs', () => {
     expect(world.states()).toEqual(['idle', 'idle'])
   })
 
+  it('RFC 8326: neighbours of a tunnel that traffic is to leave hear GRACEFUL_SHUTDOWN, in later sessions too', () => {
+    const world = new World()
+    const heard = (hub: string) => {
+      const [candidate] = world.hubs[hub]!.speaker.explain(prefix('10.1.0.0/16'))!.candidates
+      return candidate!.attributes.communities ?? []
+    }
+    world.run(5_000)
+    world.give(world.site, { type: 'leaving', tunnel: 'a', on: true })
+    world.run(0)
+    expect(heard('a')).toEqual([0xffff_0000])
+    expect(heard('b')).toEqual([])
+    expect(world.states()).toEqual(['established', 'established'])
+    world.give(world.site, { type: 'reset', neighbour: 'a' })
+    world.run(60_000)
+    expect(heard('a')).toEqual([0xffff_0000])
+    world.give(world.site, { type: 'leaving', tunnel: 'a', on: false })
+    world.run(0)
+    expect(heard('a')).toEqual(heard('b'))
+  })
+
   it('a reset ends the session and begins anew', () => {
     const world = new World()
     world.run(5_000)

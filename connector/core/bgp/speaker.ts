@@ -40,6 +40,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #reach: Reachability
   /** Outer ends of tunnels, as last heard. */
   readonly #ends = new Map<string, readonly Address[]>()
+  readonly #leaving = new Set<string>()
   #phase: 'new' | 'running' | 'stopped' = 'new'
   #effects: SpeakerEffect[] = []
   #taken = 0
@@ -128,6 +129,11 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
         break
       case 'tunnel':
         this.#tunnel(input.name, input.up, input.ends, now)
+        break
+      case 'leaving':
+        for (const link of this.#links.values()) if (link.tunnel === input.tunnel) link.setLeaving(input.on)
+        if (input.on) this.#leaving.add(input.tunnel)
+        else this.#leaving.delete(input.tunnel)
         break
       case 'bfd':
         this.#bfd.hear(input.datagram, now)
@@ -229,6 +235,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
         return known
       }
       const made = new NeighbourLink(config, neighbour, this.#parts, this.#ends.get(tunnel), histories.get(name))
+      made.setLeaving(this.#leaving.has(tunnel))
       fresh.push(made)
       return made
     }

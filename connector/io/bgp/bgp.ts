@@ -17,6 +17,8 @@ import { SocketRefused } from './signed-socket.ts'
 import { bgpStatus } from './status.ts'
 import { BgpTcp, sameBytes, type TcpEnds } from './tcp.ts'
 
+/** For neighbours to find other ways before the session ends (RFC 8326). */
+const LEAVING_MS = 1_000
 /** For our last words to the neighbours. */
 const GOODBYE_MS = 500
 /** Between looks whether what was decided is carried out. */
@@ -115,13 +117,22 @@ export class Bgp {
     return true
   }
 
-  /** Says goodbye to the neighbours. What was learned stays. Idempotent; never rejects. */
+  /** Whether neighbours that are reached by this tunnel are asked to prefer other ways (RFC 8326). */
+  setLeaving(tunnel: string, on: boolean): void {
+    this.#driver.post({ type: 'leaving', tunnel, on })
+  }
+
+  /** Says goodbye to the neighbours, who have a second to prefer other ways. What was learned stays. Idempotent; never rejects. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
   }
 
   async #stop(): Promise<void> {
+    if (this.#speaker.status(performance.now()).some(({ state }) => state === 'established')) {
+      for (const { name } of this.#plan.tunnels) this.setLeaving(name, true)
+      await new Promise((resolve) => setTimeout(resolve, LEAVING_MS))
+    }
     this.#parts.children.onSettled = undefined
     const learned = this.#learned.stop()
     this.#driver.post({ type: 'stop', communication: 'the connector is stopping' })
