@@ -1,7 +1,11 @@
-/** What decides while the connector runs where traffic goes: BGP, BFD of static routes, and the probes of paths. */
+/**
+ * What decides while the connector runs where traffic goes: BGP, BFD of static routes, and the probes of paths.
+ *
+ * Another plan is taken up around the change of connections: `makeWay` before it, `apply` and `clearAway` behind it.
+ */
 import type { Address } from '../../protocol/net.ts'
-import type { ConnectorEvent } from '../handle.ts'
-import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
+import type { ConnectorEvent, StartFailure } from '../handle.ts'
+import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { Bgp } from './bgp/bgp.ts'
 import type { Children } from './children.ts'
 import type { KernelRoutes } from './kernel-routes.ts'
@@ -16,34 +20,103 @@ export interface RoutingParts {
   readonly emit: (event: ConnectorEvent) => void
 }
 
+/** How long a tunnel that goes waits for the routes over it to be gone. The engines see to the rest. */
+const LEAVING_MS = 2_000
+
 export class Routing {
-  readonly bgp: Bgp | undefined
+  readonly #parts: RoutingParts
+  #bgp: Bgp | undefined
+  #bgpPlan: BgpPlan | undefined
+  #isStopped = false
   readonly bfd: StaticBfdDriver
   readonly probes: Probes
 
   constructor({ bgp, tun }: ConnectorPlan, parts: RoutingParts) {
-    this.bgp = bgp === undefined ? undefined : new Bgp({ ...parts, plan: bgp })
+    this.#parts = parts
+    this.#bgpPlan = bgp
+    this.#bgp = bgp === undefined ? undefined : new Bgp({ ...parts, plan: bgp })
     this.bfd = new StaticBfdDriver({ emit: parts.emit, onPath: () => {} })
     this.probes = new Probes({ ...parts, addresses: tun.addresses, mtu: tun.mtu })
   }
 
+  get bgp(): Bgp | undefined {
+    return this.#bgp
+  }
+
   /** The device has its addresses. */
   start(connections: readonly PlannedConnection[]): void {
-    this.bgp?.start()
+    this.#bgp?.start()
     this.bfd.apply(connections)
     this.probes.apply(connections)
   }
 
+  /** The addresses of `plan` are there from here on; sessions over tunnels that are to go say goodbye through them. */
+  async makeWay({ tun, bgp }: ConnectorPlan): Promise<void> {
+    const { kernel, children } = this.#parts
+    this.#warn(await kernel.addAddresses(tun.addresses))
+    await children.setOwnAddresses(tun.addresses)
+    const before = this.#bgpPlan
+    if (this.#bgp === undefined || before === undefined || this.#isStopped) return
+    const staying = bgp === undefined ? nothingOf(before) : commonOf(before, bgp)
+    if (staying === undefined) return
+    this.#bgp.reconfigure(staying)
+    this.#bgpPlan = staying
+    await this.#bgp.settled(LEAVING_MS)
+    if (bgp !== undefined) return
+    await this.#bgp.stop()
+    this.#bgp = undefined
+    this.#bgpPlan = undefined
+  }
+
   /** The connections of `plan` are there. */
   apply(plan: ConnectorPlan): void {
+    if (this.#isStopped) return
+    const { bgp } = plan
+    if (bgp !== undefined) {
+      if (this.#bgp !== undefined) this.#bgp.reconfigure(bgp)
+      else {
+        this.#bgp = new Bgp({ ...this.#parts, plan: bgp })
+        this.#bgp.start()
+      }
+      this.#bgpPlan = bgp
+    }
     this.bfd.apply(plan.connections)
     this.probes.apply(plan.connections)
   }
 
+  /** No route names an address any more that `plan` does not have. */
+  async clearAway({ tun }: ConnectorPlan): Promise<void> {
+    this.#warn(await this.#parts.kernel.keepAddresses(tun.addresses))
+  }
+
   /** Says goodbye through the tunnels. Idempotent; never rejects. */
   async stop(): Promise<void> {
-    await this.bgp?.stop()
+    this.#isStopped = true
+    await this.#bgp?.stop()
     await this.bfd.stop()
     await this.probes.stop()
   }
+
+  #warn(failures: readonly StartFailure[]): void {
+    for (const { code, message, remedy } of failures) this.#parts.emit({ type: 'warning', code, message, remedy })
+  }
+}
+
+/** What is learned goes, and what we originate is withdrawn, before the sessions end. */
+function nothingOf(plan: BgpPlan): BgpPlan {
+  return { ...plan, networks: [], tunnels: [], neighbours: [] }
+}
+
+/** Of the old plan what the new one has too; undefined where nothing of it goes. */
+function commonOf(before: BgpPlan, after: BgpPlan): BgpPlan | undefined {
+  const tunnels = new Set(after.tunnels.map(({ name }) => name))
+  const ways = new Set(after.neighbours.map(({ name, tunnel }) => `${name} ${tunnel}`))
+  const staying = {
+    ...before,
+    tunnels: before.tunnels.filter(({ name }) => tunnels.has(name)),
+    neighbours: before.neighbours.filter(({ name, tunnel }) => ways.has(`${name} ${tunnel}`)),
+  }
+  const isSame =
+    staying.tunnels.length === before.tunnels.length && staying.neighbours.length === before.neighbours.length
+  return isSame ? undefined : staying
 }
