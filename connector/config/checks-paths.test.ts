@@ -12,7 +12,9 @@ peers:
   b: { id: b, networks: [10.2.0.0/16], secret: { file: k }, transit: true, reverse_path: strict }
   c:
     id: c
-    networks: [10.3.0.0/16, 169.254.10.0/30]
+    networks: [10.3.0.0/16]
+    children: { net: { local: [0.0.0.0/0], remote: [0.0.0.0/0] } }
+    routes: [10.3.0.0/16]
     secret: { file: k }
     inside: [169.254.10.2/30]
     probe: { kind: tcp, target: 10.3.0.1, port: 443, interval: 2s, multiplier: 3 }
@@ -237,6 +239,11 @@ test.each<[string, [string, string][], string]>([
     'BFD with whom?',
     [['inside: [169.254.10.2/30]', 'inside: [169.254.10.2/29]']],
     'peers.c.bfd.address: it is missing',
+  ],
+  [
+    'BFD that the tunnel does not take',
+    [['remote: [0.0.0.0/0] } }', 'remote: [10.3.0.0/16] } }']],
+    'peers.c.bfd: no child takes packets from 169.254.10.2 to 169.254.10.1: the tunnel would not carry BFD; list 169.254.10.2/32 in networks of the site and 169.254.10.1/32 in those of c',
   ],
   [
     'BFD twice',
