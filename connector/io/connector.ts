@@ -200,7 +200,7 @@ class Connector implements ConnectorHandle {
     // What it learns is noted as soon as there is BGP, and until there is none.
     if (plan.bgp !== undefined) this.#plan = { ...this.#plan, bgp: plan.bgp }
     await this.#reconciler!.reconcile(plan.connections, plan)
-    routing.apply(plan)
+    await routing.apply(plan)
     await routing.clearAway(plan)
     this.#plan = plan
   }

@@ -51,37 +51,41 @@ export class Routing {
   }
 
   /** The addresses of `plan` are there from here on; sessions over tunnels that are to go say goodbye through them. */
-  async makeWay({ tun, bgp }: ConnectorPlan): Promise<void> {
+  async makeWay({ tun, connections }: ConnectorPlan): Promise<void> {
     const { kernel, children } = this.#parts
     this.#warn(await kernel.addAddresses(tun.addresses))
     await children.setOwnAddresses(tun.addresses)
     const before = this.#bgpPlan
     if (this.#bgp === undefined || before === undefined || this.#isStopped) return
-    const staying = bgp === undefined ? nothingOf(before) : commonOf(before, bgp)
+    const staying = onlyOver(before, new Set(connections.map(({ ike }) => ike.name)))
     if (staying === undefined) return
     this.#bgp.reconfigure(staying)
     this.#bgpPlan = staying
     await this.#bgp.settled(LEAVING_MS)
-    if (bgp !== undefined) return
-    await this.#bgp.stop()
-    this.#bgp = undefined
-    this.#bgpPlan = undefined
   }
 
-  /** The connections of `plan` are there. */
-  apply(plan: ConnectorPlan): void {
+  /** The connections of `plan` are there, and its configured routes, which come before learned ones. */
+  async apply(plan: ConnectorPlan): Promise<void> {
     if (this.#isStopped) return
-    const { bgp } = plan
-    if (bgp !== undefined) {
-      if (this.#bgp !== undefined) this.#bgp.reconfigure(bgp)
-      else {
-        this.#bgp = new Bgp({ ...this.#parts, plan: bgp })
-        this.#bgp.start()
-      }
-      this.#bgpPlan = bgp
-    }
+    await this.#applyBgp(plan.bgp)
     this.bfd.apply(plan.connections)
     this.probes.apply(plan.connections)
+  }
+
+  async #applyBgp(plan: BgpPlan | undefined): Promise<void> {
+    const [bgp, before] = [this.#bgp, this.#bgpPlan]
+    this.#bgpPlan = plan
+    if (plan !== undefined && bgp !== undefined) bgp.reconfigure(plan)
+    else if (plan !== undefined) {
+      this.#bgp = new Bgp({ ...this.#parts, plan })
+      this.#bgp.start()
+    } else if (bgp !== undefined && before !== undefined) {
+      this.#bgp = undefined
+      // What was learned goes, which a speaker that only stops would leave.
+      bgp.reconfigure({ ...before, networks: [], tunnels: [], neighbours: [] })
+      await bgp.settled(LEAVING_MS)
+      await bgp.stop()
+    }
   }
 
   /** No route names an address any more that `plan` does not have. */
@@ -102,21 +106,10 @@ export class Routing {
   }
 }
 
-/** What is learned goes, and what we originate is withdrawn, before the sessions end. */
-function nothingOf(plan: BgpPlan): BgpPlan {
-  return { ...plan, networks: [], tunnels: [], neighbours: [] }
-}
-
-/** Of the old plan what the new one has too; undefined where nothing of it goes. */
-function commonOf(before: BgpPlan, after: BgpPlan): BgpPlan | undefined {
-  const tunnels = new Set(after.tunnels.map(({ name }) => name))
-  const ways = new Set(after.neighbours.map(({ name, tunnel }) => `${name} ${tunnel}`))
-  const staying = {
-    ...before,
-    tunnels: before.tunnels.filter(({ name }) => tunnels.has(name)),
-    neighbours: before.neighbours.filter(({ name, tunnel }) => ways.has(`${name} ${tunnel}`)),
-  }
-  const isSame =
-    staying.tunnels.length === before.tunnels.length && staying.neighbours.length === before.neighbours.length
-  return isSame ? undefined : staying
+/** What goes over these tunnels; undefined where that is all of it. */
+function onlyOver(plan: BgpPlan, names: ReadonlySet<string>): BgpPlan | undefined {
+  const tunnels = plan.tunnels.filter(({ name }) => names.has(name))
+  const neighbours = plan.neighbours.filter(({ tunnel }) => names.has(tunnel))
+  const isAll = tunnels.length === plan.tunnels.length && neighbours.length === plan.neighbours.length
+  return isAll ? undefined : { ...plan, tunnels, neighbours }
 }
