@@ -93,10 +93,34 @@ export interface TunnelStatus {
   readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
   /** Share of IKE requests that needed sending again, 0 to 1. */
   readonly loss?: { readonly ratio: number; readonly sent: number; readonly lost: number }
+  /** Packets that came by it and went on by another tunnel, without the kernel; where it has `transit`. */
+  readonly transit?: number
+  /** Packets that came by it though what answers them goes by another tunnel; where it has `reverse_path`. */
+  readonly asymmetric?: number
   /** Without BGP; `bgp` has that of neighbours. */
   readonly bfd?: BgpNeighbourStatus['bfd']
   readonly mtu: { readonly path: number; readonly inner: number; readonly mss4: number; readonly why: string }
+  /** What probes tell; absent where the path is not asked about, or nothing was told yet. */
+  readonly path?: PathStatus
   readonly lastError?: Problem & { readonly at: string }
+}
+
+export interface PathStatus {
+  /** `unknown`: no probe was ever answered. */
+  readonly state: 'unknown' | 'up' | 'down'
+  /** Smoothed round trip and its mean deviation, in milliseconds. */
+  readonly rttMs?: number
+  readonly jitterMs?: number
+  /** Shares of the last hundred or so probes, 0 to 1; of targets behind a peer `lossOut` is both ways. */
+  readonly lossOut?: number
+  readonly lossIn?: number
+  /** In bytes of outer packets: what is measured, and what is configured. */
+  readonly mtu?: {
+    readonly pathMtu: number
+    readonly searching: boolean
+    readonly why: string
+    readonly configured: number
+  }
 }
 
 export interface ChildSaStatus {
