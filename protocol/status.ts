@@ -2,6 +2,8 @@
  * The status document of one connector: what `isthmus status --json` prints, what the local API serves and
  * what metrics are made from. Times of day are ISO 8601; durations and ages are in milliseconds.
  */
+import type { PathsStatus } from './paths.ts'
+
 export const STATUS_VERSION = 1
 
 export interface ConnectorStatus {
@@ -44,6 +46,8 @@ export interface ConnectorStatus {
   readonly functions?: FunctionsStatus
   /** Of a connector with BGP. */
   readonly bgp?: BgpStatus
+  /** Which tunnels are used, and why. Absent from connectors that do not tell. */
+  readonly paths?: PathsStatus
   readonly tunnels: readonly TunnelStatus[]
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
@@ -211,6 +215,8 @@ export interface BgpStatus {
   readonly prefixes: { readonly ipv4: number; readonly ipv6: number }
   /** Changes of routes that engines and kernel have not taken yet. */
   readonly pendingRoutes: number
+  /** Prefixes that got another way, or lost theirs, since the start. Absent from connectors that do not tell. */
+  readonly routeChanges?: number
   /** Datagrams of BFD that were discarded, by reason. */
   readonly bfdDrops: Readonly<Record<string, number>>
   readonly neighbours: readonly BgpNeighbourStatus[]

@@ -36,7 +36,7 @@ export interface StatusParts {
   readonly now: number
   readonly wallClock: number
   readonly startedAt: number
-  readonly routing: Pick<Routing, 'bgp' | 'bfd' | 'probes'> | undefined
+  readonly routing: Pick<Routing, 'bgp' | 'bfd' | 'paths' | 'probes'> | undefined
 }
 
 export function buildStatus(parts: StatusParts): ConnectorStatus {
@@ -58,6 +58,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
     ...defined('bgp', parts.routing?.bgp?.status()),
+    ...defined('paths', parts.routing?.paths.status()),
     tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
