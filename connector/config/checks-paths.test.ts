@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseInside } from './leaf.ts'
 import { otherEnd } from './other-end.ts'
-import { faultTexts, loaded, SIMPLE } from './testing.ts'
+import { faultTexts, loaded, SECRET, SIMPLE } from './testing.ts'
 import { parseDscp, parsePercent, parseProtocol } from './words.ts'
 
 const GOOD = `site: hq
@@ -331,4 +333,14 @@ test.each([
   ['169.254.10.1/32', undefined],
 ])('the other end of %s', (text, expected) => {
   expect(otherEnd(parseInside(text)!)).toBe(expected)
+})
+
+test('the examples of docs/bgp.md are sound', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/bgp.md'), 'utf8')
+  const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text!)
+  expect(examples).toHaveLength(2)
+  for (const example of examples) {
+    const keys = [...example.matchAll(/file: (\S+) }/g)].map(([, file]) => [file!, `${SECRET}\n`] as const)
+    expect(loaded(example, Object.fromEntries(keys)).warnings).toEqual([])
+  }
 })
