@@ -73,7 +73,7 @@ class Judge {
         ? 'nobody may announce it'
         : isIn(owned, prefix)
           ? undefined
-          : 'this site does not own it'
+          : 'this site does not own it; where it does, say so there with isthmus own'
       if (reason !== undefined) this.#refused.push(`${prefix} is not advertised: ${reason}.`)
       return reason === undefined
     })

@@ -138,12 +138,13 @@ describe('what a site refuses of its document', () => {
   it('to advertise what it does not own, martians, and a default route that it does not own: the rest goes on', () => {
     const advertise = ['10.1.0.0/16', '10.1.9.0/24', '10.9.0.0/16', '127.0.0.0/8', '0.0.0.0/0', 'fd00::/8']
     const { routing, refused } = refusedOf({ advertise })
+    const unowned = 'is not advertised: this site does not own it; where it does, say so there with isthmus own.'
     expect(routing.advertise).toEqual(['10.1.0.0/16', '10.1.9.0/24'])
     expect(refused).toEqual([
-      '10.9.0.0/16 is not advertised: this site does not own it.',
+      `10.9.0.0/16 ${unowned}`,
       '127.0.0.0/8 is not advertised: nobody may announce it.',
-      '0.0.0.0/0 is not advertised: this site does not own it.',
-      'fd00::/8 is not advertised: this site does not own it.',
+      `0.0.0.0/0 ${unowned}`,
+      `fd00::/8 ${unowned}`,
     ])
     expect(refusedOf({ advertise: ['0.0.0.0/0'] }, [prefix('0.0.0.0/0')]).refused).toEqual([])
   })
