@@ -104,4 +104,5 @@ export const EXIT = {
   noControl: 10,
   notRotated: 11,
   notGenuine: 12,
+  wentBack: 13,
 } as const

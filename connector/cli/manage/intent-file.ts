@@ -27,7 +27,7 @@ export function readIntentFile(path: string, io: Pick<CliIo, 'stderr'>): IntentD
   if (source.faults.length > 0) throw faulty(path, source.faults.map(formatFault), io)
   const parsed = intentDraftSchema.safeParse(source.value ?? {})
   if (parsed.success) return source.value as IntentDraft
-  const keys = z.toJSONSchema(intentDraftSchema, { io: 'input' }) as SchemaNode
+  const keys = schemaOf(z.toJSONSchema(intentDraftSchema, { io: 'input' }) as Referring)
   const found = findingsOf(parsed.error.issues, source.value, (at) => keysIn(keys, at)).map(ofIntents)
   throw faulty(path, placed(source, found).map(formatFault), io)
 }
@@ -48,6 +48,26 @@ function parsedJson(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+interface Referring {
+  readonly $ref?: string
+  readonly $defs?: Readonly<Record<string, Referring>>
+  readonly properties?: Readonly<Record<string, Referring>>
+  readonly items?: Referring
+}
+
+/** With every section where it stands. */
+function schemaOf(root: Referring): SchemaNode {
+  const whole = (node: Referring): SchemaNode => {
+    const { properties, items } = root.$defs?.[node.$ref?.split('/').at(-1) ?? ''] ?? node
+    const entries = Object.entries(properties ?? {}).map(([name, property]) => [name, whole(property)] as const)
+    return {
+      ...(properties === undefined ? {} : { properties: Object.fromEntries(entries) }),
+      ...(items === undefined ? {} : { items: whole(items) }),
+    } as SchemaNode
+  }
+  return whole(root)
 }
 
 function ofIntents(finding: Finding): Finding {
