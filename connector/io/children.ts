@@ -204,6 +204,11 @@ export class Children {
     return this.#forwarding.setClasses(classes)
   }
 
+  /** Which connections prefixes lead to, and how many of them. */
+  groups(): Generator<{ readonly tunnels: readonly string[]; readonly prefixes: number }> {
+    return this.#forwarding.groups()
+  }
+
   /** Every prefix that the engines have, with the connections that it leads to. */
   routes(): Generator<RouteEntry> {
     return this.#forwarding.routes()

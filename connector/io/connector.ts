@@ -1,6 +1,7 @@
 /** Makes a running connector out of a plan, and takes it down again, also from half-way. */
 import type { Instant, Machine } from '../../protocol/machine.ts'
-import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import type { Prefix } from '../../protocol/net.ts'
+import type { PathsStatus } from '../../protocol/paths.ts'
 import type { RouteExplanation, RoutesAnswer } from '../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
@@ -14,6 +15,7 @@ import { engineChoice } from './engine-choice.ts'
 import { libc } from './ffi.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
+import { loopWarnings } from './loops.ts'
 import { makeIke } from './make-ike.ts'
 import { offloadChoice } from './offloads.ts'
 import { openPacketPath, type PacketPath } from './packet-path.ts'
@@ -93,7 +95,7 @@ class Connector implements ConnectorHandle {
     const refused = (plan.refusals ?? []).map(({ prefix }) => prefix)
     const routes = [...new Set([...plan.connections.flatMap((connection) => connection.routes), ...refused])]
     const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
-    this.#warnOfLoops(plan.connections)
+    for (const warning of loopWarnings(plan.connections)) this.#emit(warning)
     libc()
     const state = openState(plan.stateDirectory)
     this.#undo.push(() => state.close())
@@ -168,6 +170,14 @@ class Connector implements ConnectorHandle {
     return this.#routing?.bgp?.reset(neighbour) ?? false
   }
 
+  paths(): PathsStatus | undefined {
+    return this.#routing?.paths.status()
+  }
+
+  drain(connection: string, on: boolean): boolean {
+    return this.#routing?.paths.drain(connection, on) ?? false
+  }
+
   initiate(connection: string): boolean {
     return this.#command(connection, { type: 'initiate', connection })
   }
@@ -194,7 +204,8 @@ class Connector implements ConnectorHandle {
     const faults = [...fixedFaults(this.#plan, plan), ...lacking.map((socket) => `no socket is open for ${socket}`)]
     if (faults.length > 0) throw new PlanRefused(faults)
     const known = new Set(this.#connections.map(({ ike }) => ike.name))
-    this.#warnOfLoops(plan.connections.filter(({ ike }) => !known.has(ike.name)))
+    const fresh = plan.connections.filter(({ ike }) => !known.has(ike.name))
+    for (const warning of loopWarnings(fresh)) this.#emit(warning)
     const routing = this.#routing!
     await routing.makeWay(plan)
     // What it learns is noted as soon as there is BGP, and until there is none.
@@ -236,18 +247,6 @@ class Connector implements ConnectorHandle {
     return this.#reconciler?.connections ?? this.#plan.connections
   }
 
-  #warnOfLoops(connections: readonly PlannedConnection[]): void {
-    for (const { ike, routes } of connections) {
-      const { name, remoteAddress } = ike
-      const loop = remoteAddress && routes.find((route) => prefixContains(route, remoteAddress))
-      if (!loop) continue
-      const message =
-        `the peer ${remoteAddress} of ${name} lies in its own network ${loop}: ` +
-        'without a more specific route to it, the tunnel would be sent into itself'
-      this.#emit({ type: 'warning', code: 'route-loop', message })
-    }
-  }
-
   async #startIke(): Promise<void> {
     const machine = await (this.#options.makeIke ?? makeIke)(this.#plan, performance.now())
     const driver = drive<IkeInput, IkeEffect>(machine, {
@@ -273,7 +272,7 @@ class Connector implements ConnectorHandle {
     })
     this.#routing = routing
     this.#undo.push(() => routing.stop())
-    routing.start(plan.connections)
+    routing.start(plan)
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
@@ -324,6 +323,7 @@ class Connector implements ConnectorHandle {
         return
       case 'counters':
         this.#postTraffic(children.update(report))
+        this.#routing?.paths.counted()
         return
       default: {
         const child = children.get(report.id)

@@ -5,10 +5,11 @@
  */
 import type { Address } from '../../protocol/net.ts'
 import type { ConnectorEvent, StartFailure } from '../handle.ts'
-import type { BgpPlan, ConnectorPlan, PlannedConnection } from '../plan.ts'
-import { Bgp } from './bgp/bgp.ts'
+import type { BgpPlan, ConnectorPlan } from '../plan.ts'
+import { Bgp, type BgpParts } from './bgp/bgp.ts'
 import type { Children } from './children.ts'
 import type { KernelRoutes } from './kernel-routes.ts'
+import { Paths } from './paths/paths.ts'
 import { Probes } from './probes.ts'
 import { StaticBfdDriver } from './static-bfd.ts'
 
@@ -30,13 +31,24 @@ export class Routing {
   #isStopped = false
   readonly bfd: StaticBfdDriver
   readonly probes: Probes
+  readonly paths: Paths
 
-  constructor({ bgp, tun }: ConnectorPlan, parts: RoutingParts) {
+  constructor(plan: ConnectorPlan, parts: RoutingParts) {
+    const { bgp, tun } = plan
+    const { emit } = parts
     this.#parts = parts
     this.#bgpPlan = bgp
-    this.#bgp = bgp === undefined ? undefined : new Bgp({ ...parts, plan: bgp })
-    this.bfd = new StaticBfdDriver({ emit: parts.emit, onPath: () => {} })
+    this.#bgp = bgp === undefined ? undefined : new Bgp(this.#bgpParts(bgp))
+    this.bfd = new StaticBfdDriver({ emit, onPath: (name, up, silentMs) => this.paths.bfd(name, '', up, silentMs) })
     this.probes = new Probes({ ...parts, addresses: tun.addresses, mtu: tun.mtu })
+    this.paths = new Paths(plan, {
+      children: parts.children,
+      onPassing: (connection) => this.#bgp?.look(connection),
+      onLeaving: (connection, on) => this.#bgp?.setLeaving(connection, on, true),
+      onExamine: () => {},
+      emit,
+    })
+    this.probes.onReport = (connection, report) => this.paths.report(connection, report)
   }
 
   get bgp(): Bgp | undefined {
@@ -44,10 +56,15 @@ export class Routing {
   }
 
   /** The device has its addresses. */
-  start(connections: readonly PlannedConnection[]): void {
+  start(plan: ConnectorPlan): void {
+    this.#parts.children.onSettled = (connection) => {
+      this.paths.look(connection)
+      this.#bgp?.look(connection)
+    }
+    this.paths.apply(plan)
     this.#bgp?.start()
-    this.bfd.apply(connections)
-    this.probes.apply(connections)
+    this.bfd.apply(plan.connections)
+    this.probes.apply(plan.connections)
   }
 
   /** The addresses of `plan` are there from here on; sessions over tunnels that are to go say goodbye through them. */
@@ -67,6 +84,7 @@ export class Routing {
   /** The connections of `plan` are there, and its configured routes, which come before learned ones. */
   async apply(plan: ConnectorPlan): Promise<void> {
     if (this.#isStopped) return
+    this.paths.apply(plan)
     await this.#applyBgp(plan.bgp)
     this.bfd.apply(plan.connections)
     this.probes.apply(plan.connections)
@@ -77,8 +95,9 @@ export class Routing {
     this.#bgpPlan = plan
     if (plan !== undefined && bgp !== undefined) bgp.reconfigure(plan)
     else if (plan !== undefined) {
-      this.#bgp = new Bgp({ ...this.#parts, plan })
+      this.#bgp = new Bgp(this.#bgpParts(plan))
       this.#bgp.start()
+      for (const connection of this.paths.leaving) this.#bgp.setLeaving(connection, true, true)
     } else if (bgp !== undefined && before !== undefined) {
       this.#bgp = undefined
       // What was learned goes, which a speaker that only stops would leave.
@@ -99,6 +118,18 @@ export class Routing {
     await this.#bgp?.stop()
     await this.bfd.stop()
     await this.probes.stop()
+    this.paths.stop()
+    this.#parts.children.onSettled = undefined
+  }
+
+  #bgpParts(plan: BgpPlan): BgpParts {
+    const { children } = this.#parts
+    return {
+      ...this.#parts,
+      plan,
+      isUp: (connection) => children.isSendable(connection) && this.paths.isPassing(connection),
+      onPath: (tunnel, neighbour, up, silentMs) => this.paths.bfd(tunnel, neighbour, up, silentMs),
+    }
   }
 
   #warn(failures: readonly StartFailure[]): void {
