@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { fromBase64url, toBase64url } from '../../protocol/control/base64url.ts'
 import { idSchema } from '../../protocol/control/ids.ts'
-import { addressSchema, nameSchema } from '../../protocol/control/values.ts'
+import { addressSchema, nameSchema, prefixSchema } from '../../protocol/control/values.ts'
 import type { StreamKeyPair } from '../../protocol/stream-crypto.ts'
 import { x25519PublicKey } from '../../wasm/stream-crypto-node.ts'
 import { type ManagedState, managedStateSchema } from '../core/managed/state.ts'
@@ -32,6 +32,8 @@ export const enrollmentSchema = z.strictObject({
   site: nameSchema,
   /** Ours, where it is not to be found out. */
   address: addressSchema.optional(),
+  /** What this site advertises at most, whoever asks for more; changed here alone. */
+  owns: z.array(prefixSchema).max(10_000).optional(),
 })
 export type Enrollment = z.infer<typeof enrollmentSchema>
 

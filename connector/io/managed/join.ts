@@ -13,6 +13,8 @@ export interface JoinOptions {
   /** Our own addresses, by which the control plane finds out whether there is a NAT in between. */
   readonly addresses: readonly string[]
   readonly name?: string
+  /** What this site owns; absent: the prefixes that it has now. */
+  readonly owns?: readonly string[]
   /** To be used in place of the one that leads to the control plane. */
   readonly address?: string
 }
@@ -34,6 +36,7 @@ export async function joinNetwork(options: JoinOptions): Promise<Enrollment> {
     connector: answer.connector,
     site: answer.site,
     ...(address === undefined ? {} : { address }),
+    owns: [...(options.owns ?? answer.document.site.prefixes)],
   }
   // The enrollment last: with it alone there would be nothing to run on.
   writeManagedState(directory, { ...emptyState(), document: answer.document })

@@ -4,6 +4,9 @@
  */
 import { type ConnectorDocument, DOCUMENT_FORMAT } from '../../../protocol/control/document.ts'
 import type { ConnectorReport } from '../../../protocol/control/link.ts'
+import type { Prefix } from '../../../protocol/net.ts'
+import type { PathsStatus } from '../../../protocol/paths.ts'
+import type { RouteExplanation, RoutesAnswer } from '../../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../../protocol/status.ts'
 import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
 import type { FlowRecord } from '../../core/functions/records.ts'
@@ -16,6 +19,7 @@ import {
   type Identity,
   openIdentity,
   readManagedState,
+  writeEnrollment,
   writeManagedState,
 } from '../../store/enrollment.ts'
 import type { FunctionHost } from '../functions/host.ts'
@@ -24,6 +28,7 @@ import { epochCrypto, makeEpochPair } from './epoch-crypto.ts'
 import { startFunctions } from './functions.ts'
 import { Link } from './link-socket.ts'
 import { buildReport, newsOf, type ReportedTunnel } from './report.ts'
+import { ManagedRoutes, ROUTED_REPORT_MS } from './routing.ts'
 import { signPayload, verifiedHalves } from './signatures.ts'
 
 /** Between looks at the connector for news, and between reports without any. */
@@ -64,6 +69,10 @@ class Managed implements ConnectorHandle {
   readonly #client: ControlClient
   readonly #link: Link
   #functions: FunctionHost | undefined
+  readonly #routes: ManagedRoutes
+  /** What was settled last. */
+  #settled: Settle | undefined
+  #isLearning = false
   readonly #startedAt = Date.now()
   #handle!: ConnectorHandle
   /** What is saved and carried out; reports tell no more than that. */
@@ -81,6 +90,7 @@ class Managed implements ConnectorHandle {
     this.#directory = settings.stateDirectory
     this.#identity = openIdentity(this.#directory)
     this.#keeper = new Keeper(enrollment, readManagedState(this.#directory), epochCrypto)
+    this.#routes = new ManagedRoutes(ownedHere(this.#directory, enrollment, this.#keeper.document))
     this.#client = new ControlClient(enrollment, this.#identity)
     this.#link = new Link(enrollment.url, this.#client, {
       document: () => this.#keeper.document,
@@ -126,6 +136,26 @@ class Managed implements ConnectorHandle {
 
   rekey(connection: string, what: string): boolean {
     return this.#handle.rekey(connection, what)
+  }
+
+  routes(within: Prefix | undefined, limit: number): RoutesAnswer {
+    return this.#handle.routes?.(within, limit) ?? { total: 0, matching: 0, routes: [] }
+  }
+
+  explainRoute(prefix: Prefix): RouteExplanation {
+    return this.#handle.explainRoute?.(prefix) ?? { prefix, candidates: [], advertised: [] }
+  }
+
+  resetNeighbour(neighbour: string): boolean {
+    return this.#handle.resetNeighbour?.(neighbour) ?? false
+  }
+
+  paths(): PathsStatus | undefined {
+    return this.#handle.paths?.()
+  }
+
+  drain(connection: string, on: boolean): boolean {
+    return this.#handle.drain?.(connection, on) ?? false
   }
 
   apply(plan: ConnectorPlan): Promise<void> {
@@ -230,16 +260,35 @@ class Managed implements ConnectorHandle {
     await this.#save(state)
     const document = state.document
     if (document === undefined) return
-    const { enrollment, settings, start } = this.#options
-    const plan = managedPlan(document.site, enrollment.connector, tunnels, settings)
-    if (this.#handle === undefined) this.#handle = await start(plan, { onEvent: (event) => this.#heard(event) })
-    else await this.#handle.apply(plan)
+    const refused = this.#routes.refused
+    this.#routes.take(document)
+    for (const words of this.#routes.refused) if (!refused.includes(words)) this.#warn('routing-refused', words)
+    this.#settled = { type: 'settle', state, tunnels }
+    await this.#carryOut()
     const reported = document.tunnels.map(({ id, name }) => {
       return { id, name, epochs: this.#keeper.epochs(id), refusal: this.#keeper.refusal(id) }
     })
     await this.#refresh(reported)
     this.#applied = { version: document.version, tunnels: reported }
     this.#look()
+  }
+
+  async #carryOut(): Promise<void> {
+    const document = this.#settled?.state.document
+    if (document === undefined || this.#settled === undefined) return
+    const { enrollment, settings, start } = this.#options
+    const plan = managedPlan(document.site, enrollment.connector, this.#settled.tunnels, settings, this.#routes.plan)
+    if (this.#handle === undefined) this.#handle = await start(plan, { onEvent: (event) => this.#heard(event) })
+    else await this.#handle.apply(plan)
+  }
+
+  /** Sessions of BGP that have come up take over from static routes. */
+  #lookAtRoutes(): void {
+    if (this.#isLearning || !this.#routes.look(this.#handle.status(), this.#applied.tunnels, Date.now())) return
+    this.#isLearning = true
+    void this.#queue(() => this.#carryOut()).finally(() => {
+      this.#isLearning = false
+    })
   }
 
   /** What is told of a change of keys counts up to that change: it becomes the evidence of a rotation. */
@@ -264,24 +313,28 @@ class Managed implements ConnectorHandle {
   }
 
   #report(): ConnectorReport {
+    const status = this.#handle.status()
     return buildReport({
       version: this.#applied.version,
       startedAt: this.#startedAt,
       now: Date.now(),
       software: this.#options.software,
       addresses: [this.#options.settings.address],
-      status: this.#handle.status(),
+      status,
       tunnels: this.#applied.tunnels,
       functions: this.#functions?.report(),
+      routing: this.#routes.report(status, this.#applied.tunnels),
     })
   }
 
   /** Sends a report when there is news, or none was sent for long. */
   #look(): void {
     if (this.#stopping !== undefined || this.#handle === undefined) return
+    this.#lookAtRoutes()
     const report = this.#report()
     const news = newsOf(report)
-    if (news === this.#news && Date.now() - this.#reportedAt < REPORT_MS) return
+    const everyMs = this.#routes.isRouted ? ROUTED_REPORT_MS : REPORT_MS
+    if (news === this.#news && Date.now() - this.#reportedAt < everyMs) return
     this.#news = news
     this.#reportedAt = Date.now()
     this.#link.report(report)
@@ -309,6 +362,15 @@ class Managed implements ConnectorHandle {
   #warn(code: string, message: string, remedy?: string): void {
     this.#options.onEvent({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) })
   }
+}
+
+/** What the site's people said; else, from the first start on, the prefixes that the site has then. */
+function ownedHere(directory: string, enrollment: Enrollment, document: ConnectorDocument | undefined): Prefix[] {
+  if (enrollment.owns !== undefined) return enrollment.owns as Prefix[]
+  if (document === undefined) return []
+  const owns = document.site.prefixes
+  writeEnrollment(directory, { ...enrollment, owns })
+  return owns as Prefix[]
 }
 
 function epochsText(epochs: ReportedTunnel['epochs']): string {

@@ -16,7 +16,8 @@ const TRAFFIC: Traffic = {
 function reportOf(traffic: Traffic, name = TUNNEL.name) {
   const parts = { version: 3, startedAt: 1000, now: 2000, software: '1.0.0', addresses: ['192.0.2.1'] }
   const status = sampleStatus(sampleTunnel({ traffic }))
-  return buildReport({ ...parts, status, tunnels: [{ ...TUNNEL, name }] })
+  const routing = { paths: [], refused: [] }
+  return buildReport({ ...parts, status, tunnels: [{ ...TUNNEL, name }], routing })
 }
 
 test('the traffic of a tunnel, with what is missing of it where that is known', () => {
@@ -37,4 +38,13 @@ test('a report is as the link takes it, and traffic alone is no news', () => {
   expect(connectorReportSchema.safeParse(before).error).toBeUndefined()
   expect(newsOf(before!)).toBe(newsOf(after!))
   expect(newsOf(before!)).not.toBe(newsOf({ ...before!, version: 4 }))
+})
+
+test('of paths it is news whether they pass, and not how long packets take', () => {
+  const report = reportOf(TRAFFIC)
+  const withPath = (passing: boolean, rttMs: number) => {
+    return newsOf({ ...report, routing: { paths: [{ tunnel: TUNNEL.id, passing, rttMs }], refused: [] } })
+  }
+  expect(withPath(true, 10)).toBe(withPath(true, 20))
+  expect(withPath(true, 10)).not.toBe(withPath(false, 10))
 })

@@ -1,6 +1,7 @@
 /** What a managed connector says of itself, made from its status and its keys. */
 import type { FunctionsReport } from '../../../protocol/control/grant.ts'
 import type { ConnectorReport, TunnelReport } from '../../../protocol/control/link.ts'
+import type { RoutingReport } from '../../../protocol/control/routing.ts'
 import type { ConnectorStatus, TunnelStatus } from '../../../protocol/status.ts'
 import { type EpochView, keyId, type Refused } from '../../core/managed/keeper.ts'
 
@@ -23,6 +24,8 @@ export interface ReportParts {
   readonly tunnels: readonly ReportedTunnel[]
   /** Where there are services for functions. */
   readonly functions?: FunctionsReport | undefined
+  /** There from the beginning: by it the control plane knows that this connector can. */
+  readonly routing: RoutingReport
 }
 
 const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
@@ -38,13 +41,16 @@ export function buildReport(parts: ReportParts): ConnectorReport {
     addresses: [...parts.addresses],
     tunnels: parts.tunnels.map((tunnel) => tunnelReport(tunnel, statusOf.get(tunnel.name))),
     ...(parts.functions === undefined ? {} : { functions: parts.functions }),
+    routing: parts.routing,
   }
 }
 
-/** What of a report others wait for; traffic alone is no news. */
+/** What of a report others wait for; traffic, and how long packets take, alone are no news. */
 export function newsOf(report: ConnectorReport): string {
-  const { version, addresses, tunnels, functions } = report
-  return JSON.stringify([version, addresses, tunnels.map(({ traffic: _, ...rest }) => rest), functions])
+  const { version, addresses, tunnels, functions, routing } = report
+  const paths = routing?.paths.map(({ tunnel, passing, bgp }) => [tunnel, passing, bgp?.established, bgp?.flaps])
+  const lasting = tunnels.map(({ traffic: _, ...rest }) => rest)
+  return JSON.stringify([version, addresses, lasting, functions, paths, routing?.refused])
 }
 
 function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelStatus | undefined): TunnelReport {
