@@ -20,6 +20,7 @@ const BGP: BgpStatus = {
   routerId: '192.0.2.1',
   prefixes: { ipv4: 120, ipv6: 3 },
   pendingRoutes: 0,
+  routeChanges: 250,
   bfdDrops: {},
   neighbours: [
     {
@@ -196,6 +197,7 @@ it('metrics tell sessions, prefixes and flaps by neighbour', async () => {
   expect(text).toContain('isthmus_bgp_state_seconds{neighbour="cloud-a"} 3600')
   expect(text).toContain('isthmus_bgp_prefixes{neighbour="cloud-a",family="ipv4",kind="accepted"} 110')
   expect(text).toContain('isthmus_bgp_routes{family="ipv6"} 3')
+  expect(text).toContain('isthmus_bgp_route_changes_total 250')
   expect(text).toContain('isthmus_bfd_flaps_total{neighbour="cloud-a"} 2')
   expect(text).not.toContain('isthmus_bfd_up{neighbour="cloud-b"}')
   expect(text).toContain('isthmus_bgp_events_total{neighbour="cloud-a",code="down"} 1')

@@ -12,6 +12,7 @@ import { keygen } from './keygen.ts'
 import { leave } from './leave.ts'
 import { login, logout } from './login.ts'
 import { MANAGE_VERBS } from './manage/verbs/all.ts'
+import { drain, paths, undrain } from './paths.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { routes } from './routes.ts'
@@ -29,6 +30,9 @@ export const COMMANDS: readonly Verb[] = [
   status,
   routes,
   bgp,
+  paths,
+  drain,
+  undrain,
   ping,
   rekey,
   services,

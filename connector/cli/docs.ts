@@ -2,6 +2,7 @@
 
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import { BGP_EVENTS } from '../core/bgp/speaker-types.ts'
+import { PATH_CAUSES, PATH_EVENTS } from '../core/paths/types.ts'
 import { HOST_DROPS } from '../data/commands.ts'
 import { EXIT } from '../handle.ts'
 import { METRICS, type MetricFacts } from '../ops/metric-names.ts'
@@ -98,6 +99,8 @@ The verbs talk HTTP to the connector over its Unix socket (\`control_socket\`, m
 | \`POST /routes\` | \`{ "prefix": "10.0.0.0/8", "limit": 1000 }\`, both may be absent | the document of \`protocol/routes.ts\` |
 | \`POST /routes/explain\` | \`{ "prefix": "10.2.0.0/16" }\` | the same file has it |
 | \`POST /bgp/reset\` | \`{ "neighbour": "cloud" }\` | \`{ "ok": true }\`; the session ends and begins anew |
+| \`GET /paths\` | | the document of \`protocol/paths.ts\` |
+| \`POST /drain\` | \`{ "connection": "branch", "on": true }\`; without \`on\` true, false takes it back | \`{ "ok": true }\` |
 | \`POST /stop\` | | \`{ "ok": true }\`, then the connector stops |
 
 Errors are problem documents (RFC 9457) with \`code\`, \`detail\` and \`remedy\`. Bodies have at most 16 KiB.
@@ -130,7 +133,7 @@ Besides these, \`process_*\` and \`nodejs_*\` tell about the process.
 
 Labels have few values: \`peer\`, \`child\` and \`neighbour\` are names of the configuration, \`direction\` is \`in\` or \`out\`, \`worker\` is the
 index of a packet worker (0 to 15), \`service\` is a name in services.yaml, or \`-\` where nothing of that name is served,
-\`outcome\`, \`result\` and \`via\` come from closed lists, \`code\` is one of the failure codes that the log shows, of BGP one of ${BGP_EVENTS.map((name) => `\`${name}\``).join(', ')}, and \`reason\` of dropped packets
+\`outcome\`, \`result\` and \`via\` come from closed lists, \`code\` is one of the failure codes that the log shows, of BGP one of ${BGP_EVENTS.map((name) => `\`${name}\``).join(', ')}, of paths one of ${PATH_EVENTS.map((name) => `\`${name}\``).join(', ')}, \`cause\` of a failover is one of ${PATH_CAUSES.map((name) => `\`${name}\``).join(', ')}, \`class\` is a name of \`steering\`, and \`reason\` of dropped packets
 is one of: ${[...DROP_NAMES, ...HOST_DROPS].map((name) => `\`${name}\``).join(', ')}.
 SPIs and addresses of strangers are never labels.
 

@@ -3,6 +3,7 @@
  * in docs/metrics.md; labels take their values from the configuration and from closed lists, never from the wire.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ClassRow, PathRow } from '../../protocol/paths.ts'
 import type { BgpStatus, ConnectorStatus, FunctionsStatus, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
 import { DROP_NAMES } from '../../wasm/drop-reasons.ts'
 import { HANDSHAKE_RESULTS } from '../core/functions/handshakes.ts'
@@ -58,6 +59,7 @@ class EventMetrics {
   readonly #failures: Counter<string>
   readonly #moves: Counter<string>
   readonly #bgpEvents: Counter<string>
+  readonly #pathEvents: Counter<string>
   readonly #warnings: Counter<string>
   readonly #establishTime: Histogram<string>
   readonly #callingSince = new Map<string, number>()
@@ -71,6 +73,7 @@ class EventMetrics {
     this.#failures = counter(registry, 'isthmus_tunnel_failures_total')
     this.#moves = counter(registry, 'isthmus_peer_moves_total')
     this.#bgpEvents = counter(registry, 'isthmus_bgp_events_total')
+    this.#pathEvents = counter(registry, 'isthmus_path_events_total')
     this.#warnings = counter(registry, 'isthmus_warnings_total')
     const name = 'isthmus_tunnel_establish_seconds' satisfies MetricName
     this.#establishTime = new Histogram({
@@ -85,6 +88,7 @@ class EventMetrics {
   observe(event: ConnectorEvent): void {
     if (event.type === 'warning') this.#warnings.inc()
     if (event.type === 'bgp') this.#bgpEvents.inc({ neighbour: event.neighbour, code: event.event.code })
+    if (event.type === 'path') this.#pathEvents.inc({ code: event.event.code })
     if (event.type === 'ike') this.#observeIke(event.connection, event.event)
   }
 
@@ -147,11 +151,38 @@ class SnapshotMetrics {
     for (const tunnel of status.tunnels) this.#takeTunnel(tunnel)
     if (status.functions !== undefined) this.#takeFunctions(status.functions)
     if (status.bgp !== undefined) this.#takeBgp(status.bgp, Date.parse(status.now))
+    for (const path of status.paths?.paths ?? []) this.#takePath(path)
+    for (const each of status.paths?.classes ?? []) this.#takeClass(each)
   }
 
-  #takeBgp({ prefixes, pendingRoutes, neighbours }: BgpStatus, now: number): void {
+  #takePath(path: PathRow): void {
+    const { peer, state, passing, rttMs, jitterMs, lossOut, lossIn, pathMtu, failovers, lastFailover, asymmetric } =
+      path
+    this.#put('isthmus_path_passing', { peer }, passing ? 1 : 0)
+    this.#put('isthmus_path_drained', { peer }, state === 'draining' || state === 'drained' ? 1 : 0)
+    if (rttMs !== undefined) this.#put('isthmus_path_rtt_seconds', { peer }, rttMs / 1000)
+    if (jitterMs !== undefined) this.#put('isthmus_path_jitter_seconds', { peer }, jitterMs / 1000)
+    if (lossOut !== undefined) this.#put('isthmus_path_loss_ratio', { peer, direction: 'out' }, lossOut)
+    if (lossIn !== undefined) this.#put('isthmus_path_loss_ratio', { peer, direction: 'in' }, lossIn)
+    if (pathMtu !== undefined) this.#put('isthmus_path_mtu_bytes', { peer }, pathMtu)
+    for (const [cause, count] of Object.entries(failovers)) {
+      this.#put('isthmus_path_failovers_total', { peer, cause }, count)
+    }
+    this.#put('isthmus_path_asymmetric_packets_total', { peer }, asymmetric)
+    if (lastFailover === undefined) return
+    this.#put('isthmus_path_last_failover_seconds', { peer }, lastFailover.ms / 1000)
+    this.#put('isthmus_path_last_failover_lost_packets', { peer }, lastFailover.lostPackets)
+  }
+
+  #takeClass({ name, peer: preferred, moves, tunnels }: ClassRow): void {
+    for (const { peer } of tunnels) this.#put('isthmus_class_tunnel', { class: name, peer }, peer === preferred ? 1 : 0)
+    this.#put('isthmus_class_moves_total', { class: name }, moves)
+  }
+
+  #takeBgp({ prefixes, pendingRoutes, routeChanges, neighbours }: BgpStatus, now: number): void {
     for (const [family, count] of Object.entries(prefixes)) this.#put('isthmus_bgp_routes', { family }, count)
     this.#put('isthmus_bgp_pending_routes', {}, pendingRoutes)
+    if (routeChanges !== undefined) this.#put('isthmus_bgp_route_changes_total', {}, routeChanges)
     for (const { name: neighbour, state, since, flaps, bfd, ipv4, ipv6 } of neighbours) {
       this.#put('isthmus_bgp_up', { neighbour }, state === 'established' ? 1 : 0)
       this.#put('isthmus_bgp_state_seconds', { neighbour }, (now - Date.parse(since)) / 1000)
