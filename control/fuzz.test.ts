@@ -37,6 +37,10 @@ const NEEDS_LUCK = new Set([
   'runs.get',
   'runs.abort',
   'rotations.abort',
+  'rollouts.create',
+  'rollouts.get',
+  'rollouts.abort',
+  'rollouts.rollback',
 ])
 
 describe('every operation answers as the document says', () => {

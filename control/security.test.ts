@@ -98,6 +98,7 @@ describe('identifiers of another network', () => {
       'functions',
       'rotations',
       'runs',
+      'rollouts',
       'audit?format=ndjson',
       'intent',
     ]) {
@@ -190,6 +191,7 @@ async function idsOf(of: TestNetwork) {
     function: (await makeFunction(of, 'shop', [{ site: 'hq', services: ['erp'] }])).id,
     policy: none('pol'),
     run: none('run'),
+    rollout: none('roll'),
     rotation: await first('rotations'),
   }
 }

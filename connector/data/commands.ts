@@ -10,6 +10,8 @@ import type {
   RefusalAnswer,
   TrafficClass,
 } from '../../wasm/packet-engine.ts'
+import type { ProbeSettings } from '../core/probe/machine.ts'
+import type { PathReport } from '../core/probe/report.ts'
 
 /** `ike`: the IKE port. `udp`: the NAT-traversal port, IKE behind a marker, ESP and keepalives. `esp`: raw protocol 50. */
 export interface WireSocket {
@@ -120,6 +122,11 @@ export type Command =
   | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
   /** At most ROUTES_PER_COMMAND prefixes, which lead nowhere from here on. */
   | { readonly type: 'remove-routes'; readonly prefixes: readonly Prefix[] }
+  /**
+   * Its path is asked about by the worker `home`, and with `settings` only; what comes of it elsewhere is handed to that
+   * one. The peer's probes are answered in any case.
+   */
+  | { readonly type: 'probe'; readonly tunnel: number; readonly home: number; readonly settings?: ProbeSettings }
   /** Its Child SAs are gone, and no route leads to it any more. */
   | { readonly type: 'remove-tunnel'; readonly handle: number }
 
@@ -194,6 +201,8 @@ export type Report =
   | { readonly type: 'child-used'; readonly id: number }
   | { readonly type: 'child-limit'; readonly id: number; readonly hard: boolean }
   | { readonly type: 'child-moved'; readonly id: number; readonly remote: SocketAddress }
+  /** At once where the state or the path MTU has changed, else now and then. */
+  | { readonly type: 'path'; readonly tunnel: number; readonly report: PathReport }
   | ({ readonly type: 'counters' } & Counters)
   | ({ readonly type: 'load' } & WorkerLoad)
   | { readonly type: 'failed'; readonly cause: string }

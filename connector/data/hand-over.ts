@@ -16,6 +16,14 @@ const IOVEC = 16
 /** Address, TOS, datagram. */
 const PARTS = 3
 
+/** The address family of a wire message that is no datagram but a probe that was opened elsewhere: no kernel writes it. */
+const FAMILY_PROBE = 0xffff
+/** Octets of a probe that are handed over; behind them is padding. */
+const PROBE_BYTES = 64
+
+/** A probe of a tunnel that another worker asks about. `length`: with the padding, which is not in `bytes`. */
+export type TakeProbe = (tunnel: number, bytes: Uint8Array, length: number) => void
+
 export interface HandOverParts {
   readonly share: WorkerShare
   readonly engine: PacketEngine
@@ -24,6 +32,7 @@ export interface HandOverParts {
   readonly drops: Record<HostDrop, number>
   /** Throws when the error means that the queue is gone. */
   readonly checkAlive: (errno: number) => void
+  readonly onProbe?: TakeProbe
 }
 
 export class HandOver {
@@ -31,14 +40,19 @@ export class HandOver {
   count = 0
   readonly #parts: HandOverParts
   readonly #memory: number
+  readonly #names: DataView
   readonly #outgoing: Messages
   readonly #incoming: Messages
+  readonly #probe: { readonly view: DataView; readonly bytes: Uint8Array; readonly address: number }
 
   constructor(parts: HandOverParts) {
     this.#parts = parts
     this.#memory = parts.addressOf(parts.engine.memory)
+    this.#names = new DataView(parts.engine.memory)
     this.#outgoing = new Messages(OUTBOX, parts.engine, this.#memory, parts.addressOf)
     this.#incoming = new Messages(BATCH, parts.engine, this.#memory, parts.addressOf)
+    const buffer = new ArrayBuffer(NAME_STRIDE + TOS_BYTES + PROBE_BYTES)
+    this.#probe = { view: new DataView(buffer), bytes: new Uint8Array(buffer), address: parts.addressOf(buffer) }
     parts.engine.setShare(parts.share.worker, parts.share.lan.length)
   }
 
@@ -70,18 +84,44 @@ export class HandOver {
     }
   }
 
+  /** To the worker that asks about the tunnel. `bytes` without padding: the first PROBE_BYTES count. */
+  probe(worker: number, tunnel: number, bytes: Uint8Array, length: number): void {
+    const { view, bytes: message, address } = this.#probe
+    message.fill(0)
+    view.setUint16(0, FAMILY_PROBE, true)
+    view.setUint32(4, tunnel, true)
+    view.setUint32(8, length, true)
+    message.set(bytes.subarray(0, PROBE_BYTES), NAME_STRIDE + TOS_BYTES)
+    const { share, syscalls } = this.#parts
+    const written = syscalls.write(share.wire[worker] ?? -1, address, message.length)
+    if (written >= 0) this.count++
+    else this.#refused(1)
+  }
+
   /** Fills `wireRx` with what others handed over; returns how many. */
   takeWire(): number {
     const { syscalls, share, engine, checkAlive } = this.#parts
     const { length, tos } = engine.wireRx
+    const names = this.#names
     const incoming = this.#incoming
     const count = syscalls.recvmmsg(share.wireInbox, incoming.at(0), BATCH, MSG_DONTWAIT, 0)
     if (count < 0) checkAlive(syscalls.errno())
     for (let i = 0; i < count; i++) {
       length[i] = incoming.receivedLength(i)
       tos[i] = incoming.tos(i)
+      if (names.getUint16(engine.wireRx.names + i * NAME_STRIDE, true) === FAMILY_PROBE) this.#takeProbe(i)
     }
     return Math.max(0, count)
+  }
+
+  /** What is left for the engine in its place is a keepalive: that has no meaning. */
+  #takeProbe(index: number): void {
+    const { engine, onProbe } = this.#parts
+    const name = engine.wireRx.names + index * NAME_STRIDE
+    const slot = engine.wireRx.slot(index, PROBE_BYTES)
+    onProbe?.(this.#names.getUint32(name + 4, true), slot, this.#names.getUint32(name + 8, true))
+    slot[0] = 0xff
+    engine.wireRx.length[index] = 1
   }
 
   /** Sends the messages from `first` to before `end`. */

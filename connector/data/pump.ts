@@ -6,9 +6,9 @@ import type { SocketAddress } from '../../protocol/net.ts'
 import { BATCH, LARGE_BYTES, LARGE_PACKET, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE, VNET_HEADER } from '../../wasm/abi.ts'
 import type { LanFormat, PacketEngine } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket, WorkerShare } from './commands.ts'
-import { HandOver } from './hand-over.ts'
+import { HandOver, type TakeProbe } from './hand-over.ts'
 import { HostArea, MAX_POLL, POLLFD, type Reception } from './host-area.ts'
-import { WireSender } from './sender.ts'
+import { type SendResult, WireSender } from './sender.ts'
 import { readSockaddr } from './sockaddr.ts'
 import { MSG_DONTWAIT, type PacketSyscalls, POLLERR, POLLIN, POLLNVAL } from './syscalls.ts'
 
@@ -34,6 +34,9 @@ export interface PumpParts {
   readonly sockets: readonly WireSocket[]
   /** Absent where there is only one worker. */
   readonly share?: WorkerShare
+  /** The engine lists probes; one that another worker has opened. */
+  readonly onProbes?: (now: number) => void
+  readonly onProbe?: TakeProbe
   /** An IKE datagram, marker removed; the array is the receiver's. */
   readonly onIke: (socket: number, remote: SocketAddress, bytes: Uint8Array) => void
 }
@@ -83,6 +86,7 @@ export class Pump {
         addressOf: parts.addressOf,
         drops: this.drops,
         checkAlive: (errno) => checkAlive(errno, 'a queue between the packet workers is gone'),
+        ...(parts.onProbe === undefined ? {} : { onProbe: parts.onProbe }),
       })
     this.#reception = parts.sockets.map(receptionOf)
     this.#slots = new Uint8Array(parts.sockets.length).fill(BATCH)
@@ -109,6 +113,19 @@ export class Pump {
   /** Where packets for the engine's endpoint `handle` go. */
   setEndpoint(handle: number, socket: number, remote: SocketAddress): void {
     this.#sender.setEndpoint(handle, socket, remote)
+  }
+
+  /** Sends the probe that the engine has just sealed; `whole`: no host on its way is to cut it. */
+  sendProbe(whole: boolean): SendResult {
+    const { wireTx } = this.#parts.engine
+    if (whole) return this.#sender.sendWhole(wireTx)
+    this.#sender.flush(wireTx)
+    return 'sent'
+  }
+
+  /** A probe for the worker that asks about the tunnel. */
+  handOverProbe(worker: number, tunnel: number, bytes: Uint8Array, length: number): void {
+    this.#handOver?.probe(worker, tunnel, bytes, length)
   }
 
   /**
@@ -212,7 +229,7 @@ export class Pump {
     this.#area.resetReceive('rxRuns', count)
     for (let done = 0; done < count; ) {
       done += engine.openRuns(done, count - done, now)
-      this.#flushLan()
+      this.#opened(now)
       this.#handAllIke(index, engine.wireLarge.datagrams)
       this.#handOver?.wire(engine.wireLarge.datagrams)
     }
@@ -238,7 +255,7 @@ export class Pump {
       return count
     }
     engine.openBatch(count, socket.kind, now)
-    this.#flushLan()
+    this.#opened(now)
     if (socket.kind !== 'udp') return count
     this.#handAllIke(index, count)
     this.#handOver?.wire(count)
@@ -250,7 +267,7 @@ export class Pump {
     const count = this.#handOver!.takeWire()
     if (count === 0) return 0
     this.#parts.engine.openBatch(count, 'udp', now)
-    this.#flushLan()
+    this.#opened(now)
     return count
   }
 
@@ -275,6 +292,11 @@ export class Pump {
     const length = Math.min(engine.wireRx.length[slot]!, SLOT_BYTES)
     if (remote === undefined || length <= skip) return
     onIke(socket, remote, engine.wireRx.slot(slot, length).slice(skip))
+  }
+
+  #opened(now: number): void {
+    this.#flushLan()
+    if (this.#parts.engine.probes.count > 0) this.#parts.onProbes?.(now)
   }
 
   #flushLan(): void {

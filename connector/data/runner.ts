@@ -15,6 +15,7 @@ import {
   type TunnelSetting,
   type WorkerPort,
 } from './commands.ts'
+import type { Probing } from './probing.ts'
 import type { Pump } from './pump.ts'
 
 /** Milliseconds between the beginnings of two rounds of counter reports, and the longest sleep. */
@@ -35,6 +36,8 @@ interface InstalledChild {
 export interface RunnerParts {
   readonly engine: PacketEngine
   readonly pump: Pump
+  /** Absent only in tests: no path is asked about, and no probe answered. */
+  readonly probing?: Probing
   readonly port: WorkerPort
   readonly signals: Int32Array
   /** Monotonic milliseconds. */
@@ -75,14 +78,16 @@ export class Runner {
 
   /** One turn, which does not sleep when `busy`. Returns whether the next one is: packets moved, or events wait. */
   turn(busy: boolean): boolean {
-    const { signals, clock, pump } = this.#parts
+    const { signals, clock, pump, probing } = this.#parts
     const posted = Atomics.load(signals, SIGNAL_COMMANDS)
     if (posted !== this.#commandsSeen) {
       this.#commandsSeen = posted
       this.#takeCommands()
     }
-    const sleep = busy || this.#changes.underWay ? 0 : Math.max(0, Math.ceil(this.#nextReport - clock()))
+    const wakeAt = Math.min(this.#nextReport, probing?.deadline ?? this.#nextReport)
+    const sleep = busy || this.#changes.underWay ? 0 : Math.max(0, Math.ceil(wakeAt - clock()))
     const moved = pump.turn(sleep, clock)
+    probing?.turn(clock())
     const more = this.#takeEvents()
     this.#reportCounters()
     this.#reportLoad()
@@ -102,7 +107,7 @@ export class Runner {
   }
 
   #carryOut(command: Command): Answer {
-    const { engine, pump } = this.#parts
+    const { engine, pump, probing, clock } = this.#parts
     switch (command.type) {
       case 'install-child':
         return this.#install(command.child)
@@ -143,7 +148,11 @@ export class Runner {
       case 'remove-routes':
         for (const prefix of command.prefixes) engine.removeRoute(prefix)
         return {}
+      case 'probe':
+        probing?.set(command.tunnel, command.home, command.settings, clock())
+        return {}
       case 'remove-tunnel':
+        probing?.remove(command.handle)
         engine.removeTunnel(command.handle)
         return {}
     }

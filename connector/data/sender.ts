@@ -7,8 +7,8 @@ import { MAX_ENDPOINTS, NAME_STRIDE, OUTBOX } from '../../wasm/abi.ts'
 import type { WireOutbox } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket } from './commands.ts'
 import { type HostArea, MMSGHDR } from './host-area.ts'
-import { writeSockaddr } from './sockaddr.ts'
-import { EAGAIN, EINTR, ENOBUFS, MSG_DONTWAIT, type PacketSyscalls, POLLOUT } from './syscalls.ts'
+import { SOCKADDR_IN_BYTES, writeSockaddr } from './sockaddr.ts'
+import { EAGAIN, EINTR, EMSGSIZE, ENOBUFS, MSG_DONTWAIT, type PacketSyscalls, POLLOUT } from './syscalls.ts'
 
 /** How often and how long, in milliseconds, a full send buffer is waited for before packets are dropped. */
 const SEND_TRIES = 3
@@ -16,6 +16,17 @@ const SEND_WAIT_MS = 5
 /** UDP_MAX_SEGMENTS of the kernels that had it first, and what a UDP datagram can carry over either IP version. */
 const MAX_SEGMENTS = 64
 const MAX_MESSAGE_BYTES = 65_000
+
+const IPPROTO_IP = 0
+const IPPROTO_IPV6 = 41
+const IP_MTU_DISCOVER = 10
+const IPV6_MTU_DISCOVER = 23
+/** As `sockets.ts` opens them; and DF set, with no regard to what the kernel has learned. */
+const PMTUDISC_DONT = 0
+const PMTUDISC_PROBE = 3
+
+/** `too-large`: for the interface that it would leave by. */
+export type SendResult = 'sent' | 'too-large' | 'refused'
 
 export interface SenderParts {
   readonly area: HostArea
@@ -63,6 +74,35 @@ export class WireSender {
         at++
       }
     }
+  }
+
+  /**
+   * Sends the one packet of an outbox so that no host on its way cuts it, whatever is thought to be the path MTU. What does
+   * not leave is dropped, and not counted.
+   */
+  sendWhole({ count, endpoint, offset, length, tos }: WireOutbox): SendResult {
+    const to = endpoint[0]!
+    const fd = count === 1 ? this.#fd[to]! : -1
+    if (fd < 0) return 'refused'
+    const { area, syscalls, checkAlive } = this.#parts
+    area.segment(0, offset[0]!, length[0]!)
+    area.message(0, 0, 1, to, this.#nameLength[to]!, tos[0]!, length[0]!)
+    this.#discover(fd, to, PMTUDISC_PROBE)
+    const sent = syscalls.sendmmsg(fd, area.base + area.at.tx, 1, MSG_DONTWAIT)
+    const errno = sent > 0 ? 0 : syscalls.errno()
+    this.#discover(fd, to, PMTUDISC_DONT)
+    if (sent > 0) return 'sent'
+    checkAlive(errno)
+    return errno === EMSGSIZE ? 'too-large' : 'refused'
+  }
+
+  #discover(fd: number, endpoint: number, mode: number): void {
+    const { area, syscalls } = this.#parts
+    const at = area.at.scratch + 24
+    area.view.setInt32(at, mode, true)
+    if (this.#nameLength[endpoint] === SOCKADDR_IN_BYTES) {
+      syscalls.setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, area.base + at, 4)
+    } else syscalls.setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, area.base + at, 4)
   }
 
   /** Messages for the packets from `start` on that leave by `fd`; returns how many. */

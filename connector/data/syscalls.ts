@@ -7,6 +7,8 @@ export interface PacketSyscalls {
   write(fd: number, address: number, length: number): number
   recvmmsg(fd: number, headers: number, count: number, flags: number, timeout: number): number
   sendmmsg(fd: number, headers: number, count: number, flags: number): number
+  /** `value` is the address of `length` bytes. */
+  setsockopt(fd: number, level: number, option: number, value: number, length: number): number
   poll(pollfds: number, count: number, timeoutMs: number): number
   errno(): number
 }
@@ -16,6 +18,7 @@ export const MSG_DONTWAIT = 0x40
 /** Linux, x64 and arm64 alike. */
 export const EINTR = 4
 export const EAGAIN = 11
+export const EMSGSIZE = 90
 export const ENOBUFS = 105
 
 export const POLLIN = 1

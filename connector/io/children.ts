@@ -9,12 +9,16 @@
 import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
 import type { RouteChange } from '../core/bgp/speaker-types.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
+import type { ProbeSettings } from '../core/probe/machine.ts'
 import type { Answer, ChildCounters, Command, Counters, TunnelCounts, WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
-import { type Carried, NONE_CARRIED, NOTHING, plus } from './carried.ts'
+import { type Carried, NONE_CARRIED, plus } from './carried.ts'
 import { type ClassOrder, Forwarding, type ForwardingPlan, type RouteEntry } from './forwarding.ts'
 import { Handles } from './handles.ts'
+import { childOf, type InstalledChild, installOf, type MutableChild, socketFor } from './installed-child.ts'
 import { TunnelTeller } from './tunnel-teller.ts'
+
+export type { InstalledChild } from './installed-child.ts'
 
 /** Has a worker carry out a command. */
 export type Call = (worker: number, command: Command, transfer?: readonly ArrayBuffer[]) => Promise<Answer>
@@ -27,26 +31,6 @@ export interface TablesPlan extends ForwardingPlan {
   readonly flowSeed?: number
 }
 
-export interface InstalledChild {
-  readonly id: number
-  readonly connection: string
-  readonly child: string
-  /** The packet worker that has it. */
-  readonly resource: number
-  readonly inboundSpi: number
-  readonly outboundSpi: number
-  readonly encapsulation: 'udp' | 'esp'
-  readonly innerMtu: number
-  /** As last reported by the worker. */
-  readonly counters: ChildCounters
-}
-
-interface MutableChild extends InstalledChild {
-  localAddress: SocketAddress
-  innerMtu: number
-  counters: ChildCounters
-}
-
 interface Connection {
   planned: PlannedConnection
   readonly tunnel: number
@@ -54,6 +38,8 @@ interface Connection {
   promoted: readonly InstalledChild[]
   /** Whether packets get through as far as is known. */
   passing: boolean
+  /** What probes have found the path MTU to be. */
+  measuredMtu: number | undefined
   readonly teller: TunnelTeller
   /** Oldest first. */
   readonly installed: Set<MutableChild>
@@ -124,10 +110,42 @@ export class Children {
   async changeConnection(planned: PlannedConnection): Promise<void> {
     const connection = this.#connections.get(planned.ike.name)
     if (connection === undefined) return
-    // What fits a path of another length is not known before a new Child SA is installed.
-    if (planned.pathMtu !== connection.planned.pathMtu) for (const child of connection.installed) child.innerMtu = 0
+    const before = pathMtuOf(connection)
     connection.planned = planned
+    if (pathMtuOf(connection) !== before) forgetInnerMtu(connection)
     await this.#setTunnel(connection)
+  }
+
+  /**
+   * What the path takes now, in bytes of outer packets, 576 to 9216; undefined: what is planned. TCP MSS and fragmentation
+   * follow.
+   */
+  async setMeasuredMtu(name: string, pathMtu: number | undefined): Promise<void> {
+    const connection = this.#connections.get(name)
+    if (connection === undefined || connection.measuredMtu === pathMtu) return
+    connection.measuredMtu = pathMtu
+    forgetInnerMtu(connection)
+    await this.#setTunnel(connection)
+  }
+
+  /** In use. Undefined where there is no such connection. */
+  pathMtu(name: string): number | undefined {
+    const connection = this.#connections.get(name)
+    return connection && pathMtuOf(connection)
+  }
+
+  /** Asks about its path, or no more; see the command `probe`. */
+  async setProbe(name: string, settings: ProbeSettings | undefined): Promise<void> {
+    const connection = this.#connections.get(name)
+    if (connection === undefined) return
+    const home = connection.planned.ike.resource ?? 0
+    const asked = settings === undefined ? {} : { settings }
+    await this.#callAll({ type: 'probe', tunnel: connection.tunnel, home, ...asked })
+  }
+
+  /** The connection that the engines know by this number. */
+  nameOf(tunnel: number): string | undefined {
+    return this.#connections.values().find((connection) => connection.tunnel === tunnel)?.planned.ike.name
   }
 
   /**
@@ -191,6 +209,7 @@ export class Children {
       tunnel,
       promoted: [],
       passing: true,
+      measuredMtu: undefined,
       teller: new TunnelTeller(tunnel, this.#sockets.length, this.#call),
       installed: new Set(),
       leaving: new Set(),
@@ -205,31 +224,10 @@ export class Children {
   async install(sa: ChildSaSpec): Promise<void> {
     const connection = this.#connections.get(sa.connection)
     if (connection === undefined) throw new Error(`no connection ${sa.connection}`)
-    const { suite, esn, local, remote, encapsulation, resource } = sa
-    const tunnel = connection.tunnel
-    const inbound = { ...moved(sa.inbound), suite, esn, replayWindow: sa.replayWindow, tunnel, local, remote }
-    const outbound = { ...moved(sa.outbound), suite, esn, tunnel, endpoint: 0, local, remote, ...sa.limits }
-    const socket = this.#socketFor(resource, sa.localAddress, encapsulation)
-    const answer = await this.#call(
-      resource,
-      {
-        type: 'install-child',
-        child: { id: sa.id, inbound, outbound, remote: sa.remoteAddress, encapsulation, socket },
-      },
-      [inbound.key.buffer, outbound.key.buffer],
-    )
-    const child: MutableChild = {
-      id: sa.id,
-      connection: sa.connection,
-      child: sa.child,
-      resource,
-      inboundSpi: sa.inbound.spi,
-      outboundSpi: sa.outbound.spi,
-      encapsulation,
-      localAddress: sa.localAddress,
-      innerMtu: answer.innerMtu ?? 0,
-      counters: { id: sa.id, ...NONE_CARRIED, ...(sa.replayWindow === 0 && { inbound: NOTHING }) },
-    }
+    const socket = socketFor(this.#sockets[sa.resource] ?? [], sa.localAddress, sa.encapsulation)
+    const { child: wanted, keys } = installOf(sa, connection.tunnel, socket)
+    const answer = await this.#call(sa.resource, { type: 'install-child', child: wanted }, keys)
+    const child = childOf(sa, answer.innerMtu ?? 0)
     this.#installed.set(sa.id, child)
     connection.installed.add(child)
   }
@@ -275,7 +273,7 @@ export class Children {
   async move(id: number, remote: SocketAddress): Promise<void> {
     const child = this.#installed.get(id)
     if (child === undefined) return
-    const socket = this.#socketFor(child.resource, child.localAddress, child.encapsulation)
+    const socket = socketFor(this.#sockets[child.resource] ?? [], child.localAddress, child.encapsulation)
     await this.#call(child.resource, { type: 'move-child', id, remote, socket })
   }
 
@@ -361,21 +359,13 @@ export class Children {
   async #callAll(command: Command): Promise<void> {
     await Promise.all(this.#sockets.map((_, worker) => this.#call(worker, command)))
   }
-
-  #socketFor(worker: number, local: SocketAddress, encapsulation: 'udp' | 'esp'): number {
-    const sockets = this.#sockets[worker] ?? []
-    const matches = (socket: WireSocket): boolean => socket.kind === encapsulation
-    const exact = sockets.findIndex((socket) => matches(socket) && socket.local.address === local.address)
-    const index = exact >= 0 ? exact : sockets.findIndex(matches)
-    if (index < 0) throw new Error(`no socket for ${encapsulation} on ${local.address}`)
-    return index
-  }
 }
 
-/** The keys in buffers of their own, to hand over; the originals are wiped. */
-function moved(keys: { spi: number; key: Uint8Array; salt: Uint8Array }) {
-  const copy = { spi: keys.spi, key: new Uint8Array(keys.key), salt: new Uint8Array(keys.salt) }
-  keys.key.fill(0)
-  keys.salt.fill(0)
-  return copy
+function pathMtuOf({ planned, measuredMtu }: Connection): number {
+  return measuredMtu ?? planned.pathMtu
+}
+
+/** What fits a path of another length is not known before a new Child SA is installed. */
+function forgetInnerMtu({ installed }: Connection): void {
+  for (const child of installed) child.innerMtu = 0
 }

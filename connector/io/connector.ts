@@ -309,6 +309,9 @@ class Connector implements ConnectorHandle {
       case 'ike':
         driver.post({ type: 'datagram', local: report.local, remote: report.remote, bytes: report.bytes })
         return
+      case 'path':
+        this.#routing?.probes.take(report.tunnel, report.report)
+        return
       case 'counters':
         this.#postTraffic(children.update(report))
         return

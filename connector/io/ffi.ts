@@ -17,7 +17,6 @@ export interface Libc extends PacketSyscalls {
   socketpair(domain: number, type: number, protocol: number, pair: number): number
   bind(fd: number, sockaddr: number, length: number): number
   connect(fd: number, sockaddr: number, length: number): number
-  setsockopt(fd: number, level: number, option: number, value: number, length: number): number
   getsockopt(fd: number, level: number, option: number, value: number, lengthAddress: number): number
   sendto(fd: number, buffer: number, length: number, flags: number, sockaddr: number, addressLength: number): number
   recvfrom(fd: number, buffer: number, length: number, flags: number, sockaddr: number, lengthAddress: number): number

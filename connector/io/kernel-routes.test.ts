@@ -16,7 +16,8 @@ function kernel(foreign: readonly Prefix[] = []) {
     if (args.includes('flush')) table.clear()
     for (const [index, line] of batch.split('\n').filter(Boolean).entries()) {
       lines.push(line)
-      const [, verb, route] = line.split(' ')
+      const [what, verb, route] = line.split(' ')
+      if (what === 'addr') continue
       const refused = verb === 'add' ? table.has(route!) || foreign.includes(route as Prefix) : !table.has(route!)
       if (refused) failures.push(`RTNETLINK answers: File exists\nCommand failed -:${index + 1}`)
       else if (verb === 'add') table.add(route!)
@@ -73,5 +74,24 @@ it('the source of a route into a small network is our address in it', async () =
   expect(lines).toEqual([
     'route add 169.254.10.0/30 dev tun0 proto 151 src 169.254.10.2',
     'route add 10.2.0.0/16 dev tun0 proto 151 src 10.1.0.1',
+  ])
+})
+
+it('addresses come and go; routes name none that is known within one tunnel alone', async () => {
+  const { lines, run } = kernel()
+  const [own, inside, other] = [address('10.0.0.1'), address('169.254.0.1'), address('169.254.0.5')]
+  const routes = new KernelRoutes('tun0', [inside], [], run)
+  expect(await routes.addAddresses([inside, other])).toEqual([])
+  await routes.add([A, prefix('169.254.0.4/30')])
+  expect(await routes.keepAddresses([other])).toEqual([])
+  await routes.addAddresses([own, other])
+  await routes.add([B])
+  expect(lines).toEqual([
+    'addr add 169.254.0.5/32 dev tun0',
+    `route add ${A} dev tun0 proto 151`,
+    'route add 169.254.0.4/30 dev tun0 proto 151 src 169.254.0.5',
+    'addr del 169.254.0.1/32 dev tun0',
+    'addr add 10.0.0.1/32 dev tun0',
+    `route add ${B} dev tun0 proto 151 src 10.0.0.1`,
   ])
 })

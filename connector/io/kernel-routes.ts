@@ -1,10 +1,18 @@
-/** The routes to our device, as the kernel has them, while connections come and go. */
+/** The routes to our device, and its addresses, as the kernel has them, while connections come and go. */
 import type { Address, Prefix } from '../../protocol/net.ts'
-import { addRoutes, flushRoutes, type RouteFailure, type RunIp, tearDownNetwork } from './routes-linux.ts'
+import type { StartFailure } from '../handle.ts'
+import {
+  addRoutes,
+  changeAddresses,
+  flushRoutes,
+  type RouteFailure,
+  type RunIp,
+  tearDownNetwork,
+} from './routes-linux.ts'
 
 export class KernelRoutes {
   readonly #device: string
-  readonly #addresses: readonly Address[]
+  #addresses: readonly Address[]
   readonly #run: RunIp | undefined
   readonly #standing: Set<Prefix>
   /** By BGP. May overlap with those that stand: then the kernel has one route for both. */
@@ -16,6 +24,20 @@ export class KernelRoutes {
     this.#addresses = addresses
     this.#standing = new Set(standing)
     this.#run = run
+  }
+
+  /** Adds those that are not there. Returns what could not be. */
+  async addAddresses(addresses: readonly Address[]): Promise<StartFailure[]> {
+    const added = addresses.filter((address) => !this.#addresses.includes(address))
+    this.#addresses = [...this.#addresses, ...added]
+    return changeAddresses('add', this.#device, added, this.#run)
+  }
+
+  /** Takes all others away. No route may have one of them as source. Returns what could not be. */
+  async keepAddresses(addresses: readonly Address[]): Promise<StartFailure[]> {
+    const gone = this.#addresses.filter((address) => !addresses.includes(address))
+    this.#addresses = addresses
+    return changeAddresses('del', this.#device, gone, this.#run)
   }
 
   get standing(): readonly Prefix[] {

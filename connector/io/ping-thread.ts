@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type Address, familyOf } from '../../protocol/net.ts'
 import { writeSockaddr } from '../data/sockaddr.ts'
-import { errnoName, libc, O_CLOEXEC, O_NONBLOCK, Scratch, SOCK_DGRAM, SOCK_RAW, setOption } from './ffi.ts'
+import { libc, Scratch } from './ffi.ts'
+import { openEchoSocket } from './icmp-socket.ts'
 import type { PingSummary } from './ping.ts'
 import { buildEcho, parseEcho, Tally } from './ping-echo.ts'
 
@@ -25,12 +26,6 @@ export type PingReport =
   | { readonly type: 'summary'; readonly summary: PingSummary }
   | { readonly type: 'failed'; readonly reason: string }
 
-const AF_INET = 2
-const AF_INET6 = 10
-const IPPROTO_ICMP = 1
-const IPPROTO_ICMPV6 = 58
-const SOL_SOCKET = 1
-const SO_RCVBUF = 8
 const POLLIN = 1
 const MSG_DONTWAIT = 0x40
 /** Longest sleep in milliseconds, so that `stop` is seen. */
@@ -43,7 +38,7 @@ const BUFFER_BYTES = 10_240
 const request = workerData as PingRequest
 const post = (report: PingReport): void => parentPort!.postMessage(report)
 
-const opened = openSocket(request)
+const opened = openEchoSocket(familyOf(request.address), request.source)
 if (typeof opened === 'string') post({ type: 'failed', reason: opened })
 else {
   post({ type: 'summary', summary: exchange(opened.fd, opened.raw) })
@@ -98,28 +93,4 @@ function sleepUntil(fd: number, scratch: Scratch, instant: number): void {
   view.setBigInt64(80, 0n, true)
   view.setBigInt64(88, BigInt(Math.ceil(left * 1e6)), true)
   libc().ppoll(address + 64, 1, address + 80, 0)
-}
-
-/** An unprivileged ICMP socket, else a raw one; or the name of the error. */
-function openSocket({ address, source }: PingRequest): { fd: number; raw: boolean } | string {
-  const c = libc()
-  const six = familyOf(address) === 6
-  const domain = six ? AF_INET6 : AF_INET
-  const protocol = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP
-  const flags = O_NONBLOCK | O_CLOEXEC
-  let raw = false
-  let fd = c.socket(domain, SOCK_DGRAM | flags, protocol)
-  if (fd < 0) {
-    raw = true
-    fd = c.socket(domain, SOCK_RAW | flags, protocol)
-  }
-  if (fd < 0) return errnoName(c.errno())
-  setOption(fd, SOL_SOCKET, SO_RCVBUF, 1 << 20)
-  if (source === undefined) return { fd, raw }
-  const scratch = new Scratch(32)
-  const length = writeSockaddr(scratch.view, 0, { address: source, port: 0 })
-  if (c.bind(fd, scratch.address, length) >= 0) return { fd, raw }
-  const reason = errnoName(c.errno())
-  c.close(fd)
-  return reason
 }

@@ -63,3 +63,19 @@ it('an address may be used later only where it was listened on from the start', 
     'UDP 192.0.2.7:4500',
   ])
 })
+
+it('other selectors of the same children are no reason to begin anew', () => {
+  const child = (local: string, name = 'net') => ({ name, local: [local], remote: [], replayWindow: 64 })
+  const before = connection('a', { children: [child('10.1.0.0/16')] })
+  const wider = connection('a', { children: [child('0.0.0.0/0')] })
+  expect(changesBetween([before], [wider])).toMatchObject({ replaced: [], reselected: [wider] })
+  const other = connection('a', { children: [child('10.1.0.0/16', 'other')] })
+  expect(changesBetween([before], [other])).toMatchObject({ replaced: [other], reselected: [] })
+  expect(changesBetween([before], [before])).toMatchObject({ replaced: [], reselected: [] })
+})
+
+it('addresses of the device come and go while it is there', () => {
+  const wanted = { ...PLAN, tun: { ...PLAN.tun, addresses: [address('10.0.0.1')] } }
+  expect(fixedFaults(PLAN, wanted)).toEqual([])
+  expect(fixedFaults(PLAN, { ...PLAN, tun: { ...PLAN.tun, mtu: 1300 } })).toHaveLength(1)
+})

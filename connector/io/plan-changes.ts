@@ -6,6 +6,8 @@ export interface PlanChanges {
   readonly added: readonly PlannedConnection[]
   /** Names. */
   readonly removed: readonly string[]
+  /** The same children with other selectors. */
+  readonly reselected: readonly PlannedConnection[]
   /** Same name, another IKE configuration: taken down, and made anew. */
   readonly replaced: readonly PlannedConnection[]
   /** The path to the peer is described anew. */
@@ -35,6 +37,9 @@ export function changesBetween(
     added: connections.filter(({ ike }) => !before.has(ike.name)),
     removed: [...before.keys()].filter((name) => !names.has(name)),
     replaced: replaced.map(({ after }) => after),
+    reselected: kept
+      .filter(({ old, after }) => stable(old.ike.children) !== stable(after.ike.children))
+      .map(({ after }) => after),
     adjusted: kept.filter(({ old, after }) => !samePath(old, after)).map(({ after }) => after),
     rekeyed: kept
       .filter(({ old, after }) => !sameKeys(keysOf(old), keysOf(after)))
@@ -47,8 +52,8 @@ export function changesBetween(
 /** What of a plan only a new start can change, each thing in words. Sockets are another matter. */
 export function fixedFaults(running: ConnectorPlan, wanted: ConnectorPlan): string[] {
   const faults: string[] = []
-  for (const [key, name] of FIXED) {
-    const [old, after] = [stable(running[key]), stable(wanted[key])]
+  for (const [name, of] of FIXED) {
+    const [old, after] = [stable(of(running)), stable(of(wanted))]
     if (old !== after) faults.push(`${name} from ${old ?? 'none'} to ${after ?? 'none'}`)
   }
   const seen = new Set<string>()
@@ -59,16 +64,17 @@ export function fixedFaults(running: ConnectorPlan, wanted: ConnectorPlan): stri
   return faults
 }
 
-const FIXED = [
-  ['tun', 'the TUN device'],
-  ['workers', 'the number of packet workers'],
-  ['ports', 'the ports'],
-  ['limits', 'the limits'],
-  ['stateDirectory', 'the state directory'],
-  ['controlSocket', 'the control socket'],
-  ['metrics', 'the metrics'],
-  ['keyLog', 'the key log'],
-] as const satisfies readonly (readonly [keyof ConnectorPlan, string])[]
+/** Of the device everything but its addresses. */
+const FIXED: readonly (readonly [string, (plan: ConnectorPlan) => unknown])[] = [
+  ['the TUN device', ({ tun: { name, mtu } }) => ({ name, mtu })],
+  ['the number of packet workers', ({ workers }) => workers],
+  ['the ports', ({ ports }) => ports],
+  ['the limits', ({ limits }) => limits],
+  ['the state directory', ({ stateDirectory }) => stateDirectory],
+  ['the control socket', ({ controlSocket }) => controlSocket],
+  ['the metrics', ({ metrics }) => metrics],
+  ['the key log', ({ keyLog }) => keyLog],
+]
 
 function onSameWorker(wanted: PlannedConnection, old: PlannedConnection | undefined): PlannedConnection {
   if (old === undefined || old.ike.resource === wanted.ike.resource) return wanted
@@ -78,19 +84,21 @@ function onSameWorker(wanted: PlannedConnection, old: PlannedConnection | undefi
 }
 
 /**
- * All of it but the keys, and that it is to be initiated at last. A key of the same name but other bytes is a change that
- * only a new connection takes up.
+ * All of it but the keys, the selectors, and that it is to be initiated at last. A key of the same name but other bytes
+ * is a change that only a new connection takes up.
  */
 function sameIke({ ike: old }: PlannedConnection, { ike: after }: PlannedConnection): boolean {
-  const { psk: _, keys: __, ...oldRest } = old
-  const { psk: ___, keys: ____, ...afterRest } = after
   const { initiate } = after
-  if (stable(initiate ? { ...oldRest, initiate } : oldRest) !== stable(afterRest)) return false
+  if (stable(initiate ? { ...lastingOf(old), initiate } : lastingOf(old)) !== stable(lastingOf(after))) return false
   const keys = keysOf({ ike: after })
   return keysOf({ ike: old }).every(({ id, psk }) => {
     const namesake = keys.find((key) => key.id === id)
     return namesake === undefined || sameBytes(psk, namesake.psk)
   })
+}
+
+function lastingOf({ psk: _, keys: __, ...rest }: PlannedConnection['ike']): object {
+  return { ...rest, children: (rest.children ?? []).map(({ local: ___, remote: ____, ...child }) => child) }
 }
 
 function samePath(old: PlannedConnection, after: PlannedConnection): boolean {

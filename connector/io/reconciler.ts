@@ -87,6 +87,9 @@ export class Reconciler {
     this.#connections = [...staying, ...leaving]
     const { post } = this.#parts
     for (const { connection, keys } of changes.rekeyed) post({ type: 'set-keys', connection, keys })
+    for (const { ike } of changes.reselected) {
+      post({ type: 'set-children', connection: ike.name, children: ike.children })
+    }
     for (const connection of changes.woken) post({ type: 'initiate', connection })
     for (const { ike } of added) post({ type: 'add-connection', config: ike })
     await Promise.all([

@@ -31,19 +31,25 @@ export class IpFailure extends Error {
 /** The lines that bring the device up: link first, for a route wants its device up and its source address there. */
 export function setupBatch(plan: NetworkPlan): string[] {
   const lines = [`link set dev ${plan.device} mtu ${plan.mtu} txqueuelen ${TXQUEUELEN}`]
-  for (const address of plan.addresses) {
-    const six = familyOf(address) === 6
-    lines.push(`addr add ${address}/${six ? '128' : '32'} dev ${plan.device}${six ? ' nodad' : ''}`)
-  }
+  for (const address of plan.addresses) lines.push(addressLine('add', address, plan.device))
   lines.push(`link set dev ${plan.device} up`)
   for (const route of plan.routes) lines.push(addLine(plan, route))
   return lines
 }
 
+function addressLine(verb: 'add' | 'del', address: Address, device: string): string {
+  const six = familyOf(address) === 6
+  return `addr ${verb} ${address}/${six ? '128' : '32'} dev ${device}${six && verb === 'add' ? ' nodad' : ''}`
+}
+
+/**
+ * No route but that of its own network has a link-local address as source: it is known at the other end of its tunnel
+ * alone, and the kernel takes all routes that name it away with it.
+ */
 function addLine({ device, addresses }: Pick<NetworkPlan, 'device' | 'addresses'>, route: Prefix): string {
   const source =
     addresses.find((address) => prefixContains(route, address)) ??
-    addresses.find((address) => familyOf(address) === familyOf(route))
+    addresses.find((address) => familyOf(address) === familyOf(route) && !address.startsWith('169.254.'))
   return `${routeLine('add', route, device)}${source === undefined ? '' : ` src ${source}`}`
 }
 
@@ -105,6 +111,23 @@ function failedLines(error: unknown, lines: readonly string[]): { line: number; 
   })
   if (told.length > 0) return told
   return lines.map((text, line) => ({ line, failure: ipStartFailure(error, [text]) }))
+}
+
+/** Adds addresses to a device that is up, or removes them. Returns what could not be done, in words. Never rejects. */
+export async function changeAddresses(
+  verb: 'add' | 'del',
+  device: string,
+  addresses: readonly Address[],
+  run: RunIp = runIp,
+): Promise<StartFailure[]> {
+  if (addresses.length === 0) return []
+  const lines = addresses.map((address) => addressLine(verb, address, device))
+  try {
+    await run(['-force', '-batch', '-'], `${lines.join('\n')}\n`)
+    return []
+  } catch (error) {
+    return failedLines(error, lines).map(({ failure }) => failure)
+  }
 }
 
 /** Removes the routes as far as they are there. Never rejects. */

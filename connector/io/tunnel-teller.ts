@@ -10,6 +10,8 @@ export interface TunnelFacts {
   readonly promoted: readonly Promoted[]
   /** Whether packets get through as far as is known. */
   readonly passing: boolean
+  /** Instead of what is planned. */
+  readonly measuredMtu?: number | undefined
 }
 
 export class TunnelTeller {
@@ -57,10 +59,14 @@ export class TunnelTeller {
 }
 
 /** What every worker is told alike. */
-function settingsOf({ planned, passing }: TunnelFacts): Omit<TunnelSetting, 'handle' | 'children' | 'handOver'> {
+function settingsOf({
+  planned,
+  passing,
+  measuredMtu,
+}: TunnelFacts): Omit<TunnelSetting, 'handle' | 'children' | 'handOver'> {
   const { pathMtu, clampMss, copyDscp, transit = false, reversePath = 'off' } = planned
   return {
-    pathMtu,
+    pathMtu: measuredMtu ?? pathMtu,
     clampMss,
     copyDscp,
     ...(passing ? {} : { down: true }),

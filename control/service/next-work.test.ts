@@ -58,3 +58,20 @@ test('a job that runs when it is due leaves nothing due at that time: no alarm g
   expect((await world.services.scheduler.tick()).runsBegun).toBe(1)
   expect(await next()).toBeGreaterThan(world.clock.now)
 })
+
+test('the sites of a rollout are looked at every few seconds, and when its state ends', async () => {
+  const { left, right } = await makePair(world, network)
+  await converge(left, right)
+  const { version, ...intent } = must(await network.ask('GET', '/intent'), 200).body
+  const tunnels = intent.tunnels.map((tunnel: object) => ({ ...tunnel, pathMtu: 1400 }))
+  must(await network.ask('POST', '/rollouts', { body: { intent: { ...intent, version, tunnels } } }), 201)
+  expect(await next()).toBe(world.clock.now + 5000)
+  world.clock.now += 43_000
+  expect(await next()).toBe(world.clock.now + 2000)
+  world.clock.now += 2000
+  expect(await next()).toBe(world.clock.now)
+  // Both were there before, and have been silent since.
+  await world.services.scheduler.tick()
+  expect(must(await network.ask('GET', '/rollouts'), 200).body.items).toMatchObject([{ state: 'failed' }])
+  expect(await next()).toBeUndefined()
+})

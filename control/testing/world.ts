@@ -31,8 +31,11 @@ export interface World extends Caller {
   readonly log: { level: string; fields: Readonly<Record<string, unknown>>; message: string }[]
 }
 
-export async function createWorld(options: Partial<AppOptions> & { readonly seed?: number } = {}): Promise<World> {
-  const repo = await openRepo(openSqlite(':memory:'))
+/** `repo`: a store that is there already. */
+export async function createWorld(
+  options: Partial<AppOptions> & { readonly seed?: number; readonly repo?: Repo } = {},
+): Promise<World> {
+  const repo = options.repo ?? (await openRepo(openSqlite(':memory:')))
   const clock = { now: START }
   const random = seededRandom(options.seed ?? 1)
   const admin = makeAdminToken(random(32))

@@ -41,7 +41,8 @@ export interface ChildParameters {
 
 export class ChildSa {
   readonly id: number
-  readonly config: ChildConfig
+  /** As it is configured now. */
+  config: ChildConfig
   readonly suite: EspProposal
   readonly inboundSpi: number
   readonly outboundSpi: number
@@ -100,6 +101,12 @@ export function installChild(session: Session, parameters: ChildParameters, now:
   const { config, suite, selectors, inbound, outbound } = parameters
   const expiry = expiryOf(config.lifetime, now, fraction(context.random))
   const child = new ChildSa(context.newChildId(), parameters, expiry, now)
+  // What it was made for is over already.
+  const current = connection.config.children.find(({ name }) => name === config.name)
+  if (current !== undefined && current !== config && !sameSelectors(current, config)) {
+    child.config = current
+    child.expiry.rekeyAt = now
+  }
   session.children.push(child)
   session.childRetries.delete(child.slot)
   if (context.keyLog) logKeys(session, parameters)

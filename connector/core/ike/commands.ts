@@ -3,9 +3,10 @@ import { type Instant, unreachable } from '../../../protocol/machine.ts'
 import { carriers, childByInboundSpi } from './children.ts'
 import type { Connection } from './connection.ts'
 import { setKeys } from './keys.ts'
+import { sameSelectors } from './selectors.ts'
 import type { Session } from './session.ts'
 import { rekeyChild } from './tasks/create-child.ts'
-import type { IkeInput } from './types.ts'
+import type { ChildConfig, IkeInput } from './types.ts'
 import { limitReached, refusedByEngine, requestIkeRekey, trafficSeen } from './upkeep.ts'
 
 /** Inputs about one connection. */
@@ -28,6 +29,9 @@ export function command(connection: Connection, input: Command, now: Instant): v
       return
     case 'set-keys':
       setKeys(connection, input.keys, now)
+      return
+    case 'set-children':
+      setChildren(connection, input.children, now)
       return
     case 'rekey-ike':
       forSession(connection, requestIkeRekey, now)
@@ -53,6 +57,19 @@ export function command(connection: Connection, input: Command, now: Instant): v
     }
     default:
       unreachable(input)
+  }
+}
+
+/** A rekey that cannot begin now begins as soon as it can. */
+function setChildren(connection: Connection, children: readonly ChildConfig[], now: Instant): void {
+  connection.config = { ...connection.config, children }
+  for (const { children: sas } of connection.sessions) {
+    for (const child of sas) {
+      const wanted = children.find(({ name }) => name === child.name)
+      if (wanted === undefined) continue
+      child.config = wanted
+      if (!sameSelectors(child.selectors, wanted)) child.expiry.rekeyAt = Math.min(child.expiry.rekeyAt, now)
+    }
   }
 }
 

@@ -16,7 +16,8 @@ import { Traffic } from './traffic.ts'
 import type { ConnectionConfig, ConnectionStatus, GroupName, IkeEvent, IkeKey } from './types.ts'
 
 export class Connection {
-  readonly config: ConnectionConfig
+  /** Its children may become others of the same names. */
+  config: ConnectionConfig
   readonly context: Context
   readonly traffic = new Traffic()
   /** To be brought up, and again whenever it is lost. */

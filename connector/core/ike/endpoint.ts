@@ -96,6 +96,7 @@ export class IkeEndpoint implements Machine<IkeInput, IkeEffect> {
         this.#remove(input.connection, now)
         return
       case 'set-keys':
+      case 'set-children':
       case 'initiate':
       case 'terminate':
       case 'rekey-ike':

@@ -139,6 +139,11 @@ export type IkeInput =
    * what to do: giving the same keys again does nothing. They are copied.
    */
   | { readonly type: 'set-keys'; readonly connection: string; readonly keys: readonly IkeKey[] }
+  /**
+   * The same children, of the same names, with other selectors. A Child SA whose selectors are not these is rekeyed, so
+   * that there is always one; what the peer does not have yet of them it narrows away, and its own change brings it.
+   */
+  | { readonly type: 'set-children'; readonly connection: string; readonly children: readonly ChildConfig[] }
   /** A connection more. Nothing happens where one of that name is there. */
   | { readonly type: 'add-connection'; readonly config: ConnectionConfig }
   /** Deletes its SAs in good order and forgets it; `connection-removed` comes when it is gone. */

@@ -16,8 +16,8 @@ export interface ProbeSettings extends LivenessSettings {
 
 export type ProbeInput =
   | { readonly type: 'time' }
-  /** The content of an authentic packet of this tunnel, padding included. Not kept. */
-  | { readonly type: 'message'; readonly bytes: Uint8Array }
+  /** The content of an authentic packet of this tunnel, without padding perhaps; and its length with it. Not kept. */
+  | { readonly type: 'message'; readonly bytes: Uint8Array; readonly length?: number }
   /** Undefined: nothing is asked any more, and the peer's probes are answered as ever. */
   | { readonly type: 'settings'; readonly settings: ProbeSettings | undefined }
   /** What `send` of this token asked for has not left: there is no SA, it is too long for our interface, or the kernel refused. */
@@ -95,7 +95,7 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
       case 'time':
         break
       case 'message':
-        this.#receive(input.bytes, now)
+        this.#receive(input.bytes, input.length, now)
         break
       case 'settings':
         this.#configure(input.settings, now)
@@ -162,8 +162,8 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
     this.#large?.renumber()
   }
 
-  #receive(bytes: Uint8Array, now: Instant): void {
-    const message = decodeProbe(bytes)
+  #receive(bytes: Uint8Array, length: number | undefined, now: Instant): void {
+    const message = decodeProbe(bytes, length)
     if (message === undefined) this.faults.malformed++
     else if (this.#isOfSession(message, now)) {
       this.#peer.take(message, now)

@@ -64,14 +64,18 @@ export function setSize(message: Uint8Array, size: number): void {
   new DataView(message.buffer, message.byteOffset).setUint16(6, size)
 }
 
-/** Undefined for what is no message of this version, or contradicts itself. `bytes` are the whole inner packet. */
-export function decodeProbe(bytes: Uint8Array): ProbeMessage | undefined {
+/**
+ * Undefined for what is no message of this version, or contradicts itself.
+ * @param bytes the inner packet, of which the padding may be missing
+ * @param length how many bytes it had, padding included
+ */
+export function decodeProbe(bytes: Uint8Array, length = bytes.length): ProbeMessage | undefined {
   if (bytes.length < MESSAGE_BYTES) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, MESSAGE_BYTES)
   const type = view.getUint8(5)
   const flags = view.getUint8(56)
   if (view.getUint32(0) !== MAGIC || view.getUint8(4) !== VERSION || (type !== 1 && type !== 2)) return undefined
-  if (view.getUint16(6) !== bytes.length) return undefined
+  if (view.getUint16(6) !== length) return undefined
   const large = (flags & FLAG_LARGE) !== 0
   const session = view.getBigUint64(8)
   const number = view.getUint32(24)
@@ -81,7 +85,7 @@ export function decodeProbe(bytes: Uint8Array): ProbeMessage | undefined {
   const echo = { clock: view.getUint32(36), held: view.getUint32(40) }
   return {
     type: type === 1 ? 'request' : 'answer',
-    size: bytes.length,
+    size: length,
     large,
     session,
     peerSession: view.getBigUint64(16),

@@ -39,6 +39,7 @@ export class FakeKernel implements PacketSyscalls {
   readonly sendCalls: { fd: number; count: number }[] = []
   /** Taken one by `sendmmsg` call: an errno, or how many messages it takes. */
   readonly sendScript: ({ errno: number } | { take: number })[] = []
+  readonly options: { fd: number; level: number; option: number; value: number }[] = []
   lanReadErrno = EAGAIN
   lanWriteErrno = 0
   polls: number[] = []
@@ -114,6 +115,11 @@ export class FakeKernel implements PacketSyscalls {
     const take = Math.min(count, step?.take ?? count)
     for (let i = 0; i < take; i++) this.#send(fd, headers + i * MMSGHDR)
     return take
+  }
+
+  setsockopt(fd: number, level: number, option: number, value: number, length: number): number {
+    this.options.push({ fd, level, option, value: this.#view(value, length).getInt32(0, true) })
+    return 0
   }
 
   #send(fd: number, header: number): void {

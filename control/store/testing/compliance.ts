@@ -170,6 +170,33 @@ function findingCompliance(repo: () => Repo): void {
     expect(await repo().byName(B, 'function', 'shop')).toBeUndefined()
   })
 
+  test('a rollout is active until it has ended, and the network that names it keeps its intent', async () => {
+    const put = (value: ReturnType<typeof samples.rollout>, revision: number) =>
+      repo().commit(A, { changes: [{ type: 'put', kind: 'rollout', value, revision }] })
+    const under = async (ref: string) =>
+      (await repo().list(A, 'rollout', { limit: 10, ref })).map(({ value }) => value.id)
+    const version = await samples.change(repo(), A, [samples.putSite(samples.site('site_1'), 0)])
+    const present = (await repo().get(A, 'network', A))!
+    const network = { ...present.value, rollout: 'roll_1' }
+    const { revision } = present
+    await put(samples.rollout('roll_1', 'planned'), 0)
+    // As a rollout begins: the network, the intent and the rollout in one batch.
+    await repo().commit(A, {
+      changes: [
+        { type: 'put', kind: 'network', value: network, revision },
+        { type: 'put', kind: 'rollout', value: samples.rollout('roll_2', 'watching'), revision: 0 },
+        samples.putSite(samples.site('site_2'), 0),
+      ],
+      intent: { version: version + 1, at: 1000, actor: 'system' },
+    })
+    expect((await repo().get(A, 'network', A))?.value).toMatchObject({ rollout: 'roll_1', intentVersion: version + 1 })
+    expect([await under('active'), await under('ended')]).toEqual([['roll_1', 'roll_2'], []])
+    await put(samples.rollout('roll_1', 'rolled-back'), 1)
+    expect([await under('active'), await under('ended')]).toEqual([['roll_2'], ['roll_1']])
+    expect((await repo().get(A, 'rollout', 'roll_1'))?.value).toEqual(samples.rollout('roll_1', 'rolled-back'))
+    expect(await repo().list(B, 'rollout', { limit: 10 })).toEqual([])
+  })
+
   test('many may exchange their names in one batch', async () => {
     const ids = Array.from({ length: 200 }, (_, index) => `site_${String(index).padStart(3, '0')}`)
     await samples.change(

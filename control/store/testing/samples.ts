@@ -3,6 +3,7 @@ import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { AuditEvent } from '../../../protocol/control/resources.ts'
 import type { Rotation } from '../../../protocol/control/rotation.ts'
 import { chainEvents } from '../../domain/audit.ts'
+import type { RolloutRecord } from '../../domain/intents/rollout.ts'
 import type {
   ApiTokenRecord,
   Change,
@@ -62,6 +63,24 @@ export function rotation(id: string, of: string, state: Rotation['state'], run?:
     stateSince: 1000,
   }
   return run === undefined ? record : { ...record, run }
+}
+
+export function rollout(id: string, state: RolloutRecord['state']): RolloutRecord {
+  return {
+    id,
+    state,
+    startedBy: 'system',
+    createdAt: 1000,
+    stateSince: 1000,
+    base: 1,
+    target: 2,
+    batchPercent: 25,
+    watch: { canarySeconds: 60, batchSeconds: 30, lossPercent: 1 },
+    force: false,
+    step: 0,
+    counts: { sites: 1, in: 0, away: 0 },
+    order: [{ site: 'site_1', name: 'hq' }],
+  }
 }
 
 export function secret(id: string, sealed: string): SecretRecord {

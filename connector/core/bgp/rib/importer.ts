@@ -23,6 +23,7 @@ interface Prepared {
   readonly reason: Ineligible
   /** With what roles and RFC 8326 change. */
   readonly attributes: PathAttributes
+  readonly isDrained: boolean
   readonly nextHop: NextHop
   readonly policy: CompiledPolicy | 'accept-all' | undefined
   /** Outcomes of policies so far: most often there is one. */
@@ -80,10 +81,11 @@ export class Importer {
     return `${policy.name}: ${evaluate(policy, { block, index, attributes, from: neighbour.config.id }).rule}`
   }
 
-  #accept({ attributes, nextHop, outcomes }: Prepared, actions: readonly CompiledActions[]): Imported {
+  #accept({ attributes, nextHop, outcomes, isDrained }: Prepared, actions: readonly CompiledActions[]): Imported {
     let outcome = outcomes.find((candidate) => sameActions(candidate.actions, actions))
     if (outcome === undefined) {
-      const changed = applyActions(attributes, actions, this.#config.localAs)
+      const applied = applyActions(attributes, actions, this.#config.localAs)
+      const changed = isDrained ? { ...applied, localPref: 0 } : applied
       outcome = { actions, path: this.#paths.intern(changed, nextHop) }
       outcomes.push(outcome)
     }
@@ -101,6 +103,7 @@ export class Importer {
       received,
       reason: this.#fault(neighbour, attributes, nextHop),
       attributes: this.#transform(neighbour, attributes),
+      isDrained: isDrained(neighbour, attributes),
       nextHop,
       policy: this.#policyOf(neighbour),
       outcomes: [],
@@ -117,14 +120,10 @@ export class Importer {
     return isLeak(neighbour, attributes) ? 'route-leak' : 'accepted'
   }
 
-  /** RFC 9234 section 5, ingress, third rule; RFC 8326 section 4.2. */
+  /** RFC 9234 section 5, ingress, third rule. */
   #transform(neighbour: Neighbour, attributes: PathAttributes): PathAttributes {
-    let result = attributes
-    if (isFromAbove(neighbour) && attributes.onlyToCustomer === undefined) {
-      result = { ...result, onlyToCustomer: neighbour.config.peerAs }
-    }
-    const isLeaving = neighbour.index !== LOCAL && hasStandard(attributes, COMMUNITY['graceful-shutdown'])
-    return isLeaving ? { ...result, localPref: 0 } : result
+    const isToMark = isFromAbove(neighbour) && attributes.onlyToCustomer === undefined
+    return isToMark ? { ...attributes, onlyToCustomer: neighbour.config.peerAs } : attributes
   }
 
   /** RFC 8212: without a policy nothing from outside. A policy that does not exist is none. */
@@ -132,6 +131,11 @@ export class Importer {
     if (config.importPolicy !== undefined) return this.policies.get(config.importPolicy)
     return isExternal ? undefined : 'accept-all'
   }
+}
+
+/** RFC 8326 section 4: whichever end is leaving, the routes are used last, whatever preference a policy gives them. */
+function isDrained({ index, isAvoided }: Neighbour, attributes: PathAttributes): boolean {
+  return index !== LOCAL && (isAvoided || hasStandard(attributes, COMMUNITY['graceful-shutdown']))
 }
 
 function rejected(reason: Ineligible): Imported {

@@ -90,6 +90,8 @@ export class Neighbour {
   enhancedRefresh = false
   /** RFC 8326: we are leaving. */
   isLeaving = false
+  /** Its routes are used last. */
+  isAvoided = false
   readonly of: Readonly<Record<Family, NeighbourFamily>>
   readonly counters: NeighbourCounters = { announced: 0, withdrawn: 0, flaps: 0, overLimit: 0, rejected: new Map() }
 
@@ -114,7 +116,7 @@ export class Neighbour {
     this.families = families
     this.nextHops = nextHops
     this.enhancedRefresh = enhancedRefresh ?? false
-    this.isLeaving = false
+    this.isLeaving = this.isAvoided = false
     for (const family of FAMILIES) {
       const state = this.of[family]
       state.isRefreshing = state.hasWarned = state.isOverLimit = false

@@ -224,6 +224,33 @@ describe('graceful shutdown (RFC 8326)', () => {
     expect(world.hops('10.1.0.0/16')).toEqual(['b 192.0.2.2'])
   })
 
+  test('a policy does not raise what leaves above other ways', () => {
+    const raise = { rules: [{ set: { localPref: 200 }, do: 'accept' as const }] }
+    const policies = policiesOf({ policies: { raise, all: { rules: [], otherwise: 'accept' } } })
+    const world = new RibWorld({ policies })
+    world.add('a', 65001, { importPolicy: 'raise' })
+    world.add('b', 65002)
+    world.announce('a', ['10.1.0.0/16'], { communities: [GSHUT] }, '192.0.2.1')
+    world.announce('b', ['10.1.0.0/16'], { asPath: sequence(65002, 1, 2, 3) }, '192.0.2.2')
+    expect(world.hops('10.1.0.0/16')).toEqual(['b 192.0.2.2'])
+  })
+
+  test('what a neighbour announces that we leave is used last, also what it announces then', () => {
+    const world = new RibWorld()
+    world.add('a', 65001)
+    world.add('b', 65002)
+    world.announce('a', ['10.1.0.0/16'], {}, '192.0.2.1')
+    world.announce('b', ['10.1.0.0/16', '10.2.0.0/16'], { asPath: sequence(65002, 1, 2, 3) }, '192.0.2.2')
+    expect(world.hops('10.1.0.0/16')).toEqual(['a 192.0.2.1'])
+    world.give({ kind: 'graceful-shutdown', neighbour: 'a', active: true, avoid: true })
+    world.settle()
+    world.announce('a', ['10.2.0.0/16'], {}, '192.0.2.1')
+    expect([world.hops('10.1.0.0/16'), world.hops('10.2.0.0/16')]).toEqual([['b 192.0.2.2'], ['b 192.0.2.2']])
+    world.give({ kind: 'graceful-shutdown', neighbour: 'a', active: false })
+    world.settle()
+    expect([world.hops('10.1.0.0/16'), world.hops('10.2.0.0/16')]).toEqual([['a 192.0.2.1'], ['a 192.0.2.1']])
+  })
+
   test('when we leave, everything to the neighbour is tagged; and when we stay after all, not', () => {
     const world = new RibWorld()
     world.add('a', 65001)

@@ -213,6 +213,7 @@ export class Rib implements Machine<RibInput, RibEffect> {
       case 'graceful-shutdown':
         neighbour.isLeaving = input.active
         this.#settings.tellAnew(neighbour)
+        this.#settings.avoid(neighbour, input.active && input.avoid === true)
         break
     }
   }

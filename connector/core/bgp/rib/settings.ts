@@ -58,6 +58,13 @@ export class Settings {
     this.take({ kind: 'settings', policies, changed: new Set(names), neighbours: [] })
   }
 
+  /** Whether what it announces is used last. */
+  avoid(neighbour: Neighbour, on: boolean): void {
+    if (neighbour.isAvoided === on) return
+    neighbour.isAvoided = on
+    this.#chores.rejudge(neighbour.index)
+  }
+
   /** What it has from us is compared with what it should have, when its session has room. */
   tellAnew(neighbour: Neighbour): void {
     for (const family of FAMILIES) {

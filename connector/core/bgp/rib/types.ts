@@ -75,8 +75,16 @@ export type RibInput =
   | { readonly kind: 'drain'; readonly neighbour: string; readonly limit: number }
   | { readonly kind: 'originate'; readonly prefixes: readonly Prefix[]; readonly attributes?: Partial<PathAttributes> }
   | { readonly kind: 'withdraw'; readonly prefixes: readonly Prefix[] }
-  /** We are about to end the session: everything to it carries GRACEFUL_SHUTDOWN (RFC 8326 section 4.1). */
-  | { readonly kind: 'graceful-shutdown'; readonly neighbour: string; readonly active: boolean }
+  /**
+   * We are about to end the session: everything to it carries GRACEFUL_SHUTDOWN (RFC 8326 section 4.1). With `avoid` its
+   * own routes are used last, too. The next session begins without.
+   */
+  | {
+      readonly kind: 'graceful-shutdown'
+      readonly neighbour: string
+      readonly active: boolean
+      readonly avoid?: boolean
+    }
   /** What `resolve` answers may have changed. Routes over next hops that have `moved` are told to forwarding anew. */
   | { readonly kind: 'next-hops-changed'; readonly moved?: (address: Address) => boolean }
   | { readonly kind: 'policies'; readonly policies: Policies }
