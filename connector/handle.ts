@@ -3,11 +3,13 @@
  * `startConnector` in `io/connector.ts` makes one from a plan.
  */
 import type { Prefix } from '../protocol/net.ts'
+import type { PathsStatus } from '../protocol/paths.ts'
 import type { RouteExplanation, RoutesAnswer } from '../protocol/routes.ts'
 import type { ConnectorStatus } from '../protocol/status.ts'
 import type { BgpEvent } from './core/bgp/speaker-types.ts'
 import type { FlowRecord } from './core/functions/records.ts'
 import type { IkeEvent } from './core/ike/types.ts'
+import type { PathEvent } from './core/paths/types.ts'
 import type { ConnectorPlan } from './plan.ts'
 
 export interface ConnectorHandle {
@@ -36,6 +38,10 @@ export interface ConnectorHandle {
   explainRoute?(prefix: Prefix): RouteExplanation
   /** Ends the session of a BGP neighbour, to begin anew. False where there is no such neighbour. */
   resetNeighbour?(neighbour: string): boolean
+  /** Which tunnels are used, and why. */
+  paths?(): PathsStatus | undefined
+  /** Takes traffic from a tunnel, after its neighbours were told, or gives it back. False where there is no such peer. */
+  drain?(connection: string, on: boolean): boolean
   /** Deletes the SAs at the peers, removes routes and the TUN device, ends the worker. Idempotent. */
   stop(): Promise<void>
   /** Resolves when the connector has ended, by `stop` or by a failure that it cannot live with. */
@@ -58,6 +64,8 @@ export type ConnectorEvent =
   | { readonly type: 'bgp'; readonly neighbour: string; readonly event: BgpEvent }
   /** News of BFD with the other end of a tunnel that has static routes. */
   | { readonly type: 'bfd'; readonly connection: string; readonly level: 'info' | 'warn'; readonly text: string }
+  /** News of the path of a tunnel, or of the tunnel that a class prefers. */
+  | { readonly type: 'path'; readonly event: PathEvent }
   | { readonly type: 'stopping' }
 
 /** The connector could not start, or cannot go on: cause and remedy in a sentence each, and the exit code. */
@@ -104,4 +112,5 @@ export const EXIT = {
   noControl: 10,
   notRotated: 11,
   notGenuine: 12,
+  wentBack: 13,
 } as const

@@ -2,6 +2,8 @@
  * The status document of one connector: what `isthmus status --json` prints, what the local API serves and
  * what metrics are made from. Times of day are ISO 8601; durations and ages are in milliseconds.
  */
+import type { PathsStatus } from './paths.ts'
+
 export const STATUS_VERSION = 1
 
 export interface ConnectorStatus {
@@ -44,6 +46,8 @@ export interface ConnectorStatus {
   readonly functions?: FunctionsStatus
   /** Of a connector with BGP. */
   readonly bgp?: BgpStatus
+  /** Which tunnels are used, and why. Absent from connectors that do not tell. */
+  readonly paths?: PathsStatus
   readonly tunnels: readonly TunnelStatus[]
   /** Packets dropped since start, by reason; zeros left out. */
   readonly drops: Readonly<Record<string, number>>
@@ -93,10 +97,34 @@ export interface TunnelStatus {
   readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
   /** Share of IKE requests that needed sending again, 0 to 1. */
   readonly loss?: { readonly ratio: number; readonly sent: number; readonly lost: number }
+  /** Packets that came by it and went on by another tunnel, without the kernel; where it has `transit`. */
+  readonly transit?: number
+  /** Packets that came by it though what answers them goes by another tunnel; where it has `reverse_path`. */
+  readonly asymmetric?: number
   /** Without BGP; `bgp` has that of neighbours. */
   readonly bfd?: BgpNeighbourStatus['bfd']
   readonly mtu: { readonly path: number; readonly inner: number; readonly mss4: number; readonly why: string }
+  /** What probes tell; absent where the path is not asked about, or nothing was told yet. */
+  readonly path?: PathStatus
   readonly lastError?: Problem & { readonly at: string }
+}
+
+export interface PathStatus {
+  /** `unknown`: no probe was ever answered. */
+  readonly state: 'unknown' | 'up' | 'down'
+  /** Smoothed round trip and its mean deviation, in milliseconds. */
+  readonly rttMs?: number
+  readonly jitterMs?: number
+  /** Shares of the last hundred or so probes, 0 to 1; of targets behind a peer `lossOut` is both ways. */
+  readonly lossOut?: number
+  readonly lossIn?: number
+  /** In bytes of outer packets: what is measured, and what is configured. */
+  readonly mtu?: {
+    readonly pathMtu: number
+    readonly searching: boolean
+    readonly why: string
+    readonly configured: number
+  }
 }
 
 export interface ChildSaStatus {
@@ -187,6 +215,8 @@ export interface BgpStatus {
   readonly prefixes: { readonly ipv4: number; readonly ipv6: number }
   /** Changes of routes that engines and kernel have not taken yet. */
   readonly pendingRoutes: number
+  /** Prefixes that got another way, or lost theirs, since the start. Absent from connectors that do not tell. */
+  readonly routeChanges?: number
   /** Datagrams of BFD that were discarded, by reason. */
   readonly bfdDrops: Readonly<Record<string, number>>
   readonly neighbours: readonly BgpNeighbourStatus[]

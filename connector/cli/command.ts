@@ -78,6 +78,8 @@ export interface CliIo {
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Milliseconds since 1970; the platform's when absent. */
   readonly now?: () => number
+  /** Whether a person says yes; the platform's terminal when absent. */
+  readonly ask?: (question: string) => Promise<boolean>
   /** Waits for so many milliseconds, or until `signal`; with the platform's timer when absent. */
   readonly pause?: (ms: number, signal?: AbortSignal) => Promise<void>
 }

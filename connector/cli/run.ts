@@ -108,6 +108,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   noControl: 'the control plane cannot be reached, or cannot serve now',
   notRotated: 'a key was not rotated',
   notGenuine: 'what should prove itself does not: evidence or audit log',
+  wentBack: 'a change went back, or was not carried out',
 }
 
 export function exitsOf(command: Command): [number, string][] {

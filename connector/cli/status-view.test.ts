@@ -41,6 +41,22 @@ test('several packet workers: what each does, and which Child SA is whose', () =
 `)
 })
 
+test('a path that is asked about: what probes tell, in place of what IKE has seen', () => {
+  const mtu = { pathMtu: 1440, searching: false, why: 'largest probe that was answered', configured: 1500 }
+  const path = { state: 'up', rttMs: 12.345, jitterMs: 1.2, lossOut: 0.021, lossIn: 0, mtu } as const
+  const line = (changes: object): string =>
+    renderStatus(sampleStatus(sampleTunnel({ path: { ...path, ...changes } })), 200, false).match(/ {2}path +(.*)/)![1]!
+  expect(line({})).toBe(
+    'up, 12.3 ms ± 1.20 ms, loss 2.1 %/0 %, MTU 1440 (largest probe that was answered; 1500 configured)',
+  )
+  expect(line({ mtu: { ...mtu, configured: 1440 }, lossIn: undefined })).toBe(
+    'up, 12.3 ms ± 1.20 ms, loss 2.1 %, MTU 1440 (largest probe that was answered)',
+  )
+  expect(renderStatus(sampleStatus(sampleTunnel({ path: { state: 'unknown' } })), 200, false)).toContain(
+    '  path       no probe was answered so far\n',
+  )
+})
+
 test('packets that never came stand behind those that did', () => {
   const traffic = { ...sampleTunnel().traffic, inMissing: 1234 }
   const text = (changes: object) =>

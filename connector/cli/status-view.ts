@@ -5,6 +5,7 @@ import type {
   ChildSaStatus,
   ConnectorStatus,
   FunctionsStatus,
+  PathStatus,
   Traffic,
   TunnelStatus,
   WorkerStatus,
@@ -120,7 +121,7 @@ function tunnelBlock(
     ...(tunnel.suite === undefined ? [] : field('IKE SA', ikeText(tunnel))),
     ...tunnel.children.flatMap((child) => field(`SA ${child.name}`, childText(child, workers.length > 1))),
     ...field('traffic', trafficText(tunnel.traffic)),
-    ...field('path', pathText(tunnel)),
+    ...field('path', tunnel.path === undefined ? pathText(tunnel) : probedText(tunnel.path)),
     ...field(
       'MTU',
       `${tunnel.mtu.path} outside, ${tunnel.mtu.inner} inside, TCP MSS ${tunnel.mtu.mss4} (${tunnel.mtu.why})`,
@@ -188,6 +189,19 @@ function pathText(tunnel: TunnelStatus): string {
       : `RTT ${millis(rtt.medianMs)} (last ${millis(rtt.lastMs)}, ${rtt.samples} samples)`
   if (loss === undefined) return trip
   return `${trip}, loss ${(loss.ratio * 100).toFixed(loss.ratio > 0 && loss.ratio < 0.1 ? 1 : 0)} % of ${grouped(loss.sent)} requests`
+}
+
+/** What probes tell says more than what IKE happened to see. */
+function probedText({ state, rttMs, jitterMs, lossOut, lossIn, mtu }: PathStatus): string {
+  const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`
+  const losses = [lossOut, lossIn].flatMap((share) => (share === undefined ? [] : [percent(share)]))
+  const why = mtu && (mtu.pathMtu === mtu.configured ? mtu.why : `${mtu.why}; ${mtu.configured} configured`)
+  return [
+    state === 'unknown' ? 'no probe was answered so far' : state,
+    ...(rttMs === undefined ? [] : [`${millis(rttMs)} ± ${millis(jitterMs ?? 0)}`]),
+    ...(losses.length === 0 ? [] : [`loss ${losses.join('/')}`]),
+    ...(mtu === undefined ? [] : [`MTU ${mtu.pathMtu} (${mtu.searching ? 'still looking for more; ' : ''}${why})`]),
+  ].join(', ')
 }
 
 /** `isthmus bgp` has the rest. */

@@ -115,7 +115,8 @@ function checkSelectors(
   }
   if (keysAt(root, ['peers', peer, 'children']).length > 0) return found
   const remote = prefixesAt(root, ['peers', peer, 'networks'])
-  const remedy = `write routes: bgp and no networks into the peer ${peer}, or list ${own.network} on both sides`
+  const bits = familyOf(address) === 4 ? 32 : 128
+  const remedy = `write routes: bgp and no networks into the peer ${peer}, or list ${own.address}/${bits} in networks of the site and ${address}/${bits} in those of ${peer}`
   if ((remote.length > 0 || !byBgp) && !remote.some((prefix) => prefixContains(prefix, address))) {
     const message = `${address} is in no network of the peer ${peer}: the tunnel would not take the session`
     found.push({ path: [...path, 'address'], message, remedy })

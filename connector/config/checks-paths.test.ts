@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseInside } from './leaf.ts'
 import { otherEnd } from './other-end.ts'
-import { faultTexts, loaded, SIMPLE } from './testing.ts'
+import { faultTexts, loaded, SECRET, SIMPLE } from './testing.ts'
 import { parseDscp, parsePercent, parseProtocol } from './words.ts'
 
 const GOOD = `site: hq
@@ -12,7 +14,9 @@ peers:
   b: { id: b, networks: [10.2.0.0/16], secret: { file: k }, transit: true, reverse_path: strict }
   c:
     id: c
-    networks: [10.3.0.0/16, 169.254.10.0/30]
+    networks: [10.3.0.0/16]
+    children: { net: { local: [0.0.0.0/0], remote: [0.0.0.0/0] } }
+    routes: [10.3.0.0/16]
     secret: { file: k }
     inside: [169.254.10.2/30]
     probe: { kind: tcp, target: 10.3.0.1, port: 443, interval: 2s, multiplier: 3 }
@@ -239,6 +243,11 @@ test.each<[string, [string, string][], string]>([
     'peers.c.bfd.address: it is missing',
   ],
   [
+    'BFD that the tunnel does not take',
+    [['remote: [0.0.0.0/0] } }', 'remote: [10.3.0.0/16] } }']],
+    'peers.c.bfd: no child takes packets from 169.254.10.2 to 169.254.10.1: the tunnel would not carry BFD; list 169.254.10.2/32 in networks of the site and 169.254.10.1/32 in those of c',
+  ],
+  [
     'BFD twice',
     [
       [
@@ -324,4 +333,14 @@ test.each([
   ['169.254.10.1/32', undefined],
 ])('the other end of %s', (text, expected) => {
   expect(otherEnd(parseInside(text)!)).toBe(expected)
+})
+
+test('the examples of docs/bgp.md are sound', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/bgp.md'), 'utf8')
+  const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text!)
+  expect(examples).toHaveLength(2)
+  for (const example of examples) {
+    const keys = [...example.matchAll(/file: (\S+) }/g)].map(([, file]) => [file!, `${SECRET}\n`] as const)
+    expect(loaded(example, Object.fromEntries(keys)).warnings).toEqual([])
+  }
 })

@@ -1,9 +1,9 @@
 /** What of groups, steering, refusals, probes and BFD spans keys. Reads the raw document. */
 import { type Address, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../protocol/net.ts'
+import { checkBfd } from './checks-bfd.ts'
 import { type Checked, type ConfigPath, type Finding, nearest } from './faults.ts'
 import { valueAt } from './issues.ts'
 import { parseInside } from './leaf.ts'
-import { otherEnd } from './other-end.ts'
 import { parseDuration } from './units.ts'
 import { parseProtocol, WITH_PORTS } from './words.ts'
 
@@ -200,37 +200,6 @@ function unreachableTarget(root: unknown, peer: string, text: unknown): Finding[
   if (behind.length === 0 || [...behind, ...inside].some((prefix) => prefixContains(prefix, target))) return []
   const message = `${target} is in no network that is routed to ${peer}`
   return [{ path: ['peers', peer, 'probe', 'target'], message, remedy: 'name an address behind the peer' }]
-}
-
-function checkBfd(root: unknown, peer: string): Finding[] {
-  const path: ConfigPath = ['peers', peer, 'bfd']
-  if (!isMapping(valueAt(root, path))) return []
-  const insides = insidesOf(root, peer)
-  if (insides.length === 0) {
-    const message = 'BFD needs an address inside the tunnel'
-    return [{ path, message, remedy: 'add inside: [169.254.10.2/30], or what was agreed on' }]
-  }
-  const stated = addressAt(root, [...path, 'address'])
-  if (stated !== undefined) {
-    if (insides.some(({ address }) => address === stated)) {
-      const remedy = 'write the one at the other end of the tunnel'
-      return [{ path: [...path, 'address'], message: 'this is our own address', remedy }]
-    }
-    if (!insides.some(({ network }) => prefixContains(network, stated))) {
-      const message = `${stated} is not in ${insides[0]!.network}, which is inside the tunnel to ${peer}`
-      return [{ path: [...path, 'address'], message, remedy: 'correct one of the two' }]
-    }
-  } else if (valueAt(root, [...path, 'address']) === undefined && insides.every((inside) => !otherEnd(inside))) {
-    const message = 'it is missing: the network inside the tunnel has more than two addresses'
-    return [{ path: [...path, 'address'], message, remedy: 'write the address of the other end' }]
-  }
-  const neighbour = keysAt(root, ['bgp', 'neighbours']).find((name) => {
-    const at = ['bgp', 'neighbours', name]
-    return valueAt(root, [...at, 'peer']) === peer && isMapping(valueAt(root, [...at, 'bfd']))
-  })
-  if (neighbour === undefined) return []
-  const message = `the BGP neighbour ${neighbour} has BFD through this tunnel already`
-  return [{ path, message, remedy: 'leave it to one of the two', atKey: true }]
 }
 
 function lonelyTransit(root: unknown): Finding[] {

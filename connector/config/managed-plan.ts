@@ -1,11 +1,26 @@
 /** The plan of a managed connector: what its document asks for, with the defaults of `isthmus.yaml`. */
 import { availableParallelism } from 'node:os'
 import type { ConnectorDocument } from '../../protocol/control/document.ts'
-import { familyOf, parseAddress } from '../../protocol/net.ts'
+import type { DocumentRouting, RoutingNeighbour } from '../../protocol/control/routing.ts'
+import {
+  type Address,
+  familyOf,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  prefix,
+  prefixRange,
+} from '../../protocol/net.ts'
+import { selectorOfPrefix } from '../core/ike/selectors.ts'
 import type { TunnelPlan } from '../core/managed/keeper.ts'
-import type { ConnectorPlan } from '../plan.ts'
+import { everythingIn, insideNetwork, isIn, speakerOf } from '../core/managed/routing.ts'
+import type { ConnectorPlan, PlannedConnection, RefusalPlan } from '../plan.ts'
 import { planOf } from './plan-of.ts'
 import { type Config, configSchema } from './schema.ts'
+
+const EVERYTHING = (['0.0.0.0/0', '::/0'] as Prefix[]).map(selectorOfPrefix)
+/** Each is a route in the kernel and in the engines. */
+const MOST_REFUSALS = 10_000
 
 /** What only this site knows. */
 export interface LocalSettings {
@@ -17,6 +32,15 @@ export interface LocalSettings {
   readonly more?: Readonly<Record<string, unknown>>
 }
 
+/** What the site carries out of the routing section, and what it still keeps beside. */
+export interface ManagedRouting {
+  readonly routing: DocumentRouting
+  /** What the site owns. */
+  readonly owns: readonly Prefix[]
+  /** Tunnels, by identifier, whose BGP session has been up: their peers' prefixes are no static routes any more. */
+  readonly learned: ReadonlySet<string>
+}
+
 /**
  * Tunnels are called as the control plane calls them; names are unique in a network. Throws a ZodError where the
  * document and the settings make no configuration, which their own schemas should have refused.
@@ -26,6 +50,7 @@ export function managedPlan(
   self: string,
   tunnels: readonly TunnelPlan[],
   settings: LocalSettings,
+  routed?: ManagedRouting,
 ): ConnectorPlan {
   const config = configSchema.parse({
     ...settings.more,
@@ -40,7 +65,74 @@ export function managedPlan(
   const secrets = new Map(tunnels.map(({ tunnel, keys }) => [tunnel.name, keys[0]!.psk]))
   const plan = planOf(config satisfies Config, secrets, (path) => path, availableParallelism())
   const connections = plan.connections.map((connection, i) => withKeys(connection, tunnels[i]!))
-  return { ...plan, connections, listen: [config.address] }
+  const all = { ...plan, connections, listen: [config.address] }
+  return routed === undefined ? all : withRouting(all, tunnels, routed)
+}
+
+/** A tunnel without a neighbour stays as it is: its other end cannot route. */
+function withRouting(plan: ConnectorPlan, tunnels: readonly TunnelPlan[], routed: ManagedRouting): ConnectorPlan {
+  const names = new Map(tunnels.map(({ tunnel }) => [tunnel.id, tunnel.name]))
+  const neighbours = routed.routing.neighbours.filter(({ tunnel }) => names.has(tunnel))
+  const routing = { ...routed.routing, neighbours }
+  const byName = new Map(neighbours.map((neighbour) => [names.get(neighbour.tunnel)!, neighbour]))
+  const connections = plan.connections.map((connection) => {
+    const neighbour = byName.get(connection.ike.name)
+    return neighbour === undefined ? connection : routedConnection(connection, neighbour, routed)
+  })
+  const inside = neighbours.map(({ local }) => local as Address)
+  const speaker = speakerOf(routing, routed.owns, (tunnel) => names.get(tunnel)!)
+  return {
+    ...plan,
+    tun: { ...plan.tun, addresses: [...plan.tun.addresses, ...inside] },
+    connections,
+    bgp: { ...speaker, md5Keys: new Map() },
+    refusals: refusalsOf(tunnels, routing, routed.owns),
+  }
+}
+
+function routedConnection(
+  connection: PlannedConnection,
+  { tunnel, local }: RoutingNeighbour,
+  { routing, learned }: ManagedRouting,
+): PlannedConnection {
+  const { ike, routes } = connection
+  const children = ike.children.map((child) => ({ ...child, local: EVERYTHING, remote: EVERYTHING }))
+  return {
+    ...connection,
+    ike: { ...ike, children },
+    routes: [insideNetwork(local), ...(learned.has(tunnel) ? [] : routes)],
+    reversePath: 'loose',
+    ...(routing.transit ? { transit: true } : {}),
+  }
+}
+
+/**
+ * What other sites own is answered while no route leads there, and never leaves in the clear. Not what covers our own
+ * networks, or a peer's outer address: that would take packets that have another way.
+ */
+function refusalsOf(
+  tunnels: readonly TunnelPlan[],
+  { as, groups }: DocumentRouting,
+  owns: readonly Prefix[],
+): readonly RefusalPlan[] {
+  const ours = everythingIn(owns.filter((each) => !each.endsWith('/0')))
+  const others = groups.flatMap(({ origins }) => origins).filter((origin) => origin.as !== as)
+  const ranges = others.flatMap((origin) => origin.ranges.map(({ prefix }) => prefix))
+  const refused = new Set([...tunnels.flatMap(({ tunnel }) => tunnel.peer.prefixes), ...ranges])
+  const kept = [...owns, ...tunnels.flatMap(({ tunnel }) => hostOf(tunnel.peer.endpoint?.address) ?? [])]
+  for (const each of kept) for (const wider of coversOf(each)) refused.delete(wider)
+  const some = [...refused].filter((each) => !isIn(ours, each)).slice(0, MOST_REFUSALS)
+  return some.map((each) => ({ prefix: each as Prefix, answer: 'unreachable' }))
+}
+
+/** The prefix itself, and all that it lies in. */
+function coversOf(inner: Prefix): Prefix[] {
+  const { first, bits } = prefixRange(inner)
+  return Array.from({ length: bits + 1 }, (_, length) => prefix(`${first}/${length}`))
+}
+
+function hostOf(address: string | undefined): Prefix | undefined {
+  return address === undefined ? undefined : parsePrefix(address)
 }
 
 function withKeys(

@@ -13,14 +13,14 @@ export interface ConfigSource {
   place(finding: Finding): ConfigFault
 }
 
-/** Never throws: what is not YAML comes back as faults. */
-export function readSource(file: string, text: string): ConfigSource {
+/** Never throws: what is not YAML comes back as faults. `most`: characters. */
+export function readSource(file: string, text: string, most = MAX_CHARACTERS): ConfigSource {
   const lines = new LineCounter()
   const fault = (offset: number, message: string, remedy: string): ConfigFault => {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col), path: '', message, remedy, kind: 'config' }
   }
-  if (text.length > MAX_CHARACTERS) {
+  if (text.length > most) {
     const message = `the file has ${text.length} characters, far more than a configuration`
     return brokenSource(file, [fault(0, message, 'name the right file with --config')])
   }

@@ -54,7 +54,7 @@ export class Children {
   readonly #connections = new Map<string, Connection>()
   readonly #tunnels = new Handles()
   readonly #forwarding: Forwarding
-  readonly #plan: TablesPlan
+  #plan: TablesPlan
   readonly #sockets: readonly (readonly WireSocket[])[]
   readonly #call: Call
   readonly #installed = new Map<number, MutableChild>()
@@ -92,6 +92,13 @@ export class Children {
       classes.length === 0 ? undefined : this.setClasses(classes),
       this.setRoutes(routes),
     ])
+  }
+
+  /** Of the gateway: these are all. Rejects with the first failure. */
+  async setOwnAddresses(addresses: readonly Address[]): Promise<void> {
+    if (addresses.join() === (this.#plan.ownAddresses ?? []).join()) return
+    this.#plan = { ...this.#plan, ownAddresses: addresses }
+    await this.#callAll({ type: 'own-addresses', addresses })
   }
 
   /** A connection more, to which no route leads yet. Rejects, and nothing is left of it, where an engine has no room. */
@@ -195,6 +202,11 @@ export class Children {
   /** These are all classes, each with its tunnels in the order that counts now. Rejects with the first failure. */
   setClasses(classes: readonly ClassOrder[]): Promise<void> {
     return this.#forwarding.setClasses(classes)
+  }
+
+  /** Which connections prefixes lead to, and how many of them. */
+  groups(): Generator<{ readonly tunnels: readonly string[]; readonly prefixes: number }> {
+    return this.#forwarding.groups()
   }
 
   /** Every prefix that the engines have, with the connections that it leads to. */

@@ -1,22 +1,22 @@
 /** Makes a running connector out of a plan, and takes it down again, also from half-way. */
-import { randomBytes } from 'node:crypto'
 import type { Instant, Machine } from '../../protocol/machine.ts'
-import { type Prefix, prefixContains } from '../../protocol/net.ts'
+import type { Prefix } from '../../protocol/net.ts'
+import type { PathsStatus } from '../../protocol/paths.ts'
 import type { RouteExplanation, RoutesAnswer } from '../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
-import { IkeEndpoint } from '../core/ike/endpoint.ts'
 import type { ConnectionStatus, IkeCounters, IkeEffect, IkeInput } from '../core/ike/types.ts'
 import type { EngineChoice } from '../data/commands.ts'
 import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../handle.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import { openState, type StateStore } from '../store/state.ts'
 import type { InstalledChild } from './children.ts'
-import { nodeCrypto } from './crypto-node.ts'
 import { type Driver, drive } from './driver.ts'
 import { engineChoice } from './engine-choice.ts'
 import { libc } from './ffi.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
+import { loopWarnings } from './loops.ts'
+import { makeIke } from './make-ike.ts'
 import { offloadChoice } from './offloads.ts'
 import { openPacketPath, type PacketPath } from './packet-path.ts'
 import type { WorkersReport } from './packet-workers.ts'
@@ -76,6 +76,7 @@ class Connector implements ConnectorHandle {
   #machine!: IkeMachine
   #driver: Driver<IkeInput> | undefined
   #reconciler: Reconciler | undefined
+  #applying: Promise<void> = Promise.resolve()
   #routing: Routing | undefined
   #onStopped: () => void = () => {}
 
@@ -94,7 +95,7 @@ class Connector implements ConnectorHandle {
     const refused = (plan.refusals ?? []).map(({ prefix }) => prefix)
     const routes = [...new Set([...plan.connections.flatMap((connection) => connection.routes), ...refused])]
     const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
-    this.#warnOfLoops(plan.connections)
+    for (const warning of loopWarnings(plan.connections)) this.#emit(warning)
     libc()
     const state = openState(plan.stateDirectory)
     this.#undo.push(() => state.close())
@@ -113,7 +114,7 @@ class Connector implements ConnectorHandle {
     this.#path = path
     this.#undo.push(() => path.close())
     const note = (routes: readonly Prefix[]) => {
-      state.write({ device: tun.name, routes, ...(plan.bgp === undefined ? {} : { learned: true }) })
+      state.write({ device: tun.name, routes, ...(this.#plan.bgp === undefined ? {} : { learned: true }) })
     }
     note(routes)
     this.#undo.push(() => state.clear())
@@ -169,6 +170,14 @@ class Connector implements ConnectorHandle {
     return this.#routing?.bgp?.reset(neighbour) ?? false
   }
 
+  paths(): PathsStatus | undefined {
+    return this.#routing?.paths.status()
+  }
+
+  drain(connection: string, on: boolean): boolean {
+    return this.#routing?.paths.drain(connection, on) ?? false
+  }
+
   initiate(connection: string): boolean {
     return this.#command(connection, { type: 'initiate', connection })
   }
@@ -184,14 +193,26 @@ class Connector implements ConnectorHandle {
     return this.#command(connection, { type: 'rekey-child', connection, child: what })
   }
 
-  async apply(plan: ConnectorPlan): Promise<void> {
+  apply(plan: ConnectorPlan): Promise<void> {
+    const done = this.#applying.then(() => this.#apply(plan))
+    this.#applying = done.catch(() => {})
+    return done
+  }
+
+  async #apply(plan: ConnectorPlan): Promise<void> {
     const lacking = lackingSockets(this.#firstPlan, plan)
     const faults = [...fixedFaults(this.#plan, plan), ...lacking.map((socket) => `no socket is open for ${socket}`)]
     if (faults.length > 0) throw new PlanRefused(faults)
     const known = new Set(this.#connections.map(({ ike }) => ike.name))
-    this.#warnOfLoops(plan.connections.filter(({ ike }) => !known.has(ike.name)))
+    const fresh = plan.connections.filter(({ ike }) => !known.has(ike.name))
+    for (const warning of loopWarnings(fresh)) this.#emit(warning)
+    const routing = this.#routing!
+    await routing.makeWay(plan)
+    // What it learns is noted as soon as there is BGP, and until there is none.
+    if (plan.bgp !== undefined) this.#plan = { ...this.#plan, bgp: plan.bgp }
     await this.#reconciler!.reconcile(plan.connections, plan)
-    this.#routing?.apply(plan)
+    await routing.apply(plan)
+    await routing.clearAway(plan)
     this.#plan = plan
   }
 
@@ -226,18 +247,6 @@ class Connector implements ConnectorHandle {
     return this.#reconciler?.connections ?? this.#plan.connections
   }
 
-  #warnOfLoops(connections: readonly PlannedConnection[]): void {
-    for (const { ike, routes } of connections) {
-      const { name, remoteAddress } = ike
-      const loop = remoteAddress && routes.find((route) => prefixContains(route, remoteAddress))
-      if (!loop) continue
-      const message =
-        `the peer ${remoteAddress} of ${name} lies in its own network ${loop}: ` +
-        'without a more specific route to it, the tunnel would be sent into itself'
-      this.#emit({ type: 'warning', code: 'route-loop', message })
-    }
-  }
-
   async #startIke(): Promise<void> {
     const machine = await (this.#options.makeIke ?? makeIke)(this.#plan, performance.now())
     const driver = drive<IkeInput, IkeEffect>(machine, {
@@ -263,7 +272,7 @@ class Connector implements ConnectorHandle {
     })
     this.#routing = routing
     this.#undo.push(() => routing.stop())
-    routing.start(plan.connections)
+    routing.start(plan)
   }
 
   #perform(effect: IkeEffect): Promise<void> | undefined {
@@ -314,6 +323,7 @@ class Connector implements ConnectorHandle {
         return
       case 'counters':
         this.#postTraffic(children.update(report))
+        this.#routing?.paths.counted()
         return
       default: {
         const child = children.get(report.id)
@@ -381,19 +391,4 @@ class Connector implements ConnectorHandle {
   #warn(code: string, error: unknown): void {
     this.#emit({ type: 'warning', code, message: error instanceof Error ? error.message : String(error) })
   }
-}
-
-function makeIke(plan: ConnectorPlan, now: Instant): IkeMachine {
-  return new IkeEndpoint(
-    {
-      ports: plan.ports,
-      resources: plan.workers,
-      connections: plan.connections.map(({ ike }) => ike),
-      limits: plan.limits,
-      crypto: nodeCrypto,
-      random: (length: number) => new Uint8Array(randomBytes(length)),
-      keyLog: plan.keyLog !== undefined,
-    },
-    now,
-  )
 }

@@ -68,6 +68,13 @@ export class EngineRoutes {
     return this.#routes.size
   }
 
+  /** The groups of tunnels to which prefixes lead. */
+  *groups(): Generator<{ readonly tunnels: readonly number[]; readonly prefixes: number }> {
+    for (const { tunnels, uses } of this.#groups.values()) {
+      if (tunnels.length > 0 && uses > 0) yield { tunnels, prefixes: uses }
+    }
+  }
+
   /** Every prefix that the engines have. */
   *entries(): Generator<EngineRoute> {
     for (const [prefix, { tunnels, refused }] of this.#routes) {

@@ -77,11 +77,22 @@ export class Forwarding {
     for (const tunnel of this.#numbers([connection])) await this.#routes.forgetTunnel(tunnel)
   }
 
+  *groups(): Generator<{ readonly tunnels: readonly string[]; readonly prefixes: number }> {
+    const names = this.#names()
+    for (const { tunnels, prefixes } of this.#routes.groups()) {
+      yield { tunnels: tunnels.map((tunnel) => names.get(tunnel) ?? '?'), prefixes }
+    }
+  }
+
   *routes(): Generator<RouteEntry> {
-    const names = new Map([...this.#tunnels].map(([name, { tunnel }]) => [tunnel, name]))
+    const names = this.#names()
     for (const { tunnels, ...entry } of this.#routes.entries()) {
       yield { ...entry, tunnels: tunnels.map((tunnel) => names.get(tunnel) ?? '?') }
     }
+  }
+
+  #names(): ReadonlyMap<number, string> {
+    return new Map([...this.#tunnels].map(([name, { tunnel }]) => [tunnel, name]))
   }
 
   #spreads(): readonly ReadonlyMap<number, number>[] {

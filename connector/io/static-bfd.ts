@@ -48,6 +48,8 @@ export class StaticBfdDriver {
   async stop(): Promise<void> {
     this.#driver.post({ type: 'stop' })
     await this.#driver.idle()
+    // What is sent leaves a turn of the event loop later.
+    await new Promise((resolve) => setImmediate(resolve))
     this.#driver.stop()
     this.#sockets.close()
   }

@@ -1,9 +1,17 @@
 /** The status document, made from what IKE and the packet worker know. */
 import { type Address, addressBytes, familyOf, formatSocketAddress } from '../../protocol/net.ts'
-import type { ChildSaStatus, ConnectorStatus, Traffic, TunnelStatus, WorkerStatus } from '../../protocol/status.ts'
+import type {
+  ChildSaStatus,
+  ConnectorStatus,
+  PathStatus,
+  Traffic,
+  TunnelStatus,
+  WorkerStatus,
+} from '../../protocol/status.ts'
 import { STATUS_VERSION } from '../../protocol/status.ts'
 import type { BfdStatus } from '../core/bfd/machine.ts'
 import type { ChildStatus, ConnectionStatus, IkeCounters, TrafficSelector } from '../core/ike/types.ts'
+import type { PathReport } from '../core/probe/report.ts'
 import type { Counters, WorkerLoad } from '../data/commands.ts'
 import type { ConnectorPlan, PlannedConnection } from '../plan.ts'
 import type { Carried } from './carried.ts'
@@ -28,7 +36,7 @@ export interface StatusParts {
   readonly now: number
   readonly wallClock: number
   readonly startedAt: number
-  readonly routing: Pick<Routing, 'bgp' | 'bfd'> | undefined
+  readonly routing: Pick<Routing, 'bgp' | 'bfd' | 'paths' | 'probes'> | undefined
 }
 
 export function buildStatus(parts: StatusParts): ConnectorStatus {
@@ -50,6 +58,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
     ...defined('bgp', parts.routing?.bgp?.status()),
+    ...defined('paths', parts.routing?.paths.status()),
     tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
@@ -92,9 +101,24 @@ function tunnelStatus(
     traffic: traffic(parts.children.total(name)),
     ...defined('rtt', ike?.rtt && { ...ike.rtt, lastMs: micros(ike.rtt.lastMs), medianMs: micros(ike.rtt.medianMs) }),
     ...defined('loss', ike === undefined || ike.requestsSent === 0 ? undefined : lossOf(ike)),
+    ...countsOf(planned, parts.children),
     ...defined('bfd', bfdStatus(parts.routing?.bfd.status(name))),
-    mtu: mtuStatus(planned, ike?.remote?.address ?? planned.ike.remoteAddress, installed.at(-1)),
+    ...defined('path', pathStatus(parts.routing?.probes.of(name), planned)),
+    mtu: mtuStatus(
+      parts.children.pathMtu(name) ?? planned.pathMtu,
+      planned,
+      ike?.remote?.address ?? planned.ike.remoteAddress,
+      installed.at(-1),
+    ),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
+  }
+}
+
+function countsOf({ ike, transit, reversePath }: PlannedConnection, children: Children) {
+  const counts = children.counts(ike.name)
+  return {
+    ...defined('transit', transit ? counts?.transit : undefined),
+    ...defined('asymmetric', reversePath === undefined ? undefined : counts?.asymmetric),
   }
 }
 
@@ -139,6 +163,19 @@ function micros(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }
 
+function pathStatus(report: PathReport | undefined, planned: PlannedConnection): PathStatus | undefined {
+  if (report === undefined) return undefined
+  const { state, rttMs, jitterMs, lossOut, lossIn, mtu } = report
+  return {
+    state,
+    ...defined('rttMs', rttMs && micros(rttMs)),
+    ...defined('jitterMs', jitterMs && micros(jitterMs)),
+    ...defined('lossOut', lossOut),
+    ...defined('lossIn', lossIn),
+    ...defined('mtu', mtu && { ...mtu, configured: planned.pathMtu }),
+  }
+}
+
 function lossOf({ requestsSent: sent, requestsRetransmitted: lost }: ConnectionStatus): TunnelStatus['loss'] & {} {
   return { ratio: Math.min(1, lost / sent), sent, lost }
 }
@@ -168,11 +205,11 @@ const TCP4_HEADERS = 40
 
 /** What fits, and why. Without a Child SA it is worked out from the configuration: UDP encapsulation is assumed. */
 function mtuStatus(
+  path: number,
   planned: PlannedConnection,
   remote: Address | undefined,
   installed: InstalledChild | undefined,
 ): TunnelStatus['mtu'] {
-  const path = planned.pathMtu
   const family = familyOf(remote ?? planned.ike.localAddress)
   const header = family === 6 ? IPV6_HEADER : IPV4_HEADER
   const udp = installed?.encapsulation === 'esp' ? 0 : UDP_HEADER

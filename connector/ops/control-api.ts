@@ -24,7 +24,17 @@ export interface ControlApi {
 export interface ControlApiOptions {
   readonly handle: Pick<
     ConnectorHandle,
-    'status' | 'initiate' | 'terminate' | 'rekey' | 'trust' | 'streams' | 'routes' | 'explainRoute' | 'resetNeighbour'
+    | 'status'
+    | 'initiate'
+    | 'terminate'
+    | 'rekey'
+    | 'trust'
+    | 'streams'
+    | 'routes'
+    | 'explainRoute'
+    | 'resetNeighbour'
+    | 'paths'
+    | 'drain'
   >
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   /** POST /stop was answered; the owner ends the process. */
@@ -99,6 +109,11 @@ function routesOf(options: ControlApiOptions): Routes {
       const neighbour = textField(body, 'neighbour')
       return found(handle.resetNeighbour?.(neighbour) ?? false, `BGP neighbour ${JSON.stringify(neighbour)}`)
     },
+    'GET /paths': () => json(handle.paths?.() ?? { paths: [], classes: [] }),
+    'POST /drain': (body) => {
+      const peer = textField(body, 'connection')
+      return found(handle.drain?.(peer, onField(body)) ?? false, `peer ${JSON.stringify(peer)}`)
+    },
     'POST /stop': () => {
       setImmediate(options.onStop)
       return json({ ok: true })
@@ -121,6 +136,12 @@ function textField(body: unknown, name: string, fallback?: string): string {
       : fallback
   if (typeof value === 'string' && value.length > 0 && value.length <= 256) return value
   throw new ApiError(400, 'bad-field', `the body has no text "${name}"`, `send { "${name}": "<name>" } as JSON`)
+}
+
+function onField(body: unknown): boolean {
+  const { on = true } = (body ?? {}) as { readonly on?: unknown }
+  if (typeof on === 'boolean') return on
+  throw new ApiError(400, 'bad-field', '"on" is neither true nor false', 'send { "connection": "<peer>", "on": true }')
 }
 
 const NO_ROUTES = { total: 0, matching: 0, routes: [] }

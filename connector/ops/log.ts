@@ -103,6 +103,10 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
       const fields = { event: event.type, neighbour: event.neighbour, code }
       return { level, fields, message: `BGP neighbour ${event.neighbour}: ${text}` }
     }
+    case 'path': {
+      const { code, level, text, remedy } = event.event
+      return { level, fields: { event: event.type, code, ...(remedy === undefined ? {} : { remedy }) }, message: text }
+    }
     case 'bfd': {
       const { type, connection: peer, level, text } = event
       return { level, fields: { event: type, peer }, message: `${peer}: ${text}` }

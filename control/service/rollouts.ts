@@ -6,6 +6,7 @@ import { type Concerned, concernedSites, planBack, rolloutOrder } from '../domai
 import { rerouted } from '../domain/intents/compare.ts'
 import { isOver, ROLLOUT_DEADLINES, type RolloutRecord, stopRollout, waitedFor } from '../domain/intents/rollout.ts'
 import { isWatched } from '../domain/intents/watch.ts'
+import { Refusal } from '../domain/refusal.ts'
 import type { Committer } from './commit.ts'
 import { factsFor, storePlan, summaryOf } from './intent-changes.ts'
 import { PlannedView } from './planned-view.ts'
@@ -154,7 +155,12 @@ export class Rollouts {
       return planBack(view, wanted, hasConnector)
     }
     const edit = { type: 'replace', intent: draft.intent! } as const
-    return planEdit(view, edit, await factsFor(context, documents, work, sitesRemovedBy(view, edit)))
+    const facts = await factsFor(context, documents, work, sitesRemovedBy(view, edit))
+    try {
+      return planEdit(view, edit, facts)
+    } catch (error) {
+      throw error instanceof Refusal ? withinIntent(error) : error
+    }
   }
 
   /** Sites where a connector has something to do. */
@@ -191,6 +197,19 @@ export class Rollouts {
   #work(call: Call): Work {
     return new Work(this.#parts.context.repo, call.network)
   }
+}
+
+/** Its pointers are into the intent, which is a part of the body. */
+function withinIntent({ code, status, title, detail, remedy, errors }: Refusal): Refusal {
+  const within = errors?.map(({ pointer, ...rest }) => ({ ...rest, pointer: `/intent${pointer}` }))
+  return new Refusal({
+    code,
+    status,
+    title,
+    ...optional('detail', detail),
+    ...optional('remedy', remedy),
+    ...optional('errors', within),
+  })
 }
 
 function shown({ order: _, goal: __, ...rollout }: RolloutRecord): Rollout {

@@ -115,6 +115,8 @@ export const rolloutSiteSchema = z
 export type RolloutSite = z.infer<typeof rolloutSiteSchema>
 
 export const rolloutDetailSchema = rolloutSchema
-  .extend({ sites: z.array(rolloutSiteSchema).max(10_000).meta({ description: 'In their order; the canary is first.' }) })
+  .extend({
+    sites: z.array(rolloutSiteSchema).max(10_000).meta({ description: 'In their order; the canary is first.' }),
+  })
   .meta({ id: 'RolloutDetail' })
 export type RolloutDetail = z.infer<typeof rolloutDetailSchema>

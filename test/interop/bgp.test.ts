@@ -59,6 +59,20 @@ describe.skipIf(missing)(WHAT, () => {
     expect(bird.log()).toContain('the connector is stopping')
   })
 
+  it('RFC 8326: when we stop, the neighbour hears GRACEFUL_SHUTDOWN before the session ends', async () => {
+    const channel4 = 'import filter { if (65535, 0) ~ bgp_community then print "leaving ", net; accept; };'
+    bird = await startNeighbour(lab, { channel4 })
+    us = await startConnector(lab)
+    await established()
+    await until('BIRD to have our network', async () => (await bird.birdc('show', 'route')).includes('10.8.1.0/24'))
+    expect(bird.log()).not.toContain('leaving')
+    await us.stop()
+    await until('BIRD to hear why', async () => bird.log().includes('Administrative shutdown'))
+    const [before, after] = bird.log().split('Administrative shutdown', 2)
+    expect(before).toContain('leaving 10.8.1.0/24')
+    expect(after).not.toContain('leaving')
+  })
+
   it('both come back by themselves, whichever restarts', async () => {
     bird = await startNeighbour(lab)
     us = await startConnector(lab, { neighbour: ['hold: 6s', 'graceful_restart: false'] })

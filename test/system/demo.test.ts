@@ -45,6 +45,8 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
       rotation: { count: 1, lostPackets: 0, evidence: 'verified' },
       withoutControl: { sent: 100, received: 100, rekeys: 1 },
       function: { status: 200, ms: positive, path: 'function > relay > hq > tunnel > branch' },
+      bgp: { established: 2, prefixes: 4 },
+      failover: { ms: positive, lostPackets: positive },
     })
     const { p50, p99 } = (result.ping as { rttMs: { p50: number; p99: number } }).rttMs
     expect(p50).toBeLessThanOrEqual(p99)

@@ -1,20 +1,22 @@
 /**
  * One end of a tunnel, for tests of the packet path with fixed keys, or of the whole connector:
  *
- *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS [WORKERS]]
+ *     end.ts SIDE SUITE ENCAPSULATION ENGINE STATE_DIRECTORY FAMILY [REKEY_MS [WORKERS [PROBE]]]
  *
  * With several workers the connection's home is the last of them. SUITE `none` makes no Child SA; `ike` leaves it to IKE,
- * which rekeys children every REKEY_MS and itself every three times that, if that is not 0. Prints events and at last
+ * which rekeys children every REKEY_MS and itself every three times that, if that is not 0. PROBE is a `ProbePlan` in
+ * JSON: each change of what probes say is then printed as `path STATE MTU MILLISECONDS`. Prints events and at last
  * `ready`, prints its status as one line of JSON at SIGUSR2, ends well at SIGTERM.
  */
 
 import { StartFailure } from '../../connector/handle.ts'
 import { startConnector } from '../../connector/io/connector.ts'
-import type { ConnectorPlan } from '../../connector/plan.ts'
+import type { ConnectorPlan, ProbePlan } from '../../connector/plan.ts'
 import { type Address, address, prefix } from '../../protocol/net.ts'
+import type { ConnectorStatus } from '../../protocol/status.ts'
 import { type StaticOptions, staticMachine } from './static-machine.ts'
 
-const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyText = '0', workersText = '1'] =
+const [sideText, suite, encapsulation, engine, stateDirectory, outer, rekeyText = '0', workersText = '1', probe] =
   process.argv.slice(2)
 const side = Number(sideText) as 0 | 1
 const workers = Number(workersText)
@@ -37,6 +39,7 @@ try {
   while (suite !== 'none' && !installed()) await new Promise((resolve) => setTimeout(resolve, 10))
   process.on('SIGTERM', () => void connector.stop())
   process.on('SIGUSR2', () => process.stdout.write(`status ${JSON.stringify(connector.status())}\n`))
+  if (probe !== undefined) watchPath(() => connector.status())
   process.stdout.write('ready\n')
   const failure = await connector.ended
   if (failure !== undefined) throw failure
@@ -45,6 +48,16 @@ try {
   const failure = error instanceof StartFailure ? error : new StartFailure('unknown', String(error), '', 1)
   process.stdout.write(`${JSON.stringify({ code: failure.code, cause: failure.message, remedy: failure.remedy })}\n`)
   process.exit(failure.exitCode)
+}
+
+function watchPath(status: () => ConnectorStatus): void {
+  let told = ''
+  setInterval(() => {
+    const { state, mtu } = status().tunnels[0]?.path ?? {}
+    const text = `${state} ${mtu?.pathMtu}`
+    if (text !== told) process.stdout.write(`path ${text} ${Date.now()}\n`)
+    told = text
+  }, 3).unref()
 }
 
 function lifetime(factor: number) {
@@ -122,6 +135,7 @@ function plan(): ConnectorPlan {
         pathMtu: 1500,
         clampMss: true,
         copyDscp: true,
+        ...(probe === undefined ? {} : { probe: JSON.parse(probe) as ProbePlan }),
       },
     ],
   }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SpawnOptions } from '../../connector/io/namespaces.ts'
+import type { ProbePlan } from '../../connector/plan.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { createWorld, type Spawned, type World } from './netns.ts'
 import { until } from './until.ts'
@@ -23,6 +24,8 @@ export interface Shape {
   readonly rekeyMs?: number
   /** Packet workers of either end. */
   readonly workers?: readonly [number, number]
+  /** Of either end. */
+  readonly probe?: ProbePlan
   /** ISTHMUS_OFFLOADS of either end. */
   readonly offloads?: readonly [string, string]
 }
@@ -51,6 +54,7 @@ export class Pair {
     const state = join(this.directory, side === 0 ? 'a' : 'b')
     const words = [String(side), shape.suite, shape.encapsulation, shape.engine, state, shape.outer]
     words.push(String(shape.rekeyMs ?? 0), String(shape.workers?.[side] ?? 1))
+    if (shape.probe !== undefined) words.push(JSON.stringify(shape.probe))
     return [process.execPath, END, ...words]
   }
 

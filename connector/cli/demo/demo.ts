@@ -20,6 +20,7 @@ import {
 } from './trials.ts'
 import { measureAway, measureRotation } from './trials-control.ts'
 import { measureFunction } from './trials-function.ts'
+import { measureRouting } from './trials-routing.ts'
 
 export interface DemoArguments {
   /** Try everything once and exit, instead of showing the live view. */
@@ -126,10 +127,18 @@ async function tryEverything(running: RunningSites, directory: string): Promise<
   say('  $ isthmus function add orders --allow hq/erp')
   say(`  function        order from the ERP of branch: HTTP ${status} in ${ms.toFixed(0)} ms, a cold start`)
   say(`                  ${path}\n`)
+  Object.assign(result, await measureRouting(running.world, directory, running.signal))
+  sayRouting(result)
   const faults = faultsOf(result)
   result.ok = faults.length === 0
   if (!result.ok) result.error = { cause: `${faults.join('; ')}.`, remedy: 'Run `npx isthmus doctor`, then try again.' }
   return result
+}
+
+function sayRouting({ bgp, failover }: DemoResult): void {
+  say('  plant and cloud, two more sites, have two ways between them:')
+  say(`  BGP             ${bgp?.established ?? 0} sessions, ${bgp?.prefixes ?? 0} prefixes`)
+  say(`  a way is cut    ${failover?.ms ?? '-'} ms without an answer, ${failover?.lostPackets ?? '-'} pings lost\n`)
 }
 
 function finish(args: DemoArguments, result: DemoResult): number {

@@ -24,6 +24,10 @@ export interface DemoResult {
    * milliseconds of its first request, and where it has passed.
    */
   function: { status: number; ms: number; path: string } | null
+  /** BGP sessions between two sites, over two ways through the internet, and the prefixes that they exchanged. */
+  bgp: { established: number; prefixes: number } | null
+  /** One of the two ways ends without a word while pings run: how long they had no answer, and how many never got one. */
+  failover: { ms: number; lostPackets: number } | null
   /** One sentence of cause and one of remedy, when not ok. */
   error?: { cause: string; remedy: string }
 }
@@ -39,6 +43,8 @@ export function emptyResult(): DemoResult {
     rotation: null,
     withoutControl: null,
     function: null,
+    bgp: null,
+    failover: null,
   }
 }
 
@@ -56,7 +62,7 @@ export function faultsOf(result: DemoResult): string[] {
   if (result.function?.status !== 200)
     faults.push(`the function got no order (${result.function?.status ?? 'no answer'})`)
   else if (result.function.path !== FUNCTION_PATH) faults.push(`the function's order came by ${result.function.path}`)
-  return [...faults, ...controlFaults(result)]
+  return [...faults, ...controlFaults(result), ...routingFaults(result)]
 }
 
 function controlFaults({ rotation, withoutControl }: DemoResult): string[] {
@@ -67,5 +73,17 @@ function controlFaults({ rotation, withoutControl }: DemoResult): string[] {
   if (withoutControl === null || withoutControl.received !== withoutControl.sent) {
     faults.push('packets were lost while the control plane was stopped')
   } else if (withoutControl.rekeys === 0) faults.push('no rekey took place while the control plane was stopped')
+  return faults
+}
+
+/** More than BFD needs to notice and BGP to tell; probes are faster. */
+const FAILOVER_MS = 1500
+
+function routingFaults({ bgp, failover }: DemoResult): string[] {
+  const faults: string[] = []
+  if (bgp === null || bgp.established < 2 || bgp.prefixes === 0) faults.push('BGP exchanged no routes')
+  if (failover === null) faults.push('no way was cut')
+  else if (failover.ms === 0) faults.push('the way that was cut carried nothing')
+  else if (failover.ms > FAILOVER_MS) faults.push(`traffic took ${failover.ms} ms to move to the other tunnel`)
   return faults
 }

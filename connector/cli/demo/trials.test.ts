@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { establishedAfter } from './trials.ts'
+import { failoverOf } from './trials-routing.ts'
 
 const line = (event: string, milliseconds: number) =>
   JSON.stringify({ level: 'info', time: new Date(1_900_000_000_000 + milliseconds).toISOString(), event })
@@ -30,4 +31,10 @@ test.each([
   ['the wrong order', `${line('initiating', 9)}\n${line('child-established', 5)}`],
 ])('%s is an error with its cause', (_, log) => {
   expect(() => establishedAfter(log)).toThrow('the log of hq does not tell')
+})
+
+test('a failover lasts as long as the longest run of pings without an answer', () => {
+  const summary = { sent: 300, received: 295, duplicates: 0, lossRatio: 5 / 300 }
+  expect(failoverOf({ ...summary, missing: [10, 60, 61, 62, 200] })).toEqual({ ms: 30, lostPackets: 5 })
+  expect(failoverOf({ ...summary, received: 300, missing: [] })).toEqual({ ms: 0, lostPackets: 0 })
 })

@@ -68,6 +68,22 @@ export function pauseOf(io: CliIo): NonNullable<CliIo['pause']> {
   return io.pause ?? pause
 }
 
+/** Asks the person at the terminal; undefined where there is none. */
+export function askOf(io: CliIo): CliIo['ask'] {
+  if (io.ask !== undefined) return io.ask
+  return io.isTty && process.stdin.isTTY === true ? ask : undefined
+}
+
+async function ask(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question}[y/N] `)).trim())
+  } finally {
+    terminal.close()
+  }
+}
+
 /** Ends early, and well, by `signal`. */
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {})

@@ -64,7 +64,7 @@ test('apply tells every fault, and changes nothing then', async () => {
     file,
     `${JSON.stringify({ ...before, sites: [...before.sites, { name: 'X', prefixes: ['10.1.0.1/8'] }] })}`,
   )
-  await refused(EXIT.usage, '/sites/2/prefixes/0: host bits are set', 'network', 'apply', file)
+  await refused(EXIT.badConfig, 'sites[2].prefixes[0]: host bits are set', 'network', 'apply', file)
   writeFileSync(file, 'sites: [')
   await refused(EXIT.badConfig, 'does not make sense', 'network', 'apply', file)
   await refused(EXIT.unreadableFile, 'cannot be read (ENOENT)', 'network', 'apply', `${file}x`)

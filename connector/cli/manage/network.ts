@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { Intent, IntentDraft } from '../../../protocol/control/generated/api-client.ts'
 import { EXIT } from '../../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput, textOption } from '../command.ts'
 import { nowOf, openApi, openNetwork, placeOf } from './access.ts'
+import { readIntentFile } from './intent-file.ts'
 import { confirm, nothingToChange, printJson } from './options.ts'
 import { ago, byName, counted, renderFields, renderTable } from './view.ts'
 
@@ -103,22 +103,42 @@ export async function exportIntent(input: CommandInput, io: CliIo): Promise<numb
 /** An old version as it can be applied now: what has been removed since comes anew, and finds its ends by name. */
 function renewed(old: Intent, present: Intent): IntentDraft {
   const alive = new Set([...present.sites, ...present.tunnels].map(({ id }) => id))
-  const names = new Map(old.sites.map(({ id, name }) => [id, name]))
+  const names = new Map([...old.sites, ...old.tunnels].map(({ id, name }) => [id, name]))
+  const named = (id: string) => names.get(id) ?? id
   const known = <T extends { id: string }>({ id, ...rest }: T) => (alive.has(id) ? { id, ...rest } : rest)
   return {
     preferences: old.preferences,
     sites: old.sites.map(known),
     tunnels: old.tunnels.map((tunnel) => {
       const [first, second] = tunnel.sites
-      return { ...known(tunnel), sites: [names.get(first) ?? first, names.get(second) ?? second] as [string, string] }
+      return { ...known(tunnel), sites: [named(first), named(second)] as [string, string] }
     }),
+    ...(old.routing === undefined ? {} : { routing: withNames(old.routing, named) }),
   }
+}
+
+function withNames(
+  routing: NonNullable<Intent['routing']>,
+  named: (id: string) => string,
+): NonNullable<IntentDraft['routing']> {
+  return {
+    ...routing,
+    sites: routing.sites.map(({ site, through, advertises, ...rest }) => ({
+      ...rest,
+      site: named(site),
+      ...(through === undefined ? {} : { through: through.map(named) }),
+      ...(advertises === undefined
+        ? {}
+        : { advertises: advertises.map(({ to, ...more }) => ({ ...more, to: to === 'all' ? to : to?.map(named) })) }),
+    })),
+    tunnels: routing.tunnels.map(({ tunnel, ...rest }) => ({ ...rest, tunnel: named(tunnel) })),
+  } as NonNullable<IntentDraft['routing']>
 }
 
 /** Replaces the whole desired state. What would be removed must be meant. */
 export async function applyIntent(input: CommandInput, io: CliIo): Promise<number> {
   const path = input.args[0]!
-  const draft = await readDraft(path)
+  const draft = readIntentFile(path, io)
   const { api, params, network } = await openNetwork(input, io)
   const { value: before, revision = '*' } = await api.call('intent.get', { params })
   const lost = removedBy(draft, before)
@@ -136,7 +156,7 @@ export async function applyIntent(input: CommandInput, io: CliIo): Promise<numbe
   return EXIT.ok
 }
 
-/** Names of what is there and is not in the draft. What the draft says is not checked yet: the control plane does. */
+/** Names of what is there and is not in the draft. */
 function removedBy(draft: IntentDraft, before: Intent): string[] {
   const lost = (kind: string, present: readonly { id: string; name: string }[], wanted: unknown): string[] => {
     const items = (Array.isArray(wanted) ? wanted : []) as { id?: unknown; name?: unknown }[]
@@ -144,26 +164,6 @@ function removedBy(draft: IntentDraft, before: Intent): string[] {
     return present.filter(({ id, name }) => !kept.has(id) && !kept.has(name)).map(({ name }) => `${kind} ${name}`)
   }
   return [...lost('site', before.sites, draft.sites), ...lost('tunnel', before.tunnels, draft.tunnels)]
-}
-
-async function readDraft(path: string): Promise<IntentDraft> {
-  let text: string
-  try {
-    text = path === '-' ? readFileSync(0, 'utf8') : readFileSync(path, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new CommandFailure(`${path} cannot be read (${code})`, 'name a file of YAML or JSON', EXIT.unreadableFile)
-  }
-  const { parse } = await import('yaml')
-  try {
-    const value: unknown = parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as IntentDraft
-    throw new Error('it is not a mapping of sites and tunnels')
-  } catch (error) {
-    const [first = ''] = (error as Error).message.split('\n')
-    const remedy = 'isthmus network export shows what it looks like'
-    throw new CommandFailure(`${path} does not make sense: ${first}`, remedy, EXIT.badConfig)
-  }
 }
 
 type Topology = 'mesh' | 'none'

@@ -3,8 +3,9 @@ import type { Rotation, Run, Tunnel } from '../../../protocol/control/generated/
 import { EXIT } from '../../handle.ts'
 import type { CliIo } from '../command.ts'
 import { nowOf, type Place, pauseOf } from './access.ts'
+import { Redraw } from './redraw.ts'
 import { ApiFailure } from './transport.ts'
-import { clipped, paint, printable, since } from './view.ts'
+import { paint, since } from './view.ts'
 
 const POLL_MS = 500
 /** Rotations go on without the control plane's answers; a person should look after this. */
@@ -137,11 +138,12 @@ class Screen implements Teller {
   readonly explains = true
   readonly #io: CliIo
   readonly #names: ReadonlyMap<string, string>
-  #drawn = 0
+  readonly #redraw: Redraw
 
   constructor(io: CliIo, names: ReadonlyMap<string, string>) {
     this.#io = io
     this.#names = names
+    this.#redraw = new Redraw(io)
   }
 
   tell({ run, active, waiting }: Moment, now: number): void {
@@ -151,32 +153,20 @@ class Screen implements Teller {
       return `  ${name}: ${state} for ${since(stateSince, now)}${why === undefined ? '' : `, waits for ${this.#named(why)}`}`
     })
     const more = active.length > SHOWN ? [`  and ${active.length - SHOWN} more`] : []
-    this.#draw([`${countsText(run)}, ${since(run.createdAt, now)}`, ...lines, ...more])
+    this.#redraw.draw([`${countsText(run)}, ${since(run.createdAt, now)}`, ...lines, ...more])
   }
 
   away(): void {
-    this.#draw([paint(this.#io, 'yellow', AWAY)])
+    this.#redraw.draw([paint(this.#io, 'yellow', AWAY)])
   }
 
   end(): void {
-    this.#draw([])
+    this.#redraw.draw([])
   }
 
   #named(text: string): string {
     return text.replaceAll(/con_\w{20}/g, (id) => this.#names.get(id) ?? id)
   }
-
-  #draw(lines: readonly string[]): void {
-    const back = this.#drawn === 0 ? '' : `\x1b[${this.#drawn}A\x1b[J`
-    // A line that breaks would make the count of lines wrong.
-    const text = lines.map((line) => `${clipped(printableExceptStyle(line), this.#io.columns - 1)}\n`).join('')
-    this.#io.stderr(back + text)
-    this.#drawn = lines.length
-  }
-}
-
-function printableExceptStyle(line: string): string {
-  return line.includes('\x1b[') ? line : printable(line)
 }
 
 function countsText({ counts: { queued, active, done, aborted } }: Run): string {

@@ -38,6 +38,8 @@ export interface BfdStateChange {
   readonly remote: BfdState
   /** Its C bit: its BFD does not share fate with its control plane. */
   readonly remoteControlPlaneIndependent: boolean
+  /** Milliseconds since the peer was heard; of sessions that were up. */
+  readonly silentMs?: number
 }
 
 export interface BfdStatus {
@@ -207,6 +209,7 @@ export class BfdSession implements Machine<BfdInput, BfdEffect> {
       diagnostic: code,
       remote: this.#remoteState,
       remoteControlPlaneIndependent: this.#heard?.controlPlaneIndependent ?? false,
+      ...(from === 'up' ? { silentMs: now - this.#heardAt } : {}),
     })
     if (to === 'up') this.#cameUp(now)
     if (from === 'up') this.#wentDown(now)

@@ -40,6 +40,9 @@ export interface LinkParts {
   readonly random: RandomBytes
 }
 
+/** Whether neighbours are to prefer other ways, and whether we do as well. */
+export type Leaving = 'no' | 'neighbours' | 'both'
+
 export class NeighbourLink {
   readonly name: string
   readonly tunnel: string
@@ -59,7 +62,7 @@ export class NeighbourLink {
   #lastError: string | undefined
   /** Closed because of too many prefixes. */
   #isOverLimit = false
-  #isLeaving = false
+  #leaving: Leaving = 'no'
   /** What ends it is no loss. */
   #isEnding = false
   readonly #calm = new Calm()
@@ -149,14 +152,15 @@ export class NeighbourLink {
   }
 
   /** What it is told carries GRACEFUL_SHUTDOWN, also in sessions to come (RFC 8326). */
-  setLeaving(on: boolean): void {
-    if (this.#isLeaving === on) return
-    this.#isLeaving = on
+  setLeaving(leaving: Leaving): void {
+    if (this.#leaving === leaving) return
+    this.#leaving = leaving
     if (this.#negotiated !== undefined) this.#tellLeaving()
   }
 
   #tellLeaving(): void {
-    this.#parts.rib({ kind: 'graceful-shutdown', neighbour: this.name, active: this.#isLeaving })
+    const active = this.#leaving !== 'no'
+    this.#parts.rib({ kind: 'graceful-shutdown', neighbour: this.name, active, avoid: this.#leaving === 'both' })
   }
 
   /** Has the session's effects carried out. */
@@ -355,7 +359,7 @@ export class NeighbourLink {
       ...(gracefulRestart === undefined ? {} : { keptForwarding: gracefulRestart.preserved }),
       enhancedRefresh,
     })
-    if (this.#isLeaving) this.#tellLeaving()
+    if (this.#leaving !== 'no') this.#tellLeaving()
   }
 
   #down({ cause, keep, restartTimeS }: Extract<SessionEffect, { type: 'down' }>): void {

@@ -60,9 +60,9 @@ export type SpeakerInput =
   | { readonly type: 'stop'; readonly communication: string }
   /**
    * Whether traffic is to leave this tunnel: all that its neighbours are told carries GRACEFUL_SHUTDOWN, so that they
-   * prefer other ways while this one still works (RFC 8326 section 4).
+   * prefer other ways while this one still works (RFC 8326 section 4). With `avoid` we prefer other ways as well.
    */
-  | { readonly type: 'leaving'; readonly tunnel: string; readonly on: boolean }
+  | { readonly type: 'leaving'; readonly tunnel: string; readonly on: boolean; readonly avoid?: boolean }
   /** Ends one session; it starts anew. */
   | { readonly type: 'reset'; readonly neighbour: string }
   /** Whether packets can go through the tunnel, and its outer ends, which no route may cover. */
@@ -81,6 +81,14 @@ export type SpeakerEffect =
   | { readonly type: 'bfd-send'; readonly packet: Extract<BfdEndpointEffect, { readonly kind: 'send' }> }
   /** A session of BFD is over: nothing leaves from there any more. */
   | { readonly type: 'bfd-ended'; readonly from: SocketAddress }
+  /** BFD has another opinion of the path to a neighbour; undefined: none any more. */
+  | {
+      readonly type: 'path'
+      readonly neighbour: string
+      readonly tunnel: string
+      readonly up: boolean | undefined
+      readonly silentMs?: number
+    }
   /** What leads where from now on, by names of tunnels, the first one preferred; none: BGP knows no way. */
   | { readonly type: 'routes'; readonly changes: readonly RouteChange[] }
   | { readonly type: 'report'; readonly neighbour: string; readonly event: BgpEvent }

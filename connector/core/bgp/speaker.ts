@@ -10,9 +10,10 @@
  */
 import type { Instant, Machine, RandomBytes } from '../../../protocol/machine.ts'
 import type { Address, Family, Prefix } from '../../../protocol/net.ts'
+import { pathOpinion } from '../bfd/coupling.ts'
 import { BfdLinks } from '../bfd/links.ts'
 import type { BfdStateChange } from '../bfd/machine.ts'
-import { type LinkHistory, type LinkParts, NeighbourLink } from './neighbour-link.ts'
+import { type Leaving, type LinkHistory, type LinkParts, NeighbourLink } from './neighbour-link.ts'
 import { Reachability } from './reachability.ts'
 import type { Explanation } from './rib/explain.ts'
 import type { NextHopSet } from './rib/next-hop-sets.ts'
@@ -40,7 +41,8 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #reach: Reachability
   /** Outer ends of tunnels, as last heard. */
   readonly #ends = new Map<string, readonly Address[]>()
-  readonly #leaving = new Set<string>()
+  readonly #leaving = new Map<string, Leaving>()
+  readonly #opinions = new Map<string, boolean | undefined>()
   #phase: 'new' | 'running' | 'stopped' = 'new'
   #effects: SpeakerEffect[] = []
   #taken = 0
@@ -130,11 +132,12 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
       case 'tunnel':
         this.#tunnel(input.name, input.up, input.ends, now)
         break
-      case 'leaving':
-        for (const link of this.#links.values()) if (link.tunnel === input.tunnel) link.setLeaving(input.on)
-        if (input.on) this.#leaving.add(input.tunnel)
-        else this.#leaving.delete(input.tunnel)
+      case 'leaving': {
+        const leaving = !input.on ? 'no' : input.avoid === true ? 'both' : 'neighbours'
+        for (const link of this.#links.values()) if (link.tunnel === input.tunnel) link.setLeaving(leaving)
+        this.#leaving.set(input.tunnel, leaving)
         break
+      }
       case 'bfd':
         this.#bfd.hear(input.datagram, now)
         break
@@ -235,7 +238,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
         return known
       }
       const made = new NeighbourLink(config, neighbour, this.#parts, this.#ends.get(tunnel), histories.get(name))
-      made.setLeaving(this.#leaving.has(tunnel))
+      made.setLeaving(this.#leaving.get(tunnel) ?? 'no')
       fresh.push(made)
       return made
     }
@@ -323,6 +326,17 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #pathChanged(id: string, change: BfdStateChange): void {
     this.#links.get(id)?.pathChanged(change, this.#now)
     this.#settleRib()
+    const opinion = pathOpinion(change)
+    if (opinion !== 'unknown') this.#tellOpinion(id, opinion === 'up', change)
+    else if (change.to === 'admin-down' || change.remote === 'admin-down') this.#tellOpinion(id, undefined, change)
+  }
+
+  /** A session that was lost is a lost path until it is up again. */
+  #tellOpinion(neighbour: string, up: boolean | undefined, { silentMs = 0 }: BfdStateChange): void {
+    const tunnel = this.#links.get(neighbour)?.tunnel
+    if (tunnel === undefined || this.#opinions.get(neighbour) === up) return
+    this.#opinions.set(neighbour, up)
+    this.#effects.push({ type: 'path', neighbour, tunnel, up, ...(up === false ? { silentMs } : {}) })
   }
 }
 

@@ -36,6 +36,7 @@ export class ClassSteering {
   #current: string
   #since: Instant
   #because: SteerReason | undefined
+  #from: string | undefined
   #moves = 0
   #movedAt = Number.NEGATIVE_INFINITY
   #settledAt = Number.NEGATIVE_INFINITY
@@ -122,6 +123,7 @@ export class ClassSteering {
       tunnel: this.#current,
       since: this.#since,
       because: this.#because,
+      from: this.#from,
       moves: this.#moves,
       tunnels: this.#members.map(({ connection, quality }) => ({ connection, beyond: quality.beyond })),
     }
@@ -164,6 +166,7 @@ export class ClassSteering {
     this.#since = now
     this.#movedAt = now
     this.#because = because
+    this.#from = from
     this.#moves++
     return { from, to: this.#current, because }
   }

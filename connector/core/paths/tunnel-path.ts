@@ -133,6 +133,7 @@ export class TunnelPath {
       connection,
       state: this.#state,
       since: this.#since,
+      isPassing: this.passing,
       report,
       bfd,
       failovers: { ...failovers },

@@ -121,6 +121,7 @@ export interface PathStatus {
   readonly connection: string
   readonly state: PathState
   readonly since: number
+  readonly isPassing: boolean
   readonly report: PathReport | undefined
   readonly bfd: boolean | undefined
   /** Of those that failed over from it, by cause. */
@@ -150,6 +151,8 @@ export interface ClassStatus {
   readonly tunnel: string
   readonly since: number
   readonly because: SteerReason | undefined
+  /** Where it came from, when it moved last. */
+  readonly from: string | undefined
   readonly moves: number
   readonly tunnels: readonly { readonly connection: string; readonly beyond: readonly ('loss' | 'rtt' | 'jitter')[] }[]
 }

@@ -26,7 +26,11 @@ const LOOK_MS = 5
 
 export interface BgpParts {
   readonly plan: BgpPlan
-  readonly children: Pick<Children, 'learn' | 'isSendable' | 'onSettled'>
+  readonly children: Pick<Children, 'learn'>
+  /** Whether packets can go through a tunnel; whoever changes it calls `look`. */
+  readonly isUp: (connection: string) => boolean
+  /** BFD has another opinion of the path to a neighbour by that tunnel; undefined: none. */
+  readonly onPath: (tunnel: string, neighbour: string, up: boolean | undefined, silentMs: number | undefined) => void
   readonly kernel: Pick<KernelRoutes, 'learn' | 'unlearn'>
   /** The outer address of the other end of a tunnel, as far as it is known. */
   readonly remoteOf: (connection: string) => Address | undefined
@@ -43,6 +47,7 @@ export class Bgp {
   readonly #learned: LearnedRoutes
   /** What has been told of sockets since it last worked, so that it is told once. */
   readonly #troubles = new Map<string, string>()
+  #routeChanges = 0
   #stopping: Promise<void> | undefined
 
   constructor(parts: BgpParts) {
@@ -70,10 +75,9 @@ export class Bgp {
 
   /** The addresses inside the tunnels must be there. */
   start(): void {
-    this.#parts.children.onSettled = (connection) => this.#look(connection)
     this.#tcp.listen()
     this.#bfd.listen(bfdEnds(this.#plan))
-    for (const { name } of this.#plan.tunnels) this.#look(name)
+    for (const { name } of this.#plan.tunnels) this.look(name)
     this.#driver.post({ type: 'start' })
   }
 
@@ -84,7 +88,7 @@ export class Bgp {
     this.#tcp.setEnds(endsOf(plan), plan.md5Keys)
     this.#bfd.listenOnly(bfdEnds(plan))
     this.#driver.post({ type: 'configure', config: plan })
-    for (const { name } of plan.tunnels) this.#look(name)
+    for (const { name } of plan.tunnels) this.look(name)
     for (const { name, transport } of plan.neighbours) {
       const { md5Key } = transport
       if (md5Key === undefined || sameBytes(before.md5Keys.get(md5Key), plan.md5Keys.get(md5Key))) continue
@@ -103,7 +107,8 @@ export class Bgp {
   }
 
   status(): BgpStatus {
-    return bgpStatus(this.#plan, this.#speaker, this.#learned.pending, performance.now(), Date.now())
+    const counts = { pendingRoutes: this.#learned.pending, routeChanges: this.#routeChanges }
+    return bgpStatus(this.#plan, this.#speaker, counts, performance.now(), Date.now())
   }
 
   explain(prefix: Prefix): Explanation | undefined {
@@ -117,9 +122,12 @@ export class Bgp {
     return true
   }
 
-  /** Whether neighbours that are reached by this tunnel are asked to prefer other ways (RFC 8326). */
-  setLeaving(tunnel: string, on: boolean): void {
-    this.#driver.post({ type: 'leaving', tunnel, on })
+  /**
+   * Whether neighbours that are reached by this tunnel are asked to prefer other ways (RFC 8326), and with `avoid` we do
+   * so as well.
+   */
+  setLeaving(tunnel: string, on: boolean, avoid = false): void {
+    this.#driver.post({ type: 'leaving', tunnel, on, avoid })
   }
 
   /** Says goodbye to the neighbours, who have a second to prefer other ways. What was learned stays. Idempotent; never rejects. */
@@ -133,7 +141,6 @@ export class Bgp {
       for (const { name } of this.#plan.tunnels) this.setLeaving(name, true)
       await new Promise((resolve) => setTimeout(resolve, LEAVING_MS))
     }
-    this.#parts.children.onSettled = undefined
     const learned = this.#learned.stop()
     this.#driver.post({ type: 'stop', communication: 'the connector is stopping' })
     await this.#tcp.stop(GOODBYE_MS)
@@ -142,11 +149,12 @@ export class Bgp {
     await learned
   }
 
-  #look(connection: string): void {
-    const { children, remoteOf } = this.#parts
+  /** The tunnel may have come up or gone down, or its peer moved. */
+  look(connection: string): void {
+    const { isUp, remoteOf } = this.#parts
     const remote = remoteOf(connection)
     const ends = remote === undefined ? [] : [remote]
-    this.#driver.post({ type: 'tunnel', name: connection, up: children.isSendable(connection), ends })
+    this.#driver.post({ type: 'tunnel', name: connection, up: isUp(connection), ends })
   }
 
   /** Outer ends of tunnels to which only a default route leads. */
@@ -176,7 +184,11 @@ export class Bgp {
       case 'bfd-send':
         this.#bfd.send(effect.packet)
         return
+      case 'path':
+        this.#parts.onPath(effect.tunnel, effect.neighbour, effect.up, effect.silentMs)
+        return
       case 'routes':
+        this.#routeChanges += effect.changes.length
         this.#learned.take(effect.changes)
         return
       case 'report':

@@ -10,7 +10,7 @@ const NO_PREFIXES = { received: 0, accepted: 0, stale: 0, advertised: 0 }
 export function bgpStatus(
   { localAs, routerId }: BgpPlan,
   speaker: Speaker,
-  pendingRoutes: number,
+  counts: Pick<BgpStatus, 'pendingRoutes' | 'routeChanges'>,
   now: number,
   wallClock: number,
 ): BgpStatus {
@@ -18,7 +18,7 @@ export function bgpStatus(
     as: localAs,
     routerId: dotted(routerId),
     prefixes: { ipv4: speaker.size(4), ipv6: speaker.size(6) },
-    pendingRoutes,
+    ...counts,
     bfdDrops: Object.fromEntries(speaker.bfdDrops),
     neighbours: speaker.status(now).map((neighbour) => neighbourStatus(neighbour, wallClock)),
   }

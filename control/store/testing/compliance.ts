@@ -6,6 +6,7 @@ import { openRepo } from '../repo-sql.ts'
 import type { Sql } from '../sql.ts'
 import { backupCompliance } from './backup-compliance.ts'
 import { historyCompliance } from './histories.ts'
+import { kindCompliance } from './kind-compliance.ts'
 import * as samples from './samples.ts'
 
 export interface ComplianceOptions {
@@ -27,6 +28,7 @@ export function storeCompliance(home: string, fresh: () => Promise<Sql>, options
     afterEach(() => repo.close())
     recordCompliance(() => repo)
     findingCompliance(() => repo)
+    kindCompliance(() => repo)
     intentCompliance(() => repo)
     auditCompliance(() => repo)
     replayCompliance(() => repo)
@@ -155,46 +157,6 @@ function findingCompliance(repo: () => Repo): void {
     await put('tok_1', 1500)
     await put('tok_2')
     expect((await repo().byName(A, 'token', 'ci'))?.value.id).toBe('tok_2')
-  })
-
-  test('functions have names of their own, until they are revoked', async () => {
-    const put = (value: ReturnType<typeof samples.program>) =>
-      repo().commit(A, { changes: [{ type: 'put', kind: 'function', value }] })
-    await repo().commit(A, { changes: [{ type: 'put', kind: 'token', value: samples.token('tok_1', 'shop') }] })
-    await put(samples.program('fn_1', 'shop'))
-    await expect(put(samples.program('fn_2', 'shop'))).rejects.toEqual(conflict('name', 'function'))
-    await put(samples.program('fn_1', 'shop', 1500))
-    await put(samples.program('fn_2', 'shop'))
-    expect((await repo().byName(A, 'function', 'shop'))?.value).toEqual(samples.program('fn_2', 'shop'))
-    expect((await repo().list(A, 'function', { limit: 10 })).map(({ value }) => value.id)).toEqual(['fn_1', 'fn_2'])
-    expect(await repo().byName(B, 'function', 'shop')).toBeUndefined()
-  })
-
-  test('a rollout is active until it has ended, and the network that names it keeps its intent', async () => {
-    const put = (value: ReturnType<typeof samples.rollout>, revision: number) =>
-      repo().commit(A, { changes: [{ type: 'put', kind: 'rollout', value, revision }] })
-    const under = async (ref: string) =>
-      (await repo().list(A, 'rollout', { limit: 10, ref })).map(({ value }) => value.id)
-    const version = await samples.change(repo(), A, [samples.putSite(samples.site('site_1'), 0)])
-    const present = (await repo().get(A, 'network', A))!
-    const network = { ...present.value, rollout: 'roll_1' }
-    const { revision } = present
-    await put(samples.rollout('roll_1', 'planned'), 0)
-    // As a rollout begins: the network, the intent and the rollout in one batch.
-    await repo().commit(A, {
-      changes: [
-        { type: 'put', kind: 'network', value: network, revision },
-        { type: 'put', kind: 'rollout', value: samples.rollout('roll_2', 'watching'), revision: 0 },
-        samples.putSite(samples.site('site_2'), 0),
-      ],
-      intent: { version: version + 1, at: 1000, actor: 'system' },
-    })
-    expect((await repo().get(A, 'network', A))?.value).toMatchObject({ rollout: 'roll_1', intentVersion: version + 1 })
-    expect([await under('active'), await under('ended')]).toEqual([['roll_1', 'roll_2'], []])
-    await put(samples.rollout('roll_1', 'rolled-back'), 1)
-    expect([await under('active'), await under('ended')]).toEqual([['roll_2'], ['roll_1']])
-    expect((await repo().get(A, 'rollout', 'roll_1'))?.value).toEqual(samples.rollout('roll_1', 'rolled-back'))
-    expect(await repo().list(B, 'rollout', { limit: 10 })).toEqual([])
   })
 
   test('many may exchange their names in one batch', async () => {

@@ -5,6 +5,7 @@ import { connector } from './connector.ts'
 import { functions } from './function.ts'
 import { network } from './network.ts'
 import { policy } from './policy.ts'
+import { apply, rollback, rollout } from './rollout.ts'
 import { rotate, run } from './rotate.ts'
 import { rotation } from './rotation.ts'
 import { site } from './site.ts'
@@ -16,6 +17,9 @@ export const MANAGE_VERBS: readonly Verb[] = [
   site,
   connector,
   tunnel,
+  apply,
+  rollback,
+  rollout,
   token,
   functions,
   policy,

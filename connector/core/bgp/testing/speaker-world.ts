@@ -84,6 +84,7 @@ export class SpeakerWorld {
         this.#datagram(end, effect.packet)
         return
       case 'bfd-ended':
+      case 'path':
       case 'report':
         return
       default:
