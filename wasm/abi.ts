@@ -98,6 +98,13 @@ export const VERDICT_KEEPALIVE = 3
 export const VERDICT_CONSUMED = 4
 /** ESP for an SPI that is another worker's: for the host to hand over, untouched. */
 export const VERDICT_ELSEWHERE = 5
+/** Goes on by another tunnel: it is in `transit`. */
+export const VERDICT_TRANSIT = 6
+
+/** How the source of an inner packet is held against the routes (RFC 3704 section 2). */
+export const REVERSE_PATH_OFF = 0
+export const REVERSE_PATH_LOOSE = 1
+export const REVERSE_PATH_STRICT = 2
 
 export const EVENT_SOFT_LIMIT = 1
 export const EVENT_HARD_LIMIT = 2
@@ -139,4 +146,8 @@ export const DROP_BAD_OFFLOAD = 24
 export const DROP_UNREACHABLE = 25
 export const DROP_PROHIBITED = 26
 export const DROP_BLACKHOLE = 27
-export const DROP_REASONS = 28
+/** Going on, it would have gone back into the tunnel that it came by. */
+export const DROP_TRANSIT_LOOP = 28
+export const DROP_TTL_EXCEEDED = 29
+export const DROP_REVERSE_PATH = 30
+export const DROP_REASONS = 31

@@ -4,7 +4,7 @@ import { NodeAes } from './aes-offload.ts'
 import { DROP_NAMES, type DropName } from './drop-reasons.ts'
 import { createNodeEngine } from './engine-node.ts'
 import { createEngine } from './load.ts'
-import { differenceOf } from './testing/differential-pair.ts'
+import { differenceOf } from './testing/differential-compare.ts'
 import { DifferentialWorld } from './testing/differential-world.ts'
 
 const SEEDS = 40
@@ -29,17 +29,20 @@ it('both engines agree on random worlds, byte for byte', () => {
   const events = new Set<string>()
   let handedOver = 0
   const probes = { sent: 0, listed: 0 }
+  const onward = { sent: 0, left: 0, answered: 0, asymmetric: 0 }
   for (const seed of seeds) {
     const world = runWorld(seed)
     for (const [name, count] of Object.entries(world.pair.drops())) dropped.set(name, (dropped.get(name) ?? 0) + count)
     handedOver += world.handedOver
     probes.sent += world.probes.sent
     probes.listed += world.probes.listed
+    for (const name of ['sent', 'left', 'answered', 'asymmetric'] as const) onward[name] += world.onward[name]
     for (const { type } of world.pair.events) events.add(type)
   }
   if (only !== undefined) return
   expect(DROP_NAMES.filter((name) => !RARE.includes(name) && dropped.get(name) === 0)).toEqual([])
   expect(handedOver).toBeGreaterThan(100)
+  expect(Object.entries(onward).filter(([, count]) => count < 10)).toEqual([])
   expect(Math.min(probes.sent, probes.listed)).toBeGreaterThan(30)
   expect([...events].sort()).toEqual(['first-packet', 'hard-limit', 'no-sa', 'peer-moved', 'soft-limit', 'unknown-spi'])
 })

@@ -28,6 +28,9 @@ export const DROP_NAMES = [
   'unreachable',
   'prohibited',
   'blackhole',
+  'transit_loop',
+  'ttl_exceeded',
+  'reverse_path',
 ] as const
 
 export type DropName = (typeof DROP_NAMES)[number]

@@ -7,6 +7,7 @@ import type {
   ProbeList,
   ReceiveArea,
   RunReceiveArea,
+  TransitList,
   WireOutbox,
   WireReceiveArea,
 } from './packet-engine.ts'
@@ -33,10 +34,12 @@ class Slots implements ReceiveArea {
 
 class LanSlots extends Slots implements LanReceiveArea {
   readonly handOver: Uint8Array
+  readonly via: Uint32Array
 
-  constructor(memory: ArrayBuffer, offset: number, lengths: number, handOver: number, stride: number) {
+  constructor(memory: ArrayBuffer, offset: number, lengths: number, handOver: number, via: number, stride: number) {
     super(memory, offset, lengths, BATCH, stride)
     this.handOver = new Uint8Array(memory, handOver, BATCH)
+    this.via = new Uint32Array(memory, via, BATCH)
   }
 }
 
@@ -121,9 +124,21 @@ class Probes extends Outbox implements ProbeList {
   }
 }
 
+class Transit extends Outbox implements TransitList {
+  readonly via: Uint32Array
+  readonly handOver: Uint8Array
+
+  constructor(raw: RawExports) {
+    const memory = raw.memory.buffer
+    super(memory, raw.TRANSIT_COUNT.value, raw.TRANSIT_OFFSET.value, raw.TRANSIT_LENGTH.value)
+    this.via = new Uint32Array(memory, raw.TRANSIT_VIA.value, OUTBOX)
+    this.handOver = new Uint8Array(memory, raw.TRANSIT_HAND_OVER.value, OUTBOX)
+  }
+}
+
 export function lanReceiveArea(raw: RawExports): LanReceiveArea {
-  const { memory, LAN_RX, LAN_RX_LENGTH, LAN_RX_HAND_OVER } = raw
-  return new LanSlots(memory.buffer, LAN_RX.value, LAN_RX_LENGTH.value, LAN_RX_HAND_OVER.value, SLOT_BYTES)
+  const { LAN_RX: start, LAN_RX_LENGTH: lengths, LAN_RX_HAND_OVER: handOver, LAN_RX_VIA: via } = raw
+  return new LanSlots(raw.memory.buffer, start.value, lengths.value, handOver.value, via.value, SLOT_BYTES)
 }
 
 export function wireReceiveArea(raw: RawExports): WireReceiveArea {
@@ -131,8 +146,9 @@ export function wireReceiveArea(raw: RawExports): WireReceiveArea {
 }
 
 export function largeLanArea(raw: RawExports): LanReceiveArea {
-  const { memory, LARGE_LAN_START: start, LARGE_LAN_RX_LENGTH: lengths, LARGE_LAN_RX_HAND_OVER: handOver } = raw
-  return new LanSlots(memory.buffer, start.value, lengths.value, handOver.value, LARGE_BYTES)
+  const { LARGE_LAN_START: start, LARGE_LAN_RX_LENGTH: lengths, LARGE_LAN_RX_HAND_OVER: handOver } = raw
+  const via = raw.LARGE_LAN_RX_VIA.value
+  return new LanSlots(raw.memory.buffer, start.value, lengths.value, handOver.value, via, LARGE_BYTES)
 }
 
 export function runReceiveArea(raw: RawExports): RunReceiveArea {
@@ -149,4 +165,8 @@ export function wireOutbox(raw: RawExports): WireOutbox {
 
 export function probeList(raw: RawExports): ProbeList {
   return new Probes(raw)
+}
+
+export function transitList(raw: RawExports): TransitList {
+  return new Transit(raw)
 }

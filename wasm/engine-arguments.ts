@@ -8,11 +8,21 @@ import {
   PROBE_MAGIC,
   PROBE_PAYLOAD,
   REPLAY_WINDOW_MAX,
+  REVERSE_PATH_LOOSE,
+  REVERSE_PATH_OFF,
+  REVERSE_PATH_STRICT,
   SUITE_AES_128_GCM,
   SUITE_AES_256_GCM,
   SUITE_CHACHA20_POLY1305,
 } from './abi.ts'
-import { type AeadSuite, EngineError, type InboundSa, type OutboundSa, type TrafficSelector } from './packet-engine.ts'
+import {
+  type AeadSuite,
+  EngineError,
+  type InboundSa,
+  type OutboundSa,
+  type ReversePath,
+  type TrafficSelector,
+} from './packet-engine.ts'
 
 const SALT_BYTES = 4
 /** RFC 4303 section 2.1: 1 to 255 are reserved. */
@@ -22,6 +32,12 @@ const SUITES: Record<AeadSuite, { readonly code: number; readonly keyBytes: numb
   'aes-128-gcm': { code: SUITE_AES_128_GCM, keyBytes: 16 },
   'aes-256-gcm': { code: SUITE_AES_256_GCM, keyBytes: 32 },
   'chacha20-poly1305': { code: SUITE_CHACHA20_POLY1305, keyBytes: 32 },
+}
+
+const REVERSE_PATHS: Record<ReversePath, number> = {
+  off: REVERSE_PATH_OFF,
+  loose: REVERSE_PATH_LOOSE,
+  strict: REVERSE_PATH_STRICT,
 }
 
 export function suiteCode(suite: AeadSuite, key: Uint8Array): number {
@@ -78,6 +94,13 @@ export function handOverCode(handOver: number | undefined): number {
   if (handOver === undefined) return 0
   checkWorker(handOver, MAX_WORKERS)
   return handOver + 1
+}
+
+/** The REVERSE_PATH_ number. */
+export function reversePathCode(check: ReversePath = 'off'): number {
+  const code = Object.hasOwn(REVERSE_PATHS, check) ? REVERSE_PATHS[check] : undefined
+  if (code === undefined) throw new EngineError(`no check of the reverse path is ${String(check)}`)
+  return code
 }
 
 /** Of a probe of `size` bytes with `payload` at its start. */

@@ -8,6 +8,7 @@ export interface RawExports {
   readonly LAN_RX: RawGlobal
   readonly LAN_RX_HAND_OVER: RawGlobal
   readonly LAN_RX_LENGTH: RawGlobal
+  readonly LAN_RX_VIA: RawGlobal
   readonly LAN_TX_COUNT: RawGlobal
   readonly LAN_TX_LENGTH: RawGlobal
   readonly LAN_TX_OFFSET: RawGlobal
@@ -27,9 +28,15 @@ export interface RawExports {
   readonly PROBES_OFFSET: RawGlobal
   readonly PROBES_TOS: RawGlobal
   readonly PROBES_TUNNEL: RawGlobal
+  readonly TRANSIT_COUNT: RawGlobal
+  readonly TRANSIT_HAND_OVER: RawGlobal
+  readonly TRANSIT_LENGTH: RawGlobal
+  readonly TRANSIT_OFFSET: RawGlobal
+  readonly TRANSIT_VIA: RawGlobal
   readonly LARGE_LAN_START: RawGlobal
   readonly LARGE_LAN_RX_HAND_OVER: RawGlobal
   readonly LARGE_LAN_RX_LENGTH: RawGlobal
+  readonly LARGE_LAN_RX_VIA: RawGlobal
   readonly LARGE_WIRE_RX: RawGlobal
   readonly LARGE_WIRE_RX_LENGTH: RawGlobal
   readonly LARGE_WIRE_RX_NAMES: RawGlobal
@@ -58,6 +65,9 @@ export interface RawExports {
   setLanFormat(header: number, datagrams: number): void
   sealLarge(first: number, count: number, now: number, fromInbox: number): number
   openRuns(first: number, count: number, now: number): number
+  sealTransit(now: number): number
+  tunnelSentOn(tunnel: number): number
+  tunnelAsymmetric(tunnel: number): number
   /** The payload is at CONTROL_PROBE. */
   sealProbe(tunnel: number, payload: number, size: number, now: number): number
   /** 0 where no SA carries anything. */
@@ -101,6 +111,8 @@ export interface RawExports {
     copyDscp: number,
     handOver: number,
     down: number,
+    transit: number,
+    reversePath: number,
     count: number,
   ): number
   removeTunnel(handle: number): void

@@ -22,7 +22,7 @@ import {
   type Tunnel,
 } from './packet-engine.ts'
 import { sealEsp } from './reference/esp.ts'
-import { socketName } from './testing/differential-pair.ts'
+import { socketName } from './testing/differential-compare.ts'
 import { ipv4, ipv6, pattern, udp } from './testing/packets.ts'
 
 const SPI = 0xc0ffee01

@@ -11,10 +11,12 @@ import {
   LARGE_PACKET,
   MAX_INNER,
   MAX_OUTER,
+  MAX_TUNNELS,
   NAME_STRIDE,
   OUTBOX,
   SLOT_BYTES,
   VERDICT_ELSEWHERE,
+  VNET_HEADER,
 } from './abi.ts'
 import { checkProbe, checkWorker } from './engine-arguments.ts'
 import {
@@ -23,6 +25,7 @@ import {
   EngineError,
   type GroupHandle,
   type LanFormat,
+  type LanReceiveArea,
   type PacketEngine,
   type SaCounters,
   type SaHandle,
@@ -39,6 +42,7 @@ import { sealLarge } from './reference/seal-large.ts'
 import { sealPacket } from './reference/seal-path.ts'
 import { createState, type EngineState } from './reference/state.ts'
 import { checkGroup, type Tables } from './reference/tables.ts'
+import { sealOnward, sealTransit } from './reference/transit.ts'
 import { PLAIN_VNET } from './reference/vnet.ts'
 import { checkClasses, checkFlowSeed, checkOwnAddresses } from './steering-arguments.ts'
 
@@ -61,6 +65,7 @@ export function createNodeEngine(): PacketEngine {
     lanTx: memory.lanTx,
     wireTx: memory.wireTx,
     probes: memory.probes,
+    transit: memory.transit,
     installInbound: (sa) => tables.installInbound(sa),
     installOutbound: (sa) => tables.installOutbound(sa),
     removeSa: (sa) => tables.removeSa(sa),
@@ -86,6 +91,10 @@ export function createNodeEngine(): PacketEngine {
     setLanFormat: (format) => setLanFormat(engine, format),
     sealLarge: (first, count, now, fromInbox = false) => sealLargeBatch(engine, first, count, now, fromInbox),
     openRuns: (first, count, now) => openRuns(engine, first, count, now),
+    sealTransit: (now) => {
+      startBatch(engine, now)
+      return sealTransit(engine, now)
+    },
     sealProbe: (tunnel, payload, size, now) => {
       checkProbe(tunnel, payload, size)
       startBatch(engine, now)
@@ -95,6 +104,7 @@ export function createNodeEngine(): PacketEngine {
     probeOverhead: (tunnel) => outerLength(engine, tunnel, 2) && outerLength(engine, tunnel, 2)! - 2,
     pollEvent: () => tally.poll(),
     counters: (sa) => countersOf(tables.sa(sa)),
+    tunnelCounters: (tunnel) => ({ ...tables.tunnelTally(tunnel) }),
     drops: () => tally.report(),
     installAead: (suite: AeadSuite, key) => tables.installAead(suite, key),
     aeadSeal: (key, nonce, aad, plaintext) => aeadSeal(engine, key, nonce, aad, plaintext),
@@ -132,18 +142,45 @@ function sealBatch(engine: EngineState, first: number, count: number, now: numbe
   const end = Math.min(first + count, BATCH)
   const { lanRx } = engine.memory
   for (let slot = first; slot < end; slot++) {
-    const length = Math.min(lanRx.length[slot]!, SLOT_BYTES)
-    const outcome = sealPacket(engine, lanRx.slot(slot, length), now, !fromInbox)
+    const packet = lanRx.slot(slot, Math.min(lanRx.length[slot]!, SLOT_BYTES))
+    if (fromInbox && cameByTunnel(lanRx, slot)) {
+      if (!sealSlotOnward(engine, lanRx, slot, packet, now)) return slot - first
+      continue
+    }
+    const outcome = sealPacket(engine, packet, now, !fromInbox)
     if (outcome === false) return slot - first
     lanRx.handOver[slot] = outcome === true ? 0 : outcome.worker + 1
   }
   return end - first
 }
 
+function cameByTunnel({ via }: LanReceiveArea, slot: number): boolean {
+  return via[slot]! > 0 && via[slot]! <= MAX_TUNNELS
+}
+
+/** Another worker has handed it over; an answer takes its place. Returns false when it has to wait. */
+function sealSlotOnward(
+  engine: EngineState,
+  area: LanReceiveArea,
+  slot: number,
+  packet: Uint8Array,
+  now: number,
+): boolean {
+  const passed = sealOnward(engine, { bytes: packet, from: area.via[slot]! - 1, expired: false }, now, false)
+  if (passed === undefined) return false
+  area.handOver[slot] = passed.handOver
+  if (passed.answer === undefined) return true
+  area.length[slot] = area.length[slot]! - packet.length + passed.answer.length
+  area.slot(slot).set(passed.answer, area.length[slot]! - passed.answer.length)
+  area.via[slot] = 0
+  return true
+}
+
 function openBatch(engine: EngineState, count: number, encapsulation: Encapsulation, now: number): void {
   startBatch(engine, now)
-  const { wireRx, probes } = engine.memory
+  const { wireRx, probes, transit } = engine.memory
   probes.clear()
+  transit.clear()
   for (let slot = 0; slot < Math.min(count, OUTBOX); slot++) {
     const bytes = wireRx.slot(slot, Math.min(wireRx.length[slot]!, SLOT_BYTES)).slice()
     const remote = remoteOf(engine, slot)
@@ -165,8 +202,12 @@ function sealLargeBatch(engine: EngineState, first: number, count: number, now: 
   const { lanLarge } = engine.memory
   const end = Math.min(first + count, BATCH)
   for (let slot = first; slot < end; slot++) {
-    const length = Math.min(lanLarge.length[slot]!, LARGE_BYTES)
-    const outcome = sealLarge(engine, slot, lanLarge.slot(slot, length), now, !fromInbox)
+    const packet = lanLarge.slot(slot, Math.min(lanLarge.length[slot]!, LARGE_BYTES))
+    if (fromInbox && packet.length >= VNET_HEADER && cameByTunnel(lanLarge, slot)) {
+      if (!sealSlotOnward(engine, lanLarge, slot, packet.subarray(VNET_HEADER), now)) return slot - first
+      continue
+    }
+    const outcome = sealLarge(engine, slot, packet, now, !fromInbox)
     if (outcome === false) return slot - first
     lanLarge.handOver[slot] = outcome === true ? 0 : outcome.worker + 1
   }

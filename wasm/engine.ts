@@ -10,13 +10,10 @@ import {
   MAX_GROUPS,
   MAX_INNER,
   MAX_OUTER,
-  MAX_ROUTES,
-  MAX_SAS,
   MAX_TUNNEL_SAS,
   MAX_TUNNELS,
-  SMALL_ROUTES,
-  SMALL_SAS,
 } from './abi.ts'
+import { CAPACITIES, type Capacity } from './capacity.ts'
 import type { DropName } from './drop-reasons.ts'
 import {
   lanOutbox,
@@ -24,6 +21,7 @@ import {
   largeLanArea,
   probeList,
   runReceiveArea,
+  transitList,
   wireOutbox,
   wireReceiveArea,
 } from './engine-areas.ts'
@@ -36,6 +34,7 @@ import {
   handOverCode,
   integerIn,
   limitValue,
+  reversePathCode,
   sequenceHalves,
   splitPrefix,
   suiteCode,
@@ -68,7 +67,9 @@ import {
   type SaCounters,
   type SaHandle,
   type TrafficClass,
+  type TransitList,
   type Tunnel,
+  type TunnelCounters,
   type TunnelHandle,
   type WireOutbox,
   type WireReceiveArea,
@@ -76,23 +77,15 @@ import {
 import { checkClasses, checkFlowSeed, checkOwnAddresses, checkWeights, refusalReason } from './steering-arguments.ts'
 
 const UDP_HEADER = 8
+
+export type { Capacity } from './capacity.ts'
+
 const FULL = -1
 const OUTBOUND = 2
 const AEAD_KEY = 3
 const ALL_WASM: AesUse = {
   suites: { 'aes-128-gcm': 'wasm', 'aes-256-gcm': 'wasm' },
   why: 'the engine needs no host for it',
-}
-
-/**
- * How much the tables hold: `large` MAX_SAS and MAX_ROUTES in some 560 MB of address space, of which memory is used as
- * entries come; `small` SMALL_SAS and SMALL_ROUTES, for hosts that count address space as memory.
- */
-export type Capacity = 'small' | 'large'
-
-const CAPACITIES: Record<Capacity, { readonly sas: number; readonly routes: number }> = {
-  small: { sas: SMALL_SAS, routes: SMALL_ROUTES },
-  large: { sas: MAX_SAS, routes: MAX_ROUTES },
 }
 
 /** An engine with empty tables on a compiled module of `wasm/build/`; `build` says which one it is. */
@@ -116,6 +109,7 @@ export class WasmEngine implements PacketEngine {
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
   readonly probes: ProbeList
+  readonly transit: TransitList
   readonly #module: WebAssembly.Module
   readonly #raw: RawExports
   readonly #bytes: Uint8Array
@@ -140,6 +134,7 @@ export class WasmEngine implements PacketEngine {
     this.lanTx = lanOutbox(raw)
     this.wireTx = wireOutbox(raw)
     this.probes = probeList(raw)
+    this.transit = transitList(raw)
     this.#module = module
     this.#raw = raw
     this.#bytes = new Uint8Array(this.memory)
@@ -211,8 +206,9 @@ export class WasmEngine implements PacketEngine {
     const handOver = handOverCode(tunnel.handOver)
     for (const sa of tunnel.sas) this.#requireKind(sa, OUTBOUND, 'outbound SA')
     this.#handles.set(tunnel.sas)
-    const { pathMtu, clampMss, copyDscp, down = false, sas } = tunnel
-    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, +down, sas.length)
+    const { pathMtu, clampMss, copyDscp, down = false, transit = false, sas } = tunnel
+    const reversePath = reversePathCode(tunnel.reversePath)
+    this.#raw.setTunnel(handle, pathMtu, +clampMss, +copyDscp, handOver, +down, +transit, reversePath, sas.length)
   }
 
   removeTunnel(handle: TunnelHandle): void {
@@ -303,6 +299,12 @@ export class WasmEngine implements PacketEngine {
     return consumed
   }
 
+  sealTransit(now: number): number {
+    const consumed = this.#raw.sealTransit(now)
+    this.#offload?.completeSeal()
+    return consumed
+  }
+
   sealProbe(tunnel: TunnelHandle, payload: Uint8Array, size: number, now: number): boolean {
     checkProbe(tunnel, payload, size)
     this.#bytes.set(payload, this.#raw.CONTROL_PROBE.value)
@@ -330,6 +332,11 @@ export class WasmEngine implements PacketEngine {
   counters(sa: SaHandle): SaCounters {
     if (!this.#isLive(sa)) throw new EngineError(`no SA ${sa}`)
     return countersOf(this.#raw, sa)
+  }
+
+  tunnelCounters(tunnel: TunnelHandle): TunnelCounters {
+    checkHandle('tunnel', tunnel, MAX_TUNNELS)
+    return { transit: this.#raw.tunnelSentOn(tunnel), asymmetric: this.#raw.tunnelAsymmetric(tunnel) }
   }
 
   drops(): Record<DropName, number> {

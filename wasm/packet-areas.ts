@@ -17,6 +17,8 @@ export interface LanReceiveArea extends ReceiveArea {
    * cut from a super-packet, and a datagram that was put together here, are never handed over.
    */
   readonly handOver: Uint8Array
+  /** Read with `fromInbox` only: as `TransitList.via` was where the packet comes from. The host sets it for each slot. */
+  readonly via: Uint32Array
 }
 
 export interface WireReceiveArea extends ReceiveArea {
@@ -66,4 +68,15 @@ export interface ProbeList extends LanOutbox {
   readonly tunnel: Uint32Array
   /** TOS or traffic class octet of the outer header. */
   readonly tos: Uint8Array
+}
+
+/**
+ * Packets that go on by another tunnel, filled by the calls that open: valid until the next of these, whatever is sealed.
+ * In front of each are VNET_HEADER bytes that the host may write, and behind it 4.
+ */
+export interface TransitList extends LanOutbox {
+  /** For each packet 1 more than the tunnel by which it came; 0 where `sealTransit` put an answer in its place. */
+  readonly via: Uint32Array
+  /** As in `LanReceiveArea`, of the packets that `sealTransit` consumed. */
+  readonly handOver: Uint8Array
 }

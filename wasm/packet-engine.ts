@@ -16,6 +16,7 @@ import type {
   LanReceiveArea,
   ProbeList,
   RunReceiveArea,
+  TransitList,
   WireOutbox,
   WireReceiveArea,
 } from './packet-areas.ts'
@@ -126,6 +127,25 @@ export interface Tunnel {
    * none does, it is used as ever: a wrong measurement cuts nobody off. Default: false
    */
   readonly down?: boolean
+  /**
+   * Packets that come by this tunnel and whose destination leads to a group with another tunnel for transit go on by that
+   * group, by members for transit only and never back: see `sealTransit`. All others go to the LAN. Default: false
+   */
+  readonly transit?: boolean
+  /**
+   * RFC 3704 section 2: what comes by this tunnel is dropped where the longest prefix of its source does not lead to a
+   * group with this tunnel (`strict`) or with any (`loose`). Default: 'off', and then nobody looks
+   */
+  readonly reversePath?: ReversePath
+}
+
+export type ReversePath = 'off' | 'loose' | 'strict'
+
+export interface TunnelCounters {
+  /** Packets that came by the tunnel and were sent on by another. */
+  readonly transit: number
+  /** With `reversePath`: packets that passed, but whose source leads to a group without this tunnel. */
+  readonly asymmetric: number
 }
 
 /** What a refusing group does: ICMP destination unreachable, the same as administratively prohibited, or silence. */
@@ -211,6 +231,7 @@ export interface PacketEngine {
   readonly lanTx: LanOutbox
   readonly wireTx: WireOutbox
   readonly probes: ProbeList
+  readonly transit: TransitList
 
   installInbound(sa: InboundSa): SaHandle
   installOutbound(sa: OutboundSa): SaHandle
@@ -291,6 +312,14 @@ export interface PacketEngine {
   openRuns(first: number, count: number, now: number): number
 
   /**
+   * Empties the outboxes and seals packets of `transit` on the first tunnels that take them: to be called after the calls
+   * that open, until all are consumed; what is left is lost with the next of those. Returns how many it consumed: at least
+   * one if there is any. Each loses a hop; with none left, or too large for its way on, it is answered by ICMP to its
+   * source, by the tunnel that its source leads to or, where that is none, in `lanTx`.
+   */
+  sealTransit(now: number): number
+
+  /**
    * Empties the outboxes and seals one ESP dummy packet (RFC 4303 section 2.6) into `wireTx`, on the first SA of the
    * tunnel that is not at its limit: `payload` and zeros, `size` bytes of inner packet, whatever the path MTU is. Returns
    * false where there is no such SA.
@@ -306,6 +335,8 @@ export interface PacketEngine {
 
   pollEvent(): EngineEvent | undefined
   counters(sa: SaHandle): SaCounters
+  /** Since the tunnel was first set; zeros where there is none. */
+  tunnelCounters(tunnel: TunnelHandle): TunnelCounters
   /** Packets dropped since start, by reason. */
   drops(): Record<DropName, number>
 

@@ -42,6 +42,9 @@ function packet(length = 60): Uint8Array {
   return bytes
 }
 
+/** As a LAN message; `via` is 1 more than the tunnel that it came by. */
+const handed = (bytes: Uint8Array, via = 0): Uint8Array => Uint8Array.of(...bytes, via, 0, 0, 0)
+
 const esp = (spi: number, length = 64): Uint8Array => {
   const bytes = new Uint8Array(length).fill(7)
   new DataView(bytes.buffer).setUint32(0, spi)
@@ -90,7 +93,7 @@ describe('LAN packets whose Child SA is another worker’s', () => {
     const came = [packet(60), packet(200)].map((each) => (header ? Uint8Array.of(...Array(10).fill(0), ...each) : each))
     bench.kernel.lanIn.push(...came)
     expect(bench.turn()).toBe(true)
-    expect(bench.written(LAN_OUT)).toEqual(came)
+    expect(bench.written(LAN_OUT)).toEqual(came.map((each) => Uint8Array.of(...each, 0, 0, 0, 0)))
     expect(bench.pump.handedOver).toBe(2)
     expect(bench.engine.drops()[NO_SA]).toBe(0)
   })
@@ -113,7 +116,7 @@ describe('LAN packets whose Child SA is another worker’s', () => {
 
   it('are not handed on by the one that got them', () => {
     const bench = new Bench(false)
-    bench.kernel.inboxes.set(LAN_INBOX, [packet()])
+    bench.kernel.inboxes.set(LAN_INBOX, [handed(packet())])
     expect(bench.turn()).toBe(true)
     expect(bench.kernel.written).toEqual([])
     expect(bench.engine.drops()[NO_SA]).toBe(1)
@@ -126,7 +129,7 @@ describe('LAN packets whose Child SA is another worker’s', () => {
     const keys = { suite: 'aes-128-gcm' as const, key: new Uint8Array(16), salt: new Uint8Array(4), esn: false }
     const sa = bench.engine.installOutbound({ ...keys, spi: 0x1001, tunnel: 0, endpoint: 0, local: ANY, remote: ANY })
     bench.engine.setTunnel(0, { pathMtu: 1500, clampMss: false, copyDscp: true, sas: [sa], handOver: 0 })
-    bench.kernel.inboxes.set(LAN_INBOX, [packet(), packet()])
+    bench.kernel.inboxes.set(LAN_INBOX, [handed(packet()), handed(packet())])
     bench.turn()
     expect(bench.kernel.sent.map(({ fd, to }) => ({ fd, to }))).toEqual(Array(2).fill({ fd: NAT, to: PEER }))
   })

@@ -2,16 +2,18 @@
  * What one packet worker hands to another: LAN packets whose Child SA lives there, and datagrams that the kernel gave to
  * the wrong one. The queues are sockets with message boundaries; a full one costs the packet, never a wait.
  *
- * A LAN message is what the TUN device gave, with its virtio_net_hdr where it has one. A wire message is the sender's
- * socket address (NAME_STRIDE bytes), the outer TOS (TOS_BYTES, the first counts), and the datagram.
+ * A LAN message is what the TUN device gave, or a packet that goes on from a tunnel, with a virtio_net_hdr where the
+ * device has one; behind it in VIA_BYTES 1 more than that tunnel, or 0. A wire message is the sender's socket address
+ * (NAME_STRIDE bytes), the outer TOS (TOS_BYTES, the first counts), and the datagram.
  */
-import { BATCH, NAME_STRIDE, OUTBOX, SLOT_BYTES, VERDICT_ELSEWHERE } from '../../wasm/abi.ts'
+import { BATCH, NAME_STRIDE, OUTBOX, SLOT_BYTES, VERDICT_ELSEWHERE, VNET_HEADER } from '../../wasm/abi.ts'
 import type { LanReceiveArea, PacketEngine } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WorkerShare } from './commands.ts'
 import { MMSGHDR } from './host-area.ts'
 import { MSG_DONTWAIT, type PacketSyscalls } from './syscalls.ts'
 
 const TOS_BYTES = 4
+export const VIA_BYTES = 4
 const IOVEC = 16
 /** Address, TOS, datagram. */
 const PARTS = 3
@@ -27,6 +29,8 @@ export type TakeProbe = (tunnel: number, bytes: Uint8Array, length: number) => v
 export interface HandOverParts {
   readonly share: WorkerShare
   readonly engine: PacketEngine
+  /** Packets of the device have a virtio_net_hdr. */
+  readonly header: boolean
   readonly syscalls: PacketSyscalls
   readonly addressOf: (buffer: ArrayBuffer) => number
   readonly drops: Record<HostDrop, number>
@@ -40,7 +44,7 @@ export class HandOver {
   count = 0
   readonly #parts: HandOverParts
   readonly #memory: number
-  readonly #names: DataView
+  readonly #bytes: DataView
   readonly #outgoing: Messages
   readonly #incoming: Messages
   readonly #probe: { readonly view: DataView; readonly bytes: Uint8Array; readonly address: number }
@@ -48,7 +52,7 @@ export class HandOver {
   constructor(parts: HandOverParts) {
     this.#parts = parts
     this.#memory = parts.addressOf(parts.engine.memory)
-    this.#names = new DataView(parts.engine.memory)
+    this.#bytes = new DataView(parts.engine.memory)
     this.#outgoing = new Messages(OUTBOX, parts.engine, this.#memory, parts.addressOf)
     this.#incoming = new Messages(BATCH, parts.engine, this.#memory, parts.addressOf)
     const buffer = new ArrayBuffer(NAME_STRIDE + TOS_BYTES + PROBE_BYTES)
@@ -58,14 +62,39 @@ export class HandOver {
 
   /** Of the slots from `first` to before `end`, `stride` bytes apart, those that the engine left to others. */
   lan({ handOver, length, offset }: LanReceiveArea, stride: number, first: number, end: number): void {
-    const { share, syscalls } = this.#parts
+    for (let i = first; i < end; i++) {
+      const code = handOver[i]!
+      if (code !== 0) this.#sendLan(code - 1, offset + i * stride, length[i]!, 0)
+    }
+  }
+
+  /** The same of what goes on from one tunnel to another. */
+  transit(first: number, end: number): void {
+    const { handOver, offset, length, via } = this.#parts.engine.transit
+    const header = this.#parts.header ? VNET_HEADER : 0
     for (let i = first; i < end; i++) {
       const code = handOver[i]!
       if (code === 0) continue
-      const written = syscalls.write(share.lan[code - 1] ?? -1, this.#memory + offset + i * stride, length[i]!)
-      if (written >= 0) this.count++
-      else this.#refused(1)
+      const start = offset[i]! - header
+      for (let at = 0; at < header; at++) this.#bytes.setUint8(start + at, 0)
+      this.#sendLan(code - 1, start, length[i]! + header, via[i]!)
     }
+  }
+
+  /** Takes what is behind a LAN message of `received` bytes, in slot `index` of `area`, from its length. */
+  takeLan(area: LanReceiveArea, stride: number, index: number, received: number): void {
+    const length = Math.max(0, received - VIA_BYTES)
+    area.length[index] = length
+    area.via[index] = received < VIA_BYTES ? 0 : this.#bytes.getUint32(area.offset + index * stride + length, true)
+  }
+
+  /** There is room behind every packet that is handed over. */
+  #sendLan(worker: number, start: number, length: number, via: number): void {
+    const { share, syscalls } = this.#parts
+    this.#bytes.setUint32(start + length, via, true)
+    const written = syscalls.write(share.lan[worker] ?? -1, this.#memory + start, length + VIA_BYTES)
+    if (written >= 0) this.count++
+    else this.#refused(1)
   }
 
   /** Of the first `count` slots of `wireRx`, those whose SPI is another worker's. */
@@ -102,14 +131,14 @@ export class HandOver {
   takeWire(): number {
     const { syscalls, share, engine, checkAlive } = this.#parts
     const { length, tos } = engine.wireRx
-    const names = this.#names
+    const bytes = this.#bytes
     const incoming = this.#incoming
     const count = syscalls.recvmmsg(share.wireInbox, incoming.at(0), BATCH, MSG_DONTWAIT, 0)
     if (count < 0) checkAlive(syscalls.errno())
     for (let i = 0; i < count; i++) {
       length[i] = incoming.receivedLength(i)
       tos[i] = incoming.tos(i)
-      if (names.getUint16(engine.wireRx.names + i * NAME_STRIDE, true) === FAMILY_PROBE) this.#takeProbe(i)
+      if (bytes.getUint16(engine.wireRx.names + i * NAME_STRIDE, true) === FAMILY_PROBE) this.#takeProbe(i)
     }
     return Math.max(0, count)
   }
@@ -119,7 +148,7 @@ export class HandOver {
     const { engine, onProbe } = this.#parts
     const name = engine.wireRx.names + index * NAME_STRIDE
     const slot = engine.wireRx.slot(index, PROBE_BYTES)
-    onProbe?.(this.#names.getUint32(name + 4, true), slot, this.#names.getUint32(name + 8, true))
+    onProbe?.(this.#bytes.getUint32(name + 4, true), slot, this.#bytes.getUint32(name + 8, true))
     slot[0] = 0xff
     engine.wireRx.length[index] = 1
   }

@@ -6,7 +6,7 @@ import type { SocketAddress } from '../../protocol/net.ts'
 import { BATCH, LARGE_BYTES, LARGE_PACKET, NAME_STRIDE, SLOT_BYTES, VERDICT_IKE, VNET_HEADER } from '../../wasm/abi.ts'
 import type { LanFormat, PacketEngine } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket, WorkerShare } from './commands.ts'
-import { HandOver, type TakeProbe } from './hand-over.ts'
+import { HandOver, type TakeProbe, VIA_BYTES } from './hand-over.ts'
 import { HostArea, MAX_POLL, POLLFD, type Reception } from './host-area.ts'
 import { type SendResult, WireSender } from './sender.ts'
 import { readSockaddr } from './sockaddr.ts'
@@ -82,6 +82,7 @@ export class Pump {
       new HandOver({
         share: parts.share,
         engine: parts.engine,
+        header: parts.lanFormat.header,
         syscalls: parts.syscalls,
         addressOf: parts.addressOf,
         drops: this.drops,
@@ -167,7 +168,9 @@ export class Pump {
         if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
         break
       }
-      engine.lanRx.length[count++] = length
+      if (fromInbox) this.#handOver?.takeLan(engine.lanRx, SLOT_BYTES, count, length)
+      else engine.lanRx.length[count] = length
+      count++
     }
     let done = 0
     while (done < count) {
@@ -175,7 +178,7 @@ export class Pump {
       this.#sender.flush(engine.wireTx)
       this.#flushLan()
       if (consumed <= 0) break
-      if (!fromInbox) this.#handOver?.lan(engine.lanRx, SLOT_BYTES, done, done + consumed)
+      this.#handOver?.lan(engine.lanRx, SLOT_BYTES, done, done + consumed)
       done += consumed
     }
     return count
@@ -185,21 +188,23 @@ export class Pump {
   #fromLanLarge(fd: number, fromInbox: boolean, now: number): number {
     const { engine, syscalls } = this.#parts
     const first = this.#area.memory + engine.lanLarge.offset
+    const most = VNET_HEADER + LARGE_PACKET + (fromInbox ? VIA_BYTES : 0)
     let count = 0
     for (let bytes = 0; count < BATCH && bytes < LAN_BYTES; count++) {
-      const length = syscalls.read(fd, first + count * LARGE_BYTES, VNET_HEADER + LARGE_PACKET)
+      const length = syscalls.read(fd, first + count * LARGE_BYTES, most)
       if (length <= 0) {
         if (length < 0) checkAlive(syscalls.errno(), 'the TUN device is gone')
         break
       }
-      engine.lanLarge.length[count] = length
+      if (fromInbox) this.#handOver?.takeLan(engine.lanLarge, LARGE_BYTES, count, length)
+      else engine.lanLarge.length[count] = length
       bytes += length
     }
     for (let done = 0; done < count; ) {
       const consumed = engine.sealLarge(done, count - done, now, fromInbox)
       this.#sender.flush(engine.wireTx)
       this.#flushLan()
-      if (!fromInbox) this.#handOver?.lan(engine.lanLarge, LARGE_BYTES, done, done + consumed)
+      this.#handOver?.lan(engine.lanLarge, LARGE_BYTES, done, done + consumed)
       done += consumed
     }
     return count
@@ -296,7 +301,21 @@ export class Pump {
 
   #opened(now: number): void {
     this.#flushLan()
+    if (this.#parts.engine.transit.count > 0) this.#sendOn(now)
     if (this.#parts.engine.probes.count > 0) this.#parts.onProbes?.(now)
+  }
+
+  /** From one tunnel to another. */
+  #sendOn(now: number): void {
+    const { engine } = this.#parts
+    for (let done = 0; done < engine.transit.count; ) {
+      const consumed = engine.sealTransit(now)
+      this.#sender.flush(engine.wireTx)
+      this.#flushLan()
+      if (consumed <= 0) break
+      this.#handOver?.transit(done, done + consumed)
+      done += consumed
+    }
   }
 
   #flushLan(): void {

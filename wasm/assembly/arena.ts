@@ -24,6 +24,8 @@ export const LAN_RX: usize = memory.data(BATCH * SLOT_BYTES, 64)
 export const LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
 /** One octet for each slot that a seal call has consumed: 1 more than the worker it is for, or 0. */
 export const LAN_RX_HAND_OVER: usize = memory.data(BATCH, 64)
+/** Of what another worker handed over: 1 more than the tunnel by which it came, or 0. */
+export const LAN_RX_VIA: usize = memory.data(BATCH * 4, 64)
 export const WIRE_RX: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
 export const WIRE_RX_LENGTH: usize = memory.data(OUTBOX * 4, 64)
 export const WIRE_RX_NAMES: usize = memory.data(OUTBOX * NAME_STRIDE, 64)
@@ -49,10 +51,20 @@ export const PROBES_OFFSET: usize = memory.data(MAX_PROBES * 4, 64)
 export const PROBES_LENGTH: usize = memory.data(MAX_PROBES * 4, 64)
 export const PROBES_TOS: usize = memory.data(MAX_PROBES, 64)
 
+/** Packets that go on by another tunnel: most lie where they were received, pieces of datagrams in slots of their own. */
+export const TRANSIT_COUNT: usize = memory.data(64, 64)
+export const TRANSIT_OFFSET: usize = memory.data(OUTBOX * 4, 64)
+export const TRANSIT_LENGTH: usize = memory.data(OUTBOX * 4, 64)
+export const TRANSIT_VIA: usize = memory.data(OUTBOX * 4, 64)
+export const TRANSIT_EXPIRED: usize = memory.data(OUTBOX, 64)
+export const TRANSIT_HAND_OVER: usize = memory.data(OUTBOX, 64)
+export const TRANSIT_SLOTS: usize = memory.data(OUTBOX * SLOT_BYTES, 64)
+
 /** Large slots: packets behind a virtio_net_hdr, and datagrams laid end to end. */
 export const LARGE_LAN_RX: usize = memory.data(BATCH * LARGE_BYTES + 64, 64)
 export const LARGE_LAN_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
 export const LARGE_LAN_RX_HAND_OVER: usize = memory.data(BATCH, 64)
+export const LARGE_LAN_RX_VIA: usize = memory.data(BATCH * 4, 64)
 export const LARGE_WIRE_RX: usize = memory.data(BATCH * LARGE_BYTES, 64)
 export const LARGE_WIRE_RX_LENGTH: usize = memory.data(BATCH * 4, 64)
 export const LARGE_WIRE_RX_SEGMENT: usize = memory.data(BATCH * 4, 64)

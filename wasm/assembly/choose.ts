@@ -6,6 +6,7 @@ import {
   DROP_NO_SA,
   DROP_PROHIBITED,
   DROP_SELECTOR_OUT,
+  DROP_TRANSIT_LOOP,
   EVENT_NO_SA,
   MAX_GROUP_MEMBERS,
 } from '../abi'
@@ -46,6 +47,9 @@ export let chosen: Tunnel = tunnelAt(0)
 let fromInbox: bool = false
 /** 1 more than the worker that `choose` found for the packet of the slot, or 0. */
 export let handedTo: u32 = 0
+/** 1 more than the tunnel by which the packet came, or 0 for one from the LAN; and whether it would have gone back there. */
+let via: u32 = 0
+let turnsBack: bool = false
 /** Of the packet: an SA that takes it but is stopped, whether there is any SA at all, and the first tunnel, or -1. */
 let stopped: Sa | null = null
 let anySa: bool = false
@@ -55,6 +59,27 @@ let firstTunnel: i32 = -1
 export function beginChoice(time: f64, handedOver: bool): void {
   now = time
   fromInbox = handedOver
+}
+
+/**
+ * From here on packets have come by tunnel `number - 1`, or with 0 from the LAN. Those of a tunnel leave by others, which
+ * have to be for transit too.
+ */
+export function comesBy(number: u32): void {
+  via = number
+}
+
+// @ts-ignore: decorator
+@inline
+export function isInbox(): bool {
+  return fromInbox
+}
+
+/** Whether packets are another worker's; returns whether they were before. */
+export function setInbox(on: bool): bool {
+  const before = fromInbox
+  fromInbox = on
+  return before
 }
 
 /** At the start of every packet. */
@@ -78,6 +103,7 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
   stopped = null
   anySa = false
   firstTunnel = -1
+  turnsBack = false
   let passedOver = false
   for (let i: u32 = 0; i < count; i++) {
     const number = load<u32>(members + (i << 2))
@@ -104,6 +130,10 @@ export function choose(group: u32, ignorePorts: bool, mayHandOver: bool): Sa | n
 function tryTunnel(number: u32, ignorePorts: bool, handsOver: bool): Sa | null {
   const tunnel = tunnelAt(number)
   if (!tunnel.active) return null
+  if (via != 0) {
+    if (number + 1 == via) turnsBack = true
+    if (number + 1 == via || !tunnel.transit) return null
+  }
   if (firstTunnel < 0) firstTunnel = number
   for (let j: u32 = 0; j < tunnel.saCount; j++) {
     const sa = tunnelSa(tunnel, j)
@@ -174,7 +204,8 @@ function refuse(reason: u32): void {
 
 function countUncarried(): void {
   const sa = stopped
-  if (sa != null) countSaDrop(sa, DROP_HARD_LIMIT)
+  if (turnsBack) refuse(DROP_TRANSIT_LOOP)
+  else if (sa != null) countSaDrop(sa, DROP_HARD_LIMIT)
   else if (anySa) countDrop(DROP_SELECTOR_OUT)
   else {
     refuse(DROP_NO_SA)

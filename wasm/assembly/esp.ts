@@ -2,10 +2,10 @@
  * ESP in tunnel mode (RFC 4303) with an AEAD whose 8-byte IV is the sequence number (RFC 4106
  * section 3, RFC 7634 section 2): header, IV, ciphertext with trailer, 16-byte ICV.
  */
-import { BATCH, DROP_BAD_PADDING, LARGE_BYTES, SLOT_BYTES } from '../abi'
+import { BATCH, DROP_BAD_PADDING, LARGE_BYTES, OUTBOX, SLOT_BYTES } from '../abi'
 import { aeadSealBatch } from './aead-batch'
 import { clearJobs, jobCount, queueJob } from './aead-jobs'
-import { LAN_RX, LARGE_LAN_RX } from './arena'
+import { LAN_RX, LARGE_LAN_RX, TRANSIT_SLOTS, WIRE_RX } from './arena'
 import { layOutStream } from './key-stream'
 import { contextFor } from './contexts'
 import { pushWire, releaseWire, wireSlot, withholdWire } from './outbox'
@@ -32,12 +32,13 @@ export function wireText(): usize {
 // @ts-ignore: decorator
 @inline
 function inReceiveSlot(packet: usize): bool {
-  return packet - LAN_RX < <usize>(BATCH * SLOT_BYTES) || packet - LARGE_LAN_RX < <usize>(BATCH * LARGE_BYTES)
+  if (packet - LAN_RX < <usize>(BATCH * SLOT_BYTES) || packet - LARGE_LAN_RX < <usize>(BATCH * LARGE_BYTES)) return true
+  return packet - WIRE_RX < <usize>(OUTBOX * SLOT_BYTES) || packet - TRANSIT_SLOTS < <usize>(OUTBOX * SLOT_BYTES)
 }
 
 /**
  * Puts the inner packet into the next wire slot, which must be free, and queues its encryption: `finishSeal` has to
- * follow. A packet in a LAN slot or at `wireText()` is taken from where it is, with the trailer written behind it, and
+ * follow. A packet in a receive slot, in one of transit or at `wireText()` is taken from where it is, with the trailer written behind it, and
  * must stay there; any other is copied.
  */
 export function sealEsp(sa: Sa, inner: usize, length: u32, nextHeader: u32, tos: u32): void {

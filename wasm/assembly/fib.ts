@@ -132,7 +132,7 @@ export function isFarTable(): bool {
  * Reads what a lookup of the address is going to need, so that the memory works for all addresses of a batch at once:
  * the lookups themselves, each with branches that wait for it, would have it work for one after the other.
  */
-export function fetchAhead(version: u32, high: u64): void {
+function fetchAhead(version: u32, high: u64): void {
   const depths = load<u32>(ROOTS + (rootIndex(version, high) << 3), 4) & ((1 << LONG) - 1)
   // Of no depth the first is read for nothing. The deepest two are where most prefixes are.
   const first: u32 = 31 - clz<u32>(depths | 1)
@@ -141,6 +141,12 @@ export function fetchAhead(version: u32, high: u64): void {
   const next = expectedPlace(BLOCKS, blockKey(version, high, depthBits(second)), 0)
   // A bucket is two lines of a cache.
   fetched ^= load<u64>(deepest) ^ load<u64>(deepest, 64) ^ load<u64>(next) ^ load<u64>(next, 64)
+}
+
+/** Has what a packet to be forwarded needs fetched; there may be anything at `start`. */
+export function fetchRoute(start: usize): void {
+  const v4 = load<u8>(start) >> 4 == 4
+  fetchAhead(v4 ? 4 : 6, v4 ? (<u64>bswap<u32>(load<u32>(start, 16))) << 32 : bswap<u64>(load<u64>(start, 24)))
 }
 
 /** Inserts or replaces. Host bits must be zero. Returns false when the table is full. */

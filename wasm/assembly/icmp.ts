@@ -2,9 +2,11 @@
 import { DROP_ICMP_RATE, ICMP_PER_SECOND, OUTBOX } from '../abi'
 import { CONTROL_ADDRESSES } from './arena'
 import { countDrop } from './counters'
+import { lookup } from './fib'
 import { PACKET, PROTOCOL_ICMP, PROTOCOL_ICMPV6, checksumOf, setIpv4Checksum, store16, sumBytes } from './ip'
 import { lanSlot, pushLan } from './outbox'
 import { TokenBucket, takeToken } from './tokens'
+import { GROUP_COUNT_MASK, groupHead } from './tunnel'
 
 /** RFC 1812 section 4.3.2.3: at most 576 bytes. RFC 4443: at most the minimum IPv6 MTU. */
 const IPV4_ANSWER_MAX: u32 = 576
@@ -41,31 +43,55 @@ export function clearOwnAddresses(): void {
 
 /** The packet was too big for `mtu` bytes. This and the next answer into the LAN outbox, as `answer` does. */
 export function answerTooBig(mtu: u32, now: f64): void {
-  if (PACKET.version == 4) answer(3, 4, mtu, false, now)
-  else answer(2, 0, mtu, false, now)
+  if (PACKET.version == 4) answer(3, 4, mtu, now)
+  else answer(2, 0, mtu, now)
 }
 
 /** Host unreachable or communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). */
 export function answerUnreachable(prohibited: bool, now: f64): void {
-  if (PACKET.version == 4) answer(3, prohibited ? 13 : 1, 0, false, now)
-  else answer(1, prohibited ? 1 : 0, 0, false, now)
+  if (PACKET.version == 4) answer(3, prohibited ? 13 : 1, 0, now)
+  else answer(1, prohibited ? 1 : 0, 0, now)
+}
+
+/** The packet had no hop left (RFC 792, RFC 4443 section 3.3). */
+export function answerTimeExceeded(now: f64): void {
+  if (PACKET.version == 4) answer(11, 0, 0, now)
+  else answer(3, 0, 0, now)
+}
+
+/** Whether packets have come by a tunnel at present. */
+let tunnelled: bool = false
+/** Whether the last answer to one of these goes by a tunnel, too; it lies last in the LAN outbox all the same. */
+export let wayBack: bool = false
+
+/** From here on packets have come by a tunnel, or from the LAN. */
+export function answersGoOn(on: bool): void {
+  tunnelled = on
+  if (on) wayBack = false
 }
 
 /**
  * Answers the parsed packet into the LAN outbox, unless RFC 1122 section 3.2.2 or RFC 4443 section 2.4 (e) forbid it or
  * the rate is spent. There is always room: the rate allows no more in one call than an outbox holds.
  *
- * With `fromOwn` it comes from an address of our own, if one was set. To the LAN it comes from where the packet was to
- * go: Linux takes no packet with an address of its own as source from a device.
+ * What goes into a tunnel comes from an address of our own, if one was set. To the LAN it comes from where the packet was
+ * to go: Linux takes no packet with an address of its own as source from a device.
  */
-export function answer(type: u32, code: u32, word: u32, fromOwn: bool, now: f64): void {
+function answer(type: u32, code: u32, word: u32, now: f64): void {
   if (PACKET.fragmentOffset != 0 || isIcmpError() || !isUnicastPair()) return
   if (!takeToken(bucket, ICMP_PER_SECOND, now)) {
     countDrop(DROP_ICMP_RATE)
     return
   }
-  if (PACKET.version == 4) writeIpv4(type, code, word, fromOwn && hasOwn4 ? OWN : PACKET.start + 16)
-  else writeIpv6(type, code, word, fromOwn && hasOwn6 ? OWN + 16 : PACKET.start + 24)
+  wayBack = tunnelled && leadsToTunnels()
+  if (PACKET.version == 4) writeIpv4(type, code, word, wayBack && hasOwn4 ? OWN : PACKET.start + 16)
+  else writeIpv6(type, code, word, wayBack && hasOwn6 ? OWN + 16 : PACKET.start + 24)
+}
+
+/** Of the source of the parsed packet. */
+function leadsToTunnels(): bool {
+  const group = lookup(PACKET.version, PACKET.sourceHigh, PACKET.sourceLow)
+  return group >= 0 && (groupHead(group) & GROUP_COUNT_MASK) != 0
 }
 
 function isIcmpError(): bool {

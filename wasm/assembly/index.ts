@@ -2,6 +2,7 @@
  * Every export of the engine. `wasm/engine.ts` is the only caller: it validates arguments, and reads
  * raw returns as what they are. Offsets and handles are u32, counters and times f64.
  */
+import { MAX_TUNNELS } from '../abi'
 import {
   AEAD_AAD,
   AEAD_SOURCE,
@@ -14,6 +15,7 @@ import {
   LAN_RX,
   LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
+  LAN_RX_VIA,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
@@ -22,6 +24,11 @@ import {
   PROBES_OFFSET,
   PROBES_TOS,
   PROBES_TUNNEL,
+  TRANSIT_COUNT,
+  TRANSIT_HAND_OVER,
+  TRANSIT_LENGTH,
+  TRANSIT_OFFSET,
+  TRANSIT_VIA,
   WIRE_RX,
   WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
@@ -54,6 +61,7 @@ import { SA_INBOUND, SA_OUTBOUND, nonceOf, saByHandle } from './sa'
 import { sealSlots } from './seal'
 import { sealLargeSlots } from './seal-large'
 import { initSpread } from './spread'
+import { sealTransitPackets } from './transit'
 import { innerMtuOf, tunnelAt } from './tunnel'
 
 export {
@@ -68,6 +76,7 @@ export {
   LAN_RX,
   LAN_RX_HAND_OVER,
   LAN_RX_LENGTH,
+  LAN_RX_VIA,
   LAN_TX_COUNT,
   LAN_TX_LENGTH,
   LAN_TX_OFFSET,
@@ -76,6 +85,11 @@ export {
   PROBES_OFFSET,
   PROBES_TOS,
   PROBES_TUNNEL,
+  TRANSIT_COUNT,
+  TRANSIT_HAND_OVER,
+  TRANSIT_LENGTH,
+  TRANSIT_OFFSET,
+  TRANSIT_VIA,
   WIRE_RX,
   WIRE_RX_ELSEWHERE,
   WIRE_RX_LENGTH,
@@ -92,6 +106,7 @@ export {
 export {
   LARGE_LAN_RX_HAND_OVER,
   LARGE_LAN_RX_LENGTH,
+  LARGE_LAN_RX_VIA,
   LARGE_WIRE_RX,
   LARGE_WIRE_RX_LENGTH,
   LARGE_WIRE_RX_NAMES,
@@ -169,6 +184,21 @@ export function sealLarge(first: u32, count: u32, now: f64, fromInbox: bool): u3
 
 export function openRuns(first: u32, count: u32, now: f64): u32 {
   return openRunSlots(first, count, now)
+}
+
+/** Of what the last call that opened left in TRANSIT_. */
+export function sealTransit(now: f64): u32 {
+  return sealTransitPackets(now)
+}
+
+/** Packets that came by the tunnel and were sent on by another. */
+export function tunnelSentOn(tunnel: u32): f64 {
+  return tunnel < <u32>MAX_TUNNELS ? <f64>tunnelAt(tunnel).sentOn : 0
+}
+
+/** Packets that came by the tunnel and whose source leads elsewhere. */
+export function tunnelAsymmetric(tunnel: u32): f64 {
+  return tunnel < <u32>MAX_TUNNELS ? <f64>tunnelAt(tunnel).asymmetric : 0
 }
 
 export function sealProbe(tunnel: u32, payload: u32, size: u32, now: f64): bool {

@@ -10,14 +10,17 @@ import {
   DROP_ECN,
   DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
+  DROP_REVERSE_PATH,
   DROP_SELECTOR_IN,
   DROP_TRUNCATED,
+  DROP_TTL_EXCEEDED,
   DROP_UNKNOWN_SPI,
   EVENT_FIRST_PACKET,
   EVENT_PEER_MOVED,
   MAX_OUTER,
   NAME_STRIDE,
   OUTBOX,
+  REVERSE_PATH_OFF,
   SLOT_BYTES,
   VERDICT_CONSUMED,
   VERDICT_DELIVERED,
@@ -25,6 +28,7 @@ import {
   VERDICT_ELSEWHERE,
   VERDICT_IKE,
   VERDICT_KEEPALIVE,
+  VERDICT_TRANSIT,
   DROP_BAD_HEADER,
 } from '../abi'
 import { aeadOpenBatch } from './aead-batch'
@@ -54,9 +58,10 @@ import {
   stripTrailer,
 } from './esp'
 import { addressHigh, addressLow, familyOf, raise, raiseFrom, raiseUnknownSpi } from './events'
+import { fetchRoute, isFarTable } from './fib'
 import { IP_OK, PACKET, parsePacket } from './ip'
 import { clampMss } from './mss'
-import { cutIpv6 } from './fragment'
+import { cutIpv4, cutIpv6 } from './fragment'
 import { emptyOutboxes, lanRoom, lanSlot, pushLan } from './outbox'
 import { takesInbound } from './policy'
 import { forgetProbes, isProbe, listProbe } from './probe'
@@ -73,7 +78,9 @@ import { SEQUENCE_OK, checkWindow, commitWindow, inferSequence } from './replay'
 import { layOutStream } from './key-stream'
 import { Sa, saAt } from './sa'
 import { isElsewhere, spiLookup, workerOf } from './spi-table'
-import { ESP_OVERHEAD, innerMtuOf, tunnelAt, tunnelSa } from './tunnel'
+import { comesBack } from './reverse-path'
+import { emptyTransit, goesOn, pushTransit, takeHop, transitRoom, transitSlot } from './transit'
+import { ESP_OVERHEAD, innerMtuOf, looksUp, tunnelAt, tunnelSa } from './tunnel'
 
 const KEEPALIVE: u32 = 0xff
 const NON_ESP_MARKER: u32 = 4
@@ -94,6 +101,7 @@ export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void 
   emptyOutboxes()
   emptyCoalescer()
   forgetProbes()
+  emptyTransit()
   expireReassembly(time)
   const todo = min<u32>(count, OUTBOX)
   clearJobs()
@@ -103,11 +111,17 @@ export function openSlots(count: u32, encapsulatedInUdp: bool, time: f64): void 
   if (!layOutStream(jobCount())) completeOpen()
 }
 
+/** There is anything where a packet did not verify. */
+function fetchRoutes(): void {
+  for (let i: u32 = 0; i < datagrams; i++) if (load<u8>(JOB_OF + i) != 0) fetchRoute(openedText(WIRE_RX + i * SLOT_BYTES))
+}
+
 /** The rest of `openSlots`, when the host has made the key stream. Does nothing where that is done. */
 export function completeOpen(): void {
   if (!opening) return
   opening = false
   aeadOpenBatch(0, jobCount())
+  if (looksUp && isFarTable()) fetchRoutes()
   for (let i: u32 = 0; i < datagrams; i++) store<u8>(WIRE_RX_VERDICT + i, <u8>openDatagram(i))
   finishCoalescing()
 }
@@ -206,6 +220,8 @@ function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
   if (!decapsulateEcn(target, outerEcn)) return dropOf(sa, DROP_ECN)
   const collected = PACKET.fragment && sa.readsPorts
   if (!takesInbound(sa, collected)) return dropOf(sa, DROP_SELECTOR_IN)
+  const tunnel = tunnelAt(sa.tunnel)
+  if (tunnel.reversePath != REVERSE_PATH_OFF && !comesBack(tunnel, sa.tunnel)) return dropOf(sa, DROP_REVERSE_PATH)
   const length = PACKET.length
   if (collected) return collect(sa, length)
   return deliver(sa, length)
@@ -213,6 +229,7 @@ function openInner(sa: Sa, target: usize, outerEcn: u32): u32 {
 
 /** Hands the parsed packet to the LAN; `received` are the bytes that count for the SA. */
 function deliver(sa: Sa, received: u32): u32 {
+  if (tunnelAt(sa.tunnel).transit && goesOn(sa.tunnel)) return passOn(sa, received)
   if (lanRoom() == 0) return dropOf(sa, DROP_OUTBOX_FULL)
   clampTowardsLan(sa)
   deliverLan()
@@ -234,6 +251,7 @@ function clampTowardsLan(sa: Sa): void {
  * its source chose. IPv4 goes whole: it is cut where it has to be.
  */
 function deliverPieces(sa: Sa, received: u32): u32 {
+  if (tunnelAt(sa.tunnel).transit && goesOn(sa.tunnel)) return passPiecesOn(sa, received)
   clampTowardsLan(sa)
   closeFlow()
   const record = current
@@ -253,6 +271,43 @@ function deliverPieces(sa: Sa, received: u32): u32 {
   return VERDICT_DELIVERED
 }
 
+/** Has the parsed packet, which lies where it was received, go on by another tunnel. */
+function passOn(sa: Sa, received: u32): u32 {
+  if (transitRoom() == 0) return dropOf(sa, DROP_OUTBOX_FULL)
+  clampTowardsLan(sa)
+  const alive = takeHop()
+  pushTransit(PACKET.start, PACKET.length, sa.tunnel, !alive)
+  if (!alive) return dropOf(sa, DROP_TTL_EXCEEDED)
+  consume(sa, received)
+  return VERDICT_TRANSIT
+}
+
+/** A reassembled datagram goes on in fragments no longer than those that came. */
+function passPiecesOn(sa: Sa, received: u32): u32 {
+  const record = current
+  const v4 = PACKET.version == 4
+  const header = record.headerLength
+  const data = PACKET.length - header
+  const capacity = record.longest & ~7
+  if ((data + capacity - 1) / capacity > transitRoom()) return dropOf(sa, DROP_OUTBOX_FULL)
+  clampTowardsLan(sa)
+  const alive = takeHop()
+  for (let from: u32 = 0; from < data; from += capacity) {
+    const size = min<u32>(capacity, data - from)
+    const last = from + size == data
+    const length = v4
+      ? cutIpv4(PACKET.start, header, from, size, last)
+      : cutIpv6(PACKET.start, header, record.pointer, record.identification, from, size, last)
+    const slot = transitSlot()
+    memory.copy(slot, FRAGMENT_SCRATCH, length)
+    pushTransit(slot, length, sa.tunnel, !alive)
+    // The first piece is enough to answer.
+    if (!alive) return dropOf(sa, DROP_TTL_EXCEEDED)
+  }
+  consume(sa, received)
+  return VERDICT_TRANSIT
+}
+
 function consume(sa: Sa, received: u32): u32 {
   if (sa.packets++ == 0) raise(EVENT_FIRST_PACKET, sa.handle)
   sa.bytes += received
@@ -267,7 +322,8 @@ function collect(sa: Sa, received: u32): u32 {
   if (outcome != FRAGMENT_COMPLETES) return dropOf(sa, outcome == DROP_BAD_HEADER ? DROP_BAD_INNER : outcome)
   if (parsePacket(wholeStart(current), wholeLength(current)) != IP_OK) return dropOf(sa, DROP_BAD_INNER)
   if (!takesInbound(sa, false)) return dropOf(sa, DROP_SELECTOR_IN)
-  return PACKET.version == 6 ? deliverPieces(sa, received) : deliver(sa, received)
+  if (PACKET.version == 6) return deliverPieces(sa, received)
+  return tunnelAt(sa.tunnel).transit && goesOn(sa.tunnel) ? passPiecesOn(sa, received) : deliver(sa, received)
 }
 
 /** RFC 7296 section 2.23: the newest authentic packet tells where the peer is. */

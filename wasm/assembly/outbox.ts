@@ -64,6 +64,13 @@ export function pushLan(offset: usize, length: u32): void {
   store<u32>(LAN_TX_COUNT, count + 1)
 }
 
+/** Takes the last packet out again; returns where it lies. There must be one. */
+export function takeBackLan(): usize {
+  const last = load<u32>(LAN_TX_COUNT) - 1
+  store<u32>(LAN_TX_COUNT, last)
+  return load<u32>(LAN_TX_OFFSET + (last << 2)) + (lanHeader ? VNET_HEADER : 0)
+}
+
 /** Has an entry name another packet, whose header, if packets have one, is in place. */
 export function setLanEntry(entry: u32, offset: usize, length: u32): void {
   const extra: u32 = lanHeader ? VNET_HEADER : 0

@@ -8,9 +8,9 @@ import { AEAD_CTX_BYTES, AEAD_KEYS_BYTES } from './aead'
 
 /** Room of one SA: its record, drop counters, key. */
 export const SA_RECORD_BYTES: u32 = 256
-export const SA_DROPS_BYTES: u32 = 192
+export const SA_DROPS_BYTES: u32 = 256
 export const SA_KEY_BYTES: u32 = 384
-export const SA_STRIDE: u32 = 832
+export const SA_STRIDE: u32 = 896
 export const SELECTOR_BYTES: u32 = 48
 export const WINDOW_BYTES: u32 = 1024
 /** Of a hash table: see hash-table.ts. */

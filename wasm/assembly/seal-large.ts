@@ -10,21 +10,23 @@ import {
   LARGE_BYTES,
   LARGE_PACKET,
   MAX_INNER,
+  MAX_TUNNELS,
   SLOT_BYTES,
   VNET_HEADER,
 } from '../abi'
 import { clearJobs } from './aead-jobs'
-import { LARGE_LAN_RX, LARGE_LAN_RX_HAND_OVER, LARGE_LAN_RX_LENGTH } from './arena'
-import { choose, chosen, clearHandedTo, handedTo, refuseUnrouted } from './choose'
+import { LARGE_LAN_RX, LARGE_LAN_RX_HAND_OVER, LARGE_LAN_RX_LENGTH, LARGE_LAN_RX_VIA } from './arena'
+import { choose, chosen, clearHandedTo, handedTo, isInbox, refuseUnrouted } from './choose'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, wireText } from './esp'
-import { isFarTable, lookup } from './fib'
+import { fetchRoute, isFarTable, lookup } from './fib'
 import { IP_OK, PACKET, PROTOCOL_TCP, parsePacket, readTos } from './ip'
 import { wireRoom } from './outbox'
 import { Sa } from './sa'
-import { admit, beginSeal, emit, fetchRoute, sealPacket } from './seal'
+import { admit, beginSeal, emit, sealPacket } from './seal'
 import { cutSegment } from './segment'
+import { sealOnward } from './transit'
 import { innerMtuOf } from './tunnel'
 import { completeChecksum, GSO_NONE, gsoSize, gsoType, restoreChecksum, superHeaders } from './vnet'
 
@@ -42,9 +44,11 @@ const SCRATCH: usize = memory.data(SLOT_BYTES, 64)
 let waiting: u32 = NONE
 let doneBytes: u32 = 0
 let segmentSize: u32 = 0
+let now: f64 = 0
 
 /** Returns how many slots were consumed. One that was consumed in part goes on when the next call begins with it. */
 export function sealLargeSlots(first: u32, count: u32, time: f64, handedOver: bool): u32 {
+  now = time
   beginSeal(time, handedOver)
   if (first >= <u32>BATCH) return 0
   if (waiting != first) waiting = NONE
@@ -72,10 +76,20 @@ function sealSlot(slot: u32): bool {
   const length = captured - VNET_HEADER
   if (length > <u32>LARGE_PACKET) return drop(DROP_OVERSIZED)
   const start = header + VNET_HEADER
+  if (isInbox() && load<u32>(LARGE_LAN_RX_VIA + (slot << 2)) - 1 < <u32>MAX_TUNNELS) return sealLoose(slot, start, length)
   if (gsoType(header) != GSO_NONE) return sealSuper(slot, header, start, length)
   if (!completeChecksum(header, start, length)) return drop(DROP_BAD_OFFLOAD)
   const consumed = sealPacket(start, length, true)
   if (handedTo != 0) restoreChecksum(header)
+  return consumed
+}
+
+/** A packet of another worker that came by a tunnel: no super-packet. */
+function sealLoose(slot: u32, start: usize, length: u32): bool {
+  const at = slot << 2
+  store<u32>(LARGE_LAN_RX_LENGTH + at, length)
+  const consumed = sealOnward(start, LARGE_LAN_RX_LENGTH + at, LARGE_LAN_RX_VIA + at, false, now)
+  store<u32>(LARGE_LAN_RX_LENGTH + at, load<u32>(LARGE_LAN_RX_LENGTH + at) + VNET_HEADER)
   return consumed
 }
 

@@ -8,17 +8,18 @@ import {
   EVENT_HARD_LIMIT,
   EVENT_SOFT_LIMIT,
   MAX_INNER,
+  MAX_TUNNELS,
   OUTBOX,
   SLOT_BYTES,
 } from '../abi'
 import { clearJobs } from './aead-jobs'
-import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_HAND_OVER, LAN_RX_LENGTH } from './arena'
-import { beginChoice, choose, chosen, clearHandedTo, handedTo, refuseUnrouted } from './choose'
+import { FRAGMENT_SCRATCH, LAN_RX, LAN_RX_HAND_OVER, LAN_RX_LENGTH, LAN_RX_VIA } from './arena'
+import { beginChoice, choose, chosen, clearHandedTo, handedTo, isInbox, refuseUnrouted } from './choose'
 import { countDrop, countSaDrop } from './counters'
 import { outerTos } from './ecn'
 import { finishSeal, NEXT_IPV4, NEXT_IPV6, sealEsp } from './esp'
 import { raise } from './events'
-import { fetchAhead, isFarTable, lookup } from './fib'
+import { fetchRoute, isFarTable, lookup } from './fib'
 import { cutIpv4, cutIpv6, pieceCapacity } from './fragment'
 import { answerTooBig } from './icmp'
 import { IP_OK, PACKET, load16, parsePacket, readTos } from './ip'
@@ -36,6 +37,7 @@ import {
   wholeStart,
 } from './reassembly'
 import { Sa } from './sa'
+import { sealOnward } from './transit'
 import { innerMtuOf } from './tunnel'
 
 const DONT_FRAGMENT: u32 = 0x4000
@@ -45,6 +47,7 @@ const OUTBOUND_SCOPE: u32 = 0x80000000
 const LAST_SEQUENCE: u64 = 0xffffffff
 
 let now: f64 = 0
+
 /** At the start of every batch call of this direction. */
 export function beginSeal(time: f64, handedOver: bool): void {
   now = time
@@ -64,17 +67,17 @@ export function sealSlots(first: u32, count: u32, time: f64, handedOver: bool): 
   for (; done < todo; done++) {
     const slot = first + done
     clearHandedTo()
-    if (!sealPacket(LAN_RX + slot * SLOT_BYTES, load<u32>(LAN_RX_LENGTH + (slot << 2)), true)) break
+    if (!sealSlot(LAN_RX + slot * SLOT_BYTES, LAN_RX_LENGTH + (slot << 2), LAN_RX_VIA + (slot << 2))) break
     store<u8>(LAN_RX_HAND_OVER + slot, <u8>handedTo)
   }
   finishSeal()
   return done
 }
 
-/** Has what a packet needs of the forwarding table fetched; there may be anything at `start`. */
-export function fetchRoute(start: usize): void {
-  const v4 = load<u8>(start) >> 4 == 4
-  fetchAhead(v4 ? 4 : 6, v4 ? (<u64>bswap<u32>(load<u32>(start, 16))) << 32 : bswap<u64>(load<u64>(start, 24)))
+/** `via` counts for what another worker has handed over. */
+function sealSlot(start: usize, length: usize, via: usize): bool {
+  if (isInbox() && load<u32>(via) - 1 < <u32>MAX_TUNNELS) return sealOnward(start, length, via, false, now)
+  return sealPacket(start, load<u32>(length), true)
 }
 
 /**

@@ -18,7 +18,15 @@ export class Tunnel {
   handOver: u32
   /** Passed over while another member of the group takes the packet. */
   down: bool
+  /** What came by it may leave by another that has this, and the other way round. */
+  transit: bool
+  /** REVERSE_PATH_ */
+  reversePath: u8
   noSaAt: f64
+  /** Packets that came by it and were sent on by another. */
+  sentOn: u64
+  /** Packets that came by it and whose source leads elsewhere. */
+  asymmetric: u64
   // Then MAX_TUNNEL_SAS SA indices of 4 bytes.
 }
 
@@ -42,6 +50,9 @@ export function tunnelSa(tunnel: Tunnel, position: u32): Sa {
   return saAt(load<u32>(saSlot(tunnel, position)))
 }
 
+/** Whether routes have ever been asked for about what is opened. */
+export let looksUp: bool = false
+
 /** One more than the highest tunnel that was ever set. */
 let tunnelsUsed: u32 = 0
 
@@ -53,6 +64,8 @@ export function putTunnel(
   copyDscp: bool,
   handOver: u32,
   down: bool,
+  transit: bool,
+  reversePath: u32,
   count: u32,
 ): bool {
   if (index >= <u32>MAX_TUNNELS || count > <u32>MAX_TUNNEL_SAS) return false
@@ -68,6 +81,9 @@ export function putTunnel(
   tunnel.pathMtu = pathMtu
   tunnel.handOver = handOver
   tunnel.down = down
+  tunnel.transit = transit
+  tunnel.reversePath = <u8>reversePath
+  if (transit || reversePath != 0) looksUp = true
   tunnel.saCount = count
   for (let i: u32 = 0; i < count; i++) {
     const sa = saByHandle(load<u32>(CONTROL_HANDLES + (i << 2)))

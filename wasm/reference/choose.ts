@@ -1,5 +1,5 @@
 /** Which SA carries a LAN packet: route, group, tunnels, SAs (RFC 4301 section 5.1). */
-import { DROP_HARD_LIMIT, DROP_NO_ROUTE, DROP_NO_SA, DROP_SELECTOR_OUT, MAX_INNER } from '../abi.ts'
+import { DROP_HARD_LIMIT, DROP_NO_ROUTE, DROP_NO_SA, DROP_SELECTOR_OUT, DROP_TRANSIT_LOOP, MAX_INNER } from '../abi.ts'
 import type { Encapsulation, Tunnel, TunnelHandle } from '../packet-engine.ts'
 import { innerCapacity } from './esp.ts'
 import type { ForwardingTable } from './fib.ts'
@@ -37,19 +37,21 @@ interface Candidate {
 
 /**
  * The first SA in the packet's order of tunnels that takes it and is not at its hard limit, unless a tunnel before its
- * own is another worker's.
+ * own is another worker's. What came by tunnel `via` takes others only, which are for transit.
  */
 export function chooseSa(
   tables: Tables,
   routes: ForwardingTable,
   packet: IpPacket,
   mayHandOver: boolean,
+  via?: TunnelHandle,
 ): Choice | HandOver {
   const group = routes.lookup(packet.destination)
   if (group === undefined) return { type: 'drop', reason: DROP_NO_ROUTE }
   const target = tables.group(group)
   if ('refuses' in target) return { type: 'drop', reason: target.refuses }
-  const members = inTurn(packet, target.members, tables)
+  const ordered = inTurn(packet, target.members, tables)
+  const members = via === undefined ? ordered : ordered.filter((member) => leadsOn(tables, via, member))
   let anySa = false
   let stopped: OutboundState | undefined
   for (const member of members) {
@@ -63,10 +65,17 @@ export function chooseSa(
     const worker = mayHandOver ? tables.tunnel(member)?.handOver : undefined
     if (worker !== undefined) return { type: 'hand-over', worker }
   }
+  const turnsBack = via !== undefined && ordered.includes(via) && tables.tunnel(via) !== undefined
+  if (turnsBack) return { type: 'drop', reason: DROP_TRANSIT_LOOP }
   if (stopped !== undefined) return { type: 'drop', reason: DROP_HARD_LIMIT, state: stopped }
   if (anySa) return { type: 'drop', reason: DROP_SELECTOR_OUT }
   const wants = members.find((member) => tables.tunnel(member) !== undefined)
   return { type: 'drop', reason: DROP_NO_SA, ...(wants !== undefined && { wants }) }
+}
+
+/** Whether what came by tunnel `via` may leave by this one. */
+export function leadsOn(tables: Tables, via: TunnelHandle, member: TunnelHandle): boolean {
+  return member !== via && tables.tunnel(member)?.transit === true
 }
 
 function candidatesOf(tables: Tables, handle: TunnelHandle): Candidate[] {

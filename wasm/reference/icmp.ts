@@ -27,6 +27,11 @@ export function unreachableAnswer(packet: IpPacket, prohibited: boolean, own?: U
     : errorMessage(packet, [1, prohibited ? 1 : 0, 0], own)
 }
 
+/** No hop left (RFC 792, RFC 4443 section 3.3). */
+export function timeExceededAnswer(packet: IpPacket, own?: Uint8Array): Uint8Array {
+  return errorMessage(packet, [packet.version === 4 ? 11 : 3, 0, 0], own)
+}
+
 /** Type, code, and the 32 bits behind the checksum. */
 type ErrorKind = readonly [type: number, code: number, word: number]
 

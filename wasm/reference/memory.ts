@@ -6,10 +6,14 @@ import type {
   ProbeList,
   ReceiveArea,
   RunReceiveArea,
+  TransitList,
   WireOutbox,
   WireReceiveArea,
 } from '../packet-engine.ts'
 import { concat } from './bytes.ts'
+
+/** Room in front of each packet of transit, for a virtio_net_hdr. */
+const TRANSIT_HEADROOM = 16
 
 export interface EngineMemory {
   readonly buffer: ArrayBuffer
@@ -20,6 +24,7 @@ export interface EngineMemory {
   readonly lanTx: LanQueue
   readonly wireTx: WireQueue
   readonly probes: ProbeQueue
+  readonly transit: TransitQueue
 }
 
 export function createMemory(): EngineMemory {
@@ -41,11 +46,12 @@ export function createMemory(): EngineMemory {
   const lanTx = layout.area(OUTBOX * SLOT_BYTES)
   const wireTx = layout.area(OUTBOX * SLOT_BYTES)
   const probes = layout.area(MAX_PROBES * SLOT_BYTES)
+  const transit = layout.area(OUTBOX * SLOT_BYTES + TRANSIT_HEADROOM) + TRANSIT_HEADROOM
   const large = layout.area(OUTBOX * LARGE_BYTES)
   const buffer = new ArrayBuffer(layout.size)
   return {
     buffer,
-    lanRx: { ...receiveArea(buffer, lanRx, lanRxLength, BATCH, SLOT_BYTES), handOver: new Uint8Array(BATCH) },
+    lanRx: { ...receiveArea(buffer, lanRx, lanRxLength, BATCH, SLOT_BYTES), ...handOvers() },
     wireRx: {
       ...receiveArea(buffer, wireRx, wireRxLength, OUTBOX, SLOT_BYTES),
       names,
@@ -55,7 +61,7 @@ export function createMemory(): EngineMemory {
     },
     lanLarge: {
       ...receiveArea(buffer, lanLarge, lanLargeLength, BATCH, LARGE_BYTES),
-      handOver: new Uint8Array(BATCH),
+      ...handOvers(),
     },
     wireLarge: {
       ...receiveArea(buffer, wireLarge, wireLargeLength, BATCH, LARGE_BYTES),
@@ -67,7 +73,12 @@ export function createMemory(): EngineMemory {
     lanTx: new LanQueue(buffer, lanTx, large),
     wireTx: new WireQueue(buffer, wireTx),
     probes: new ProbeQueue(buffer, probes),
+    transit: new TransitQueue(buffer, transit),
   }
+}
+
+function handOvers(): { handOver: Uint8Array; via: Uint32Array } {
+  return { handOver: new Uint8Array(BATCH), via: new Uint32Array(BATCH) }
 }
 
 class Layout {
@@ -125,6 +136,11 @@ export class LanQueue implements LanOutbox {
     this.#largeCount = 0
   }
 
+  /** Takes the last packet out again; there is one. */
+  takeBack(): Uint8Array {
+    return this.packet(--this.count).slice(this.header.length)
+  }
+
   /** The caller has made sure of room. Returns the entry's index. */
   push(bytes: Uint8Array): number {
     const index = this.count++
@@ -164,5 +180,25 @@ export class ProbeQueue extends LanQueue implements ProbeList {
     this.tunnel[index] = tunnel
     this.tos[index] = tos
     return true
+  }
+}
+
+export class TransitQueue extends LanQueue implements TransitList {
+  readonly via = new Uint32Array(OUTBOX)
+  readonly handOver = new Uint8Array(OUTBOX)
+  /** Packets to be answered instead of sent. */
+  readonly expired = new Uint8Array(OUTBOX)
+  /** The first that has not been sealed. */
+  next = 0
+
+  override clear(): void {
+    super.clear()
+    this.next = 0
+  }
+
+  pass(bytes: Uint8Array, from: number, expired: boolean): void {
+    const index = this.push(bytes)
+    this.via[index] = from + 1
+    this.expired[index] = Number(expired)
   }
 }

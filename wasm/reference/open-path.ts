@@ -12,6 +12,7 @@ import {
   DROP_OUTBOX_FULL,
   DROP_OVERSIZED,
   DROP_REPLAYED,
+  DROP_REVERSE_PATH,
   DROP_SELECTOR_IN,
   DROP_TOO_OLD,
   DROP_TRUNCATED,
@@ -40,14 +41,16 @@ import {
   splitTrailer,
   wireSequence,
 } from './esp.ts'
-import { fragmentIpv6 } from './fragment.ts'
+import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
 import { type IpPacket, isFault, parseIp, writeTos } from './ip.ts'
 import { clampMss, mssFor } from './mss.ts'
 import type { Datagram } from './reassembly.ts'
 import { inferSequence } from './replay.ts'
+import { comesBack } from './reverse-path.ts'
 import { matchPacket } from './selectors.ts'
 import type { EngineState } from './state.ts'
 import type { InboundState } from './tables.ts'
+import { goesOn, passOn, takeHop } from './transit.ts'
 
 /** The non-ESP marker (RFC 3948 section 2.2), and behind it a whole IKE header. */
 const MARKER = 4
@@ -150,6 +153,7 @@ function deliverPayload(engine: EngineState, state: InboundState, esp: EspPayloa
   const marked = ecn === ecnOf(packet.tos) ? packet : withTos(packet, (packet.tos & 0xfc) | ecn)
   const match = matchPacket(state.selectors, marked)
   if (match === 'no') return drop(engine, DROP_SELECTOR_IN, state)
+  if (!comesBack(engine, state, marked)) return drop(engine, DROP_REVERSE_PATH, state)
   if (match === 'unknown') return reassemble(engine, state, marked, arrival.now)
   return deliver(engine, state, marked, undefined, marked.bytes.length, arrival.now)
 }
@@ -186,6 +190,7 @@ function deliver(
   innerBytes: number,
   now: number,
 ): number {
+  if (goesOn(engine, state.sa.tunnel, packet)) return sendOn(engine, state, packet, datagram, innerBytes, now)
   clampTowardsLan(engine, state, packet)
   const pieces = piecesFor(packet, datagram)
   if (pieces.length > engine.memory.lanTx.room) return drop(engine, DROP_OUTBOX_FULL, state)
@@ -196,6 +201,24 @@ function deliver(
   }
   passed(engine, state, innerBytes, now)
   return VERDICT_DELIVERED
+}
+
+/** By another tunnel. Datagrams that were put together go in fragments no longer than those that came. */
+function sendOn(
+  engine: EngineState,
+  state: InboundState,
+  packet: IpPacket,
+  datagram: Datagram | undefined,
+  innerBytes: number,
+  now: number,
+): number {
+  clampTowardsLan(engine, state, packet)
+  const alive = takeHop(packet)
+  const cut = datagram !== undefined && packet.version === 4
+  const pieces = cut ? fragmentIpv4(packet, datagram.longest) : piecesFor(packet, datagram)
+  if (pieces.length > engine.memory.transit.room) return drop(engine, DROP_OUTBOX_FULL, state)
+  if (alive) passed(engine, state, innerBytes, now)
+  return passOn(engine, state, pieces, alive)
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   DROP_OVERSIZED,
   DROP_PROHIBITED,
   DROP_TOO_BIG,
+  DROP_TRANSIT_LOOP,
   DROP_UNREACHABLE,
   MAX_INNER,
   OUTBOX,
@@ -18,13 +19,15 @@ import { type Choice, chooseSa } from './choose.ts'
 import { outerTos } from './ecn.ts'
 import { NEXT_IPV4, NEXT_IPV6, NEXT_NONE, sealEsp } from './esp.ts'
 import { fragmentIpv4, fragmentIpv6 } from './fragment.ts'
-import { IPV6_MIN_MTU, mayAnswer, tooBigAnswer, unreachableAnswer } from './icmp.ts'
+import { IPV6_MIN_MTU, mayAnswer, timeExceededAnswer, tooBigAnswer, unreachableAnswer } from './icmp.ts'
 import { type IpPacket, isFault, parseIp } from './ip.ts'
 import { hardReached, hasRoomFor, softReached, type Usage } from './limits.ts'
 import { clampMss, mssFor } from './mss.ts'
 import type { Datagram } from './reassembly.ts'
 import type { EngineState } from './state.ts'
 import type { OutboundState } from './tables.ts'
+
+const ANSWERED: readonly number[] = [DROP_NO_ROUTE, DROP_NO_SA, DROP_UNREACHABLE, DROP_PROHIBITED, DROP_TRANSIT_LOOP]
 
 type Carry = Extract<Choice, { type: 'carry' | 'reassemble' }>
 
@@ -46,7 +49,7 @@ export function sealPacket(
   if (input.length > MAX_INNER) return drop(engine, DROP_OVERSIZED)
   const packet = parseIp(input.slice())
   if (isFault(packet)) return drop(engine, packet.fault)
-  const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver)
+  const choice = chooseSa(engine.tables, engine.routes, packet, mayHandOver, engine.via)
   if (choice.type === 'hand-over') return { worker: choice.worker }
   if (choice.type === 'drop') return refuse(engine, packet, choice, now)
   if (choice.type === 'reassemble') return reassemble(engine, packet, choice.state, now)
@@ -66,8 +69,8 @@ export function refuse(
 ): true {
   if (wants !== undefined) reportNoSa(engine, wants, now)
   drop(engine, reason, state)
-  if (![DROP_NO_ROUTE, DROP_NO_SA, DROP_UNREACHABLE, DROP_PROHIBITED].includes(reason)) return true
-  return answer(engine, packet, unreachableAnswer(packet, reason === DROP_PROHIBITED), now)
+  if (!ANSWERED.includes(reason)) return true
+  return answer(engine, packet, unreachableAnswer(packet, reason === DROP_PROHIBITED, ownFor(engine, packet)), now)
 }
 
 /** Once a second for each tunnel. */
@@ -94,7 +97,7 @@ function reassemble(engine: EngineState, packet: IpPacket, state: OutboundState,
 function sealDatagram(engine: EngineState, datagram: Datagram, now: number): boolean {
   const packet = parseIp(datagram.bytes)
   if (isFault(packet)) return drop(engine, packet.fault)
-  const choice = chooseSa(engine.tables, engine.routes, packet, false)
+  const choice = chooseSa(engine.tables, engine.routes, packet, false, engine.via)
   if (choice.type === 'hand-over') throw new Error('a datagram that was put together here is handed over')
   if (choice.type === 'drop') return refuse(engine, packet, choice, now)
   return carry(engine, packet, datagram, choice, now)
@@ -143,7 +146,23 @@ function piecesOf(packet: IpPacket, datagram: Datagram | undefined, mtu: number)
 
 function answerTooBig(engine: EngineState, packet: IpPacket, choice: Carry, now: number): true {
   engine.tally.drop(DROP_TOO_BIG, choice.state.tally)
-  return answer(engine, packet, tooBigAnswer(packet, choice.mtu), now)
+  return answer(engine, packet, tooBigAnswer(packet, choice.mtu, ownFor(engine, packet)), now)
+}
+
+/** The packet had no hop left. */
+export function answerTimeExceeded(engine: EngineState, packet: IpPacket, now: number): true {
+  return answer(engine, packet, timeExceededAnswer(packet, ownFor(engine, packet)), now)
+}
+
+/** The source of an answer that goes into a tunnel. */
+function ownFor(engine: EngineState, { source }: IpPacket): Uint8Array | undefined {
+  if (engine.via === undefined || !leadsToTunnels(engine, source)) return undefined
+  return engine.own.find((own) => own.length === source.length)
+}
+
+export function leadsToTunnels({ routes, tables }: EngineState, destination: Uint8Array): boolean {
+  const group = routes.lookup(destination)
+  return group !== undefined && tables.members(group).length > 0
 }
 
 function answer(engine: EngineState, packet: IpPacket, message: Uint8Array, now: number): true {

@@ -24,6 +24,8 @@ export interface EngineState {
   share: { readonly worker: number; readonly workers: number }
   /** Sources of answers that go into a tunnel: at most one of each family. */
   own: readonly Uint8Array[]
+  /** The tunnel by which the packet at hand came, or undefined for one from the LAN. */
+  via: TunnelHandle | undefined
   readonly coalescer: Coalescer
   /** The super-packet that waits for room, and how many of its segments of `size` payload bytes are sealed. */
   begun: { readonly slot: number; sealed: number; size: number } | undefined
@@ -42,6 +44,7 @@ export function createState(): EngineState {
     tally: new Tally(),
     share: { worker: 0, workers: 1 },
     own: [],
+    via: undefined,
     coalescer: new Coalescer(memory.lanTx),
     begun: undefined,
   }

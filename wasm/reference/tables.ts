@@ -11,7 +11,7 @@ import {
   MAX_WORKERS,
   REPLAY_WINDOW_MAX,
 } from '../abi.ts'
-import { checkWorker } from '../engine-arguments.ts'
+import { checkWorker, reversePathCode } from '../engine-arguments.ts'
 import {
   type AeadSuite,
   type Endpoint,
@@ -56,6 +56,12 @@ export interface OutboundState {
   stopped: boolean
 }
 
+/** See `TunnelCounters`. */
+export interface TunnelTally {
+  transit: number
+  asymmetric: number
+}
+
 export interface BareKey {
   readonly kind: 'aead'
   readonly handle: SaHandle
@@ -72,6 +78,7 @@ export class Tables implements Steering {
   readonly #inboundBySpi = new Map<number, InboundState>()
   readonly #endpoints = new Map<number, Endpoint>()
   readonly #tunnels = new Map<TunnelHandle, Tunnel>()
+  readonly #tunnelTallies = new Map<TunnelHandle, TunnelTally>()
   readonly #groups = new Map<GroupHandle, Group>()
   classes: readonly CheckedClass[] = []
   flowSeed = 0
@@ -154,11 +161,13 @@ export class Tables implements Steering {
     }
     if (tunnel.sas.length > MAX_TUNNEL_SAS) throw new EngineError(`more than ${MAX_TUNNEL_SAS} SAs in one tunnel`)
     if (tunnel.handOver !== undefined) checkWorker(tunnel.handOver, MAX_WORKERS)
+    reversePathCode(tunnel.reversePath)
     for (const sa of tunnel.sas) this.outbound(sa)
     this.#tunnels.set(handle, { ...tunnel, sas: [...tunnel.sas] })
   }
 
   removeTunnel(handle: TunnelHandle): void {
+    this.#tunnelTallies.delete(handle)
     this.#tunnels.delete(handle)
   }
 
@@ -201,6 +210,20 @@ export class Tables implements Steering {
 
   isDown(tunnel: TunnelHandle): boolean {
     return this.#tunnels.get(tunnel)?.down === true
+  }
+
+  /** To be counted in; of a tunnel that is not set nobody sees it. */
+  tunnelTally(handle: TunnelHandle): TunnelTally {
+    checkHandle('tunnel', handle, MAX_TUNNELS)
+    const tally = this.#tunnelTallies.get(handle) ?? { transit: 0, asymmetric: 0 }
+    if (this.#tunnels.has(handle)) this.#tunnelTallies.set(handle, tally)
+    return tally
+  }
+
+  /** Tunnels of a group; none of one that refuses. */
+  members(handle: GroupHandle): readonly TunnelHandle[] {
+    const group = this.group(handle)
+    return 'refuses' in group ? [] : group.members.map(({ tunnel }) => tunnel)
   }
 
   group(handle: GroupHandle): Group {

@@ -1,20 +1,30 @@
 /** Two engines driven as one: every call goes to both, and whatever can be seen of them must be the same. */
-import { type Address, addressBytes, type Prefix, type SocketAddress } from '../../protocol/net.ts'
-import { BATCH, NAME_STRIDE, SLOT_BYTES, VERDICT_ELSEWHERE } from '../abi.ts'
+import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
+import { BATCH, NAME_STRIDE, SLOT_BYTES } from '../abi.ts'
 import type {
   Encapsulation,
   Endpoint,
   EngineEvent,
   InboundSa,
   LanFormat,
-  LanOutbox,
   LanReceiveArea,
   OutboundSa,
   PacketEngine,
   RefusalAnswer,
   TrafficClass,
   Tunnel,
+  TunnelCounters,
 } from '../packet-engine.ts'
+import {
+  contents,
+  differenceOf,
+  elsewhereOf,
+  fillWire,
+  leftOf,
+  probesOf,
+  socketName,
+  wireContents,
+} from './differential-compare.ts'
 
 export interface WirePacket {
   readonly bytes: Uint8Array
@@ -42,12 +52,21 @@ export interface Sealed {
   readonly handOver: number[]
 }
 
+/** What of a call that opened went on by other tunnels: `left` is for other workers. */
+export interface Onward {
+  readonly wire: WirePacket[]
+  /** Answers to sources that no tunnel leads to. */
+  readonly lan: Uint8Array[]
+  readonly left: { readonly packet: Uint8Array; readonly worker: number; readonly via: number }[]
+}
+
 /** `elsewhere`: for each datagram the worker that it is for, or undefined. */
 export interface Opened {
   readonly verdicts: number[]
   readonly lan: Uint8Array[]
   readonly probes: { readonly content: Uint8Array; readonly tunnel: number; readonly tos: number }[]
   readonly elsewhere: (number | undefined)[]
+  readonly onward: Onward
 }
 
 /** An SA's name in the pair: each engine has a handle of its own. */
@@ -136,17 +155,19 @@ export class EnginePair {
     return this.#both((engine, i) => engine.innerMtu(this.#handles.get(name)![i]!))
   }
 
-  /** Seals all packets, in as many calls as it takes, at most one for each packet. */
-  seal(packets: readonly Uint8Array[], now: number, fromInbox?: boolean): Sealed {
+  /** Seals all packets, in as many calls as it takes, at most one for each packet; `via` is that of each. */
+  seal(packets: readonly Uint8Array[], now: number, fromInbox?: boolean, via: readonly number[] = []): Sealed {
     const wire: WirePacket[] = []
     const lan: Uint8Array[] = []
     const handOver: number[] = []
     for (let first = 0; first < packets.length; first += BATCH) {
       const batch = packets.slice(first, first + BATCH)
       this.#fillLan(batch)
+      const came = batch.map((_, i) => via[first + i] ?? 0)
+      for (const { lanRx } of this.#engines) lanRx.via.set(came)
       for (let from = 0; from < batch.length; ) {
         const consumed = this.#both((engine) => engine.sealBatch(from, batch.length - from, now, fromInbox))
-        handOver.push(...this.#handedOver((engine) => engine.lanRx, batch, from, consumed))
+        handOver.push(...this.#handedOver((engine) => engine.lanRx, batch, came, from, consumed))
         wire.push(...this.#both((engine) => wireContents(engine)))
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
         this.compareState()
@@ -162,14 +183,21 @@ export class EnginePair {
   }
 
   /** As `seal`, from large slots. */
-  sealLarge(packets: readonly Uint8Array[], now: number, fromInbox?: boolean): Sealed & { calls: number } {
+  sealLarge(
+    packets: readonly Uint8Array[],
+    now: number,
+    fromInbox?: boolean,
+    via: readonly number[] = [],
+  ): Sealed & { calls: number } {
     const wire: WirePacket[] = []
     const lan: Uint8Array[] = []
     const handOver: number[] = []
     let calls = 0
     for (let first = 0; first < packets.length; first += BATCH) {
       const batch = packets.slice(first, first + BATCH)
+      const came = batch.map((_, i) => via[first + i] ?? 0)
       for (const { lanLarge } of this.#engines) {
+        lanLarge.via.set(came)
         batch.forEach((packet, slot) => {
           lanLarge.length[slot] = packet.length
           lanLarge.slot(slot, packet.length).set(packet)
@@ -177,7 +205,7 @@ export class EnginePair {
       }
       for (let from = 0; from < batch.length; calls++) {
         const consumed = this.#both((engine) => engine.sealLarge(from, batch.length - from, now, fromInbox))
-        handOver.push(...this.#handedOver((engine) => engine.lanLarge, batch, from, consumed))
+        handOver.push(...this.#handedOver((engine) => engine.lanLarge, batch, came, from, consumed))
         from += consumed
         const sent = this.#both((engine) => wireContents(engine))
         wire.push(...sent)
@@ -194,6 +222,7 @@ export class EnginePair {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
     const probes: Opened['probes'] = []
+    const onward: Onward = { wire: [], lan: [], left: [] }
     const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < runs.length; first += BATCH) {
       const batch = runs.slice(first, first + BATCH)
@@ -214,9 +243,10 @@ export class EnginePair {
         lan.push(...this.#both((engine) => contents(engine.lanTx)))
         probes.push(...this.#both(probesOf))
         this.compareState()
+        this.#sealTransit(now, onward)
       }
     }
-    return { verdicts, lan, probes, elsewhere }
+    return { verdicts, lan, probes, elsewhere, onward }
   }
 
   /** Opens all datagrams. Returns the verdicts and what goes to the LAN. */
@@ -224,6 +254,7 @@ export class EnginePair {
     const verdicts: number[] = []
     const lan: Uint8Array[] = []
     const probes: Opened['probes'] = []
+    const onward: Onward = { wire: [], lan: [], left: [] }
     const elsewhere: (number | undefined)[] = []
     for (let first = 0; first < datagrams.length; first += BATCH) {
       const batch = datagrams.slice(first, first + BATCH)
@@ -234,8 +265,27 @@ export class EnginePair {
       lan.push(...this.#both((engine) => contents(engine.lanTx)))
       probes.push(...this.#both(probesOf))
       this.compareState()
+      this.#sealTransit(now, onward)
     }
-    return { verdicts, lan, probes, elsewhere }
+    return { verdicts, lan, probes, elsewhere, onward }
+  }
+
+  /** What the last call that opened left in `transit`, in as many calls as it takes. */
+  #sealTransit(now: number, { wire, lan, left }: Onward): void {
+    const count = this.#both(({ transit }) => transit.count)
+    for (let done = 0; done < count; ) {
+      const consumed = this.#both((engine) => engine.sealTransit(now))
+      wire.push(...this.#both((engine) => wireContents(engine)))
+      lan.push(...this.#both((engine) => contents(engine.lanTx)))
+      left.push(...this.#both(({ transit }) => leftOf(transit, done, done + consumed)))
+      this.compareState()
+      if (consumed === 0) throw new Error('a packet of transit that never fits was not consumed')
+      done += consumed
+    }
+  }
+
+  tunnelCounters(tunnel: number): TunnelCounters {
+    return this.#both((engine) => engine.tunnelCounters(tunnel))
   }
 
   /** One packet, or undefined where no SA of the tunnel carries it. */
@@ -296,6 +346,7 @@ export class EnginePair {
   #handedOver(
     areaOf: (engine: PacketEngine) => LanReceiveArea,
     batch: readonly Uint8Array[],
+    via: readonly number[],
     from: number,
     count: number,
   ): number[] {
@@ -303,11 +354,11 @@ export class EnginePair {
     for (const [i, worker] of handOver.entries()) {
       const packet = batch[from + i]!
       if (worker === 0) continue
-      const difference = differenceOf(
-        this.#both((engine) => areaOf(engine).slot(from + i, packet.length)),
-        packet,
-        '',
-      )
+      const length = this.#both((engine) => areaOf(engine).length[from + i]!)
+      const bytes = this.#both((engine) => areaOf(engine).slot(from + i, length))
+      // An answer takes the place of what came by a tunnel.
+      if (via[from + i] !== this.#both((engine) => areaOf(engine).via[from + i]!)) continue
+      const difference = differenceOf(bytes, packet, '')
       if (difference !== undefined) throw new Error(`a packet for another worker was changed: ${difference}`)
     }
     return handOver
@@ -321,66 +372,4 @@ export class EnginePair {
       })
     }
   }
-}
-
-function fillWire(engine: PacketEngine, batch: readonly Datagram[]): void {
-  const { wireRx, memory } = engine
-  batch.forEach(({ bytes, remote, tos, length }, slot) => {
-    wireRx.slot(slot).set(bytes.subarray(0, SLOT_BYTES))
-    wireRx.length[slot] = length ?? bytes.length
-    wireRx.tos[slot] = tos
-    new Uint8Array(memory, wireRx.names + slot * NAME_STRIDE, NAME_STRIDE).set(socketName(remote))
-  })
-}
-
-/** As Linux lays out sockaddr_in and sockaddr_in6. */
-export function socketName({ address, port }: SocketAddress): Uint8Array {
-  const name = new Uint8Array(NAME_STRIDE)
-  const bytes = addressBytes(address)
-  name[0] = bytes.length === 4 ? 2 : 10
-  name[2] = port >> 8
-  name[3] = port & 0xff
-  name.set(bytes, bytes.length === 4 ? 4 : 8)
-  return name
-}
-
-function elsewhereOf({ wireRx }: PacketEngine, count: number): (number | undefined)[] {
-  return Array.from({ length: count }, (_, i) =>
-    wireRx.verdict[i] === VERDICT_ELSEWHERE ? wireRx.elsewhere[i]! : undefined,
-  )
-}
-
-function contents(outbox: LanOutbox): Uint8Array[] {
-  return Array.from({ length: outbox.count }, (_, i) => outbox.packet(i).slice())
-}
-
-function probesOf({ probes }: PacketEngine): Opened['probes'] {
-  return contents(probes).map((content, i) => ({ content, tunnel: probes.tunnel[i]!, tos: probes.tos[i]! }))
-}
-
-function wireContents({ wireTx }: PacketEngine): WirePacket[] {
-  return contents(wireTx).map((bytes, i) => ({ bytes, endpoint: wireTx.endpoint[i]!, tos: wireTx.tos[i]! }))
-}
-
-/** Where two plain values first differ, and how; undefined where they don't. */
-export function differenceOf(left: unknown, right: unknown, path: string): string | undefined {
-  if (Object.is(left, right)) return undefined
-  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) {
-    return `${path} is ${String(left)} (${typeof left}) and ${String(right)} (${typeof right})`
-  }
-  if (left instanceof Uint8Array && right instanceof Uint8Array && left.length === right.length) {
-    const at = left.findIndex((byte, i) => byte !== right[i])
-    return at < 0 ? undefined : `${path} at byte ${at} of ${left.length}: ${hexOf(left)} and ${hexOf(right)}`
-  }
-  const one = left as Record<string, unknown>
-  const other = right as Record<string, unknown>
-  for (const key of new Set(['length', ...Object.keys(one), ...Object.keys(other)])) {
-    const difference = differenceOf(one[key], other[key], `${path}.${key}`)
-    if (difference !== undefined) return difference
-  }
-  return undefined
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes.subarray(0, 80), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

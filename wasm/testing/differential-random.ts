@@ -88,7 +88,7 @@ function randomFields(random: Random, version: 4 | 6, from: 'near' | 'far'): IpF
     destination: randomHost(random, version, from === 'near' ? 'far' : 'near'),
     tos: random.below(256),
     id: random.below(4),
-    ttl: random.between(1, 255),
+    ttl: random.chance(10) ? random.between(0, 2) : random.between(1, 255),
     flags: version === 4 && random.chance(40) ? 0x4000 : 0,
     ...(options && { options }),
   }

@@ -7,7 +7,7 @@ import type { AeadSuite, Encapsulation, OutboundSa, PacketEngine, TrafficSelecto
 import { keyLength } from '../reference/aead.ts'
 import { concat, getU32 } from '../reference/bytes.ts'
 import { sealEsp, sealText } from '../reference/esp.ts'
-import { type Datagram, EnginePair, type SaName, type WirePacket } from './differential-pair.ts'
+import { type Datagram, EnginePair, type Onward, type SaName, type WirePacket } from './differential-pair.ts'
 import { brokenPacket, Random, randomPackets } from './differential-random.ts'
 import { randomClasses, randomGroup } from './differential-steering.ts'
 
@@ -53,6 +53,8 @@ export class DifferentialWorld {
   packets = 0
   /** Packets and datagrams that were another worker's. */
   handedOver = 0
+  /** Sent on by other tunnels, left to another worker, answered to the LAN; and what a reverse path showed. */
+  onward = { sent: 0, left: 0, answered: 0, asymmetric: 0 }
   /** That were sealed, and listed when they were opened. */
   probes = { sent: 0, listed: 0 }
 
@@ -106,14 +108,29 @@ export class DifferentialWorld {
     for (let i = this.random.between(1, 10); i > 0; i--) bytes.push(...this.#arrivals())
     const datagrams = this.random.chance(30) ? this.random.shuffle(bytes) : bytes
     const encapsulation = this.random.pick(['udp', 'udp', 'esp'] as const)
-    const { elsewhere, probes } = this.pair.open(
+    const { elsewhere, probes, onward } = this.pair.open(
       datagrams.slice(0, 100).map((packet) => this.#datagram(packet)),
       encapsulation,
       this.#now,
     )
     this.packets += datagrams.length
     this.probes.listed += probes.length
+    this.#noteOnward(onward)
     this.handedOver += elsewhere.filter((worker) => worker !== undefined).length
+  }
+
+  /** What is left for another worker comes out of its inbox here. */
+  #noteOnward({ wire, lan, left }: Onward): void {
+    const packets = left.map(({ packet }) => packet)
+    const via = left.map((each) => each.via)
+    const taken = this.pair.seal(packets, this.#now, this.random.chance(80), via)
+    for (const packet of [...wire, ...taken.wire]) this.#noteSequence(packet.bytes)
+    this.#flying.push(...wire, ...taken.wire)
+    this.onward.sent += wire.length
+    this.onward.left += left.length
+    this.onward.answered += lan.length
+    this.onward.asymmetric = 0
+    for (let i = 0; i < TUNNELS; i++) this.onward.asymmetric += this.pair.tunnelCounters(i).asymmetric
   }
 
   #datagram(bytes: Uint8Array): Datagram {
@@ -244,6 +261,8 @@ export class DifferentialWorld {
       copyDscp: this.random.chance(50),
       sas: this.random.chance(90) ? sas : sas.slice(1),
       ...(this.random.chance(20) && { handOver: this.random.below(16) }),
+      transit: this.random.chance(60),
+      ...(this.random.chance(40) && { reversePath: this.random.pick(['off', 'loose', 'loose', 'strict'] as const) }),
       ...(this.random.chance(25) && { down: this.random.chance(80) }),
     })
     for (const sa of sas) this.pair.innerMtu(sa)
