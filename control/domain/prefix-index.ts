@@ -11,7 +11,7 @@ export interface PlacedPrefix {
 }
 
 /** Addresses as text that sorts as the addresses do: the family, then hex. */
-export interface Range {
+interface Range {
   readonly first: string
   readonly last: string
 }
@@ -110,7 +110,7 @@ function compare(left: string, right: string): number {
 }
 
 /** `prefix` in canonical form. */
-export function rangeOf(prefix: string): Range {
+function rangeOf(prefix: string): Range {
   const slash = prefix.indexOf('/')
   const bits = Number(prefix.slice(slash + 1))
   const bytes = addressBytes(prefix.slice(0, slash) as Address)

@@ -1,9 +1,10 @@
 /**
  * From the intent's routing to that of each connector: BGP with each neighbour, and rules for what is told and taken.
  *
- * Sites that are no hubs choose by LOCAL_PREF, since nobody else's choice follows from theirs. Hubs choose by the
- * length of the AS path alone, to which those who announce add their AS where a way is a backup or a later choice: so
- * whatever is wanted, hubs never go round in circles about it.
+ * Sites that are no hubs choose by LOCAL_PREF, since nobody else's choice follows from theirs. Hubs prefer their own way
+ * to a site, unless it is a backup, which depends on no other hub's choice; else the shortest AS path, to which those who
+ * announce add their AS where a way is a backup or a later choice. So whatever is wanted, hubs never go round in circles
+ * about it.
  */
 import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { RoutingSite } from '../../../protocol/control/intent-routing.ts'
@@ -23,7 +24,7 @@ import type { RoutingView } from './routing-view.ts'
 const DIRECT = 250
 const BY_HUB = 200
 const BACKUP = 100
-/** Of hubs, which do not choose by it. */
+/** At hubs. */
 const EVEN = 100
 /** Times that our AS stands in a path more than it should where the way is a backup; more than there are hubs to order. */
 const BACKUP_PREPEND = 4
@@ -126,7 +127,7 @@ class Compiler {
     }
     const passed = this.#passed(other, own)
     if (own.hub === true) {
-      if (other.hub !== true) add(this.#groups.own(other.site, own.site), EVEN)
+      if (other.hub !== true) add(this.#groups.own(other.site, own.site), less > 0 ? EVEN : DIRECT)
       for (const audience of passed) add(this.#groups.of(audience), EVEN)
     } else {
       add(this.#groups.own(other.site, own.site), DIRECT - less)

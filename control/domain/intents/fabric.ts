@@ -114,12 +114,12 @@ class Lists {
   of({ groups, neighbours }: DocumentRouting): ReadonlyMap<string, { send: Rules; receive: Rules }> {
     const byName = new Map(groups.map((group) => [group.name, group]))
     const known = new Map<readonly unknown[], Rules>()
-    const list = <Rule extends { group: string }>(rules: readonly Rule[], valueOf: (rule: Rule) => number): Rules => {
+    const list = <Rule extends { group: string }>(rules: readonly Rule[], numberIn: (rule: Rule) => number): Rules => {
       const before = known.get(rules)
       if (before !== undefined) return before
       const found = rules.flatMap((rule) => {
         const group = byName.get(rule.group)
-        return group === undefined ? [] : { group, value: valueOf(rule) }
+        return group === undefined ? [] : { group, value: numberIn(rule) }
       })
       const key = found.map(({ group, value }) => `${this.#numbers.get(group)}=${value}`).join()
       const made = this.#made.get(key) ?? this.#make(key, found)

@@ -80,9 +80,11 @@ export function rangesOf(
 ): ReadonlyMap<Announcement, RouteRange[]> {
   const holderOf = holders(owned)
   const within = new Map<string, { readonly of: Set<Announcement>; count: number; longest: number }>()
+  const held = new Map<string, string>()
   for (const announcement of announcements) {
     for (const prefix of announcement.prefixes) {
       const holder = holderOf(prefix) ?? prefix
+      held.set(prefix, holder)
       const found = within.get(holder) ?? { of: new Set(), count: 0, longest: 0 }
       within.set(holder, found)
       found.of.add(announcement)
@@ -94,7 +96,7 @@ export function rangesOf(
     announcements.map((announcement) => {
       const ranges = new Map<string, RouteRange>()
       for (const prefix of announcement.prefixes) {
-        const holder = holderOf(prefix) ?? prefix
+        const holder = held.get(prefix)!
         const { of, count, longest } = within.get(holder)!
         const isWide = of.size === 1 && count > LISTED && !isDefault(holder)
         if (isWide) ranges.set(holder, { prefix: holder, le: longest })

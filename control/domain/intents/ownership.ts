@@ -1,7 +1,7 @@
 /** What sites own and advertise, as their routing says it, with the defaults filled in. */
 import type { Site } from '../../../protocol/control/intent.ts'
 import type { RoutingSite } from '../../../protocol/control/intent-routing.ts'
-import { rangeOf } from '../prefix-index.ts'
+import { endsBefore, holds, parsedPrefix, type SortedPrefix, sortedPrefixes } from './sorted-prefixes.ts'
 
 /** Prefixes that a site tells of, to the same receivers. */
 export interface AdvertisedSet {
@@ -30,27 +30,15 @@ export function isDefault(prefix: string): boolean {
 
 /** Those that no other one holds, each once, in the order of their addresses. */
 export function largest(prefixes: readonly string[]): string[] {
-  const found: string[] = []
-  let last = ''
-  for (const { prefix, range } of inOrder(prefixes)) {
-    if (isDefault(prefix)) {
-      if (!found.includes(prefix)) found.push(prefix)
+  if (prefixes.length === 1) return [...prefixes]
+  const found: SortedPrefix[] = []
+  for (const item of inOrder(prefixes)) {
+    const last = found.findLast(({ bits }) => bits > 0)
+    if (item.bits > 0 ? last !== undefined && holds(last, item) : found.some(({ prefix }) => prefix === item.prefix))
       continue
-    }
-    if (range.last <= last) continue
-    found.push(prefix)
-    last = range.last
+    found.push(item)
   }
-  return found
-}
-
-/** By first address; the larger of two that begin alike comes first. Ranges are texts that sort as addresses do. */
-export function inOrder(prefixes: readonly string[]) {
-  return prefixes
-    .map((prefix) => ({ prefix, range: rangeOf(prefix) }))
-    .sort(({ range: one }, { range: other }) =>
-      one.first === other.first ? compare(other.last, one.last) : compare(one.first, other.first),
-    )
+  return found.map(({ prefix }) => prefix)
 }
 
 /** Finds the one of `owned`, which `largest` gave, that holds a prefix. */
@@ -58,19 +46,19 @@ export function holders(owned: readonly string[]): (prefix: string) => string | 
   const ranges = inOrder(owned.filter((prefix) => !isDefault(prefix)))
   return (prefix) => {
     if (isDefault(prefix)) return owned.find((one) => one === prefix)
-    const { first, last } = rangeOf(prefix)
+    const wanted = parsedPrefix(prefix, 0)
     let low = 0
     let high = ranges.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if (ranges[middle]!.range.last < first) low = middle + 1
+      if (endsBefore(ranges[middle]!, wanted)) low = middle + 1
       else high = middle
     }
     const found = ranges[low]
-    return found !== undefined && found.range.first <= first && last <= found.range.last ? found.prefix : undefined
+    return found !== undefined && holds(found, wanted) ? found.prefix : undefined
   }
 }
 
-function compare(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
+function inOrder(prefixes: readonly string[]): SortedPrefix[] {
+  return sortedPrefixes(prefixes.map((prefix) => ({ prefix, owner: 0 })))
 }

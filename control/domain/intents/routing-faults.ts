@@ -61,10 +61,10 @@ function advertisedFaults(site: Site, entry: RoutingSite, path: Path, faults: Co
   const seen = new Set<string>()
   entry.advertises.forEach(({ prefixes }, i) => {
     prefixes.forEach((prefix, j) => {
-      const where = pointer(...path, 'advertises', i, 'prefixes', j)
-      if (seen.has(prefix)) faults.push({ pointer: where, detail: `${prefix} is advertised twice` })
+      const where = () => pointer(...path, 'advertises', i, 'prefixes', j)
+      if (seen.has(prefix)) faults.push({ pointer: where(), detail: `${prefix} is advertised twice` })
       else if (holderOf(prefix) === undefined) {
-        faults.push({ pointer: where, detail: `${prefix} is not within what ${site.name} owns: ${some(owned)}` })
+        faults.push({ pointer: where(), detail: `${prefix} is not within what ${site.name} owns: ${some(owned)}` })
       }
       seen.add(prefix)
     })

@@ -113,3 +113,13 @@ describe('the simulation comes to what a RIB at each site comes to', () => {
     expect(tables(network)).toEqual(ribTables(network.index))
   })
 })
+
+test('routes that never settle are told, and end nothing', () => {
+  const { index } = new RoutedNetwork({ sites: { hub: { hub: true }, a: {}, b: {} }, tunnels: ['hub-a', 'hub-b'] })
+  const sites = Array.from(index.sites(), ({ id, name }) => ({ id, name, routing: index.routingOf(id)! }))
+  const fabric = fabricOf(sites)
+  expect(simulate(fabric).unstable).toEqual([])
+  // Not one change is allowed; the hub's own prefix needs none.
+  const owners = simulate(fabric, 0).unstable.map((id) => sites[fabric.classes.all[id]!.owner]!.name)
+  expect(owners).toEqual(['a', 'b'])
+})

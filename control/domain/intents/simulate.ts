@@ -27,6 +27,8 @@ export interface Outcome {
   readonly fabric: Fabric
   /** Sites to the next of which packets go from `site`, the best first; none: it has no route, or owns the class. */
   next(site: number, classId: number): readonly number[]
+  /** Of a node, whatever is its own. */
+  nextOfNode(node: number, classId: number): readonly number[]
   /** Which of `fabric.kinds` or transits the site is of: those of one choose alike, but for what is their own. */
   readonly nodeOf: Int32Array
   readonly nodes: number
@@ -37,15 +39,17 @@ export interface Outcome {
 }
 
 const NOWHERE: readonly number[] = []
-/** Changes of the best route of one class, for each transit: with shortest paths there are a handful. */
+/** With shortest paths there are a handful. */
 const MOST_CHANGES = 100
 
-export function simulate(fabric: Fabric): Outcome {
-  return new Simulation(fabric).run()
+/** `most`: changes of the best route of one class, on average over the transits, until it counts as never settling. */
+export function simulate(fabric: Fabric, most = MOST_CHANGES): Outcome {
+  return new Simulation(fabric, most).run()
 }
 
 class Simulation {
   readonly #fabric: Fabric
+  readonly #most: number
   readonly #nodes: number
   readonly #nodeOf: Int32Array
   readonly #isTransit: Uint8Array
@@ -55,13 +59,16 @@ class Simulation {
   #candidates: Map<number, Candidate>[] = []
   #best: (Candidate | undefined)[] = []
   readonly #told = new Map<number, { four: number; six: number }>()
+  /** By transit, its edges to one site of each node that it speaks with. */
+  readonly #toNodes: readonly (readonly Edge[])[]
   readonly #unstable: number[] = []
   readonly #choose: Chooser
   /** Lists of neighbours, each once. */
   readonly #lists = new Map<string, readonly number[]>()
 
-  constructor(fabric: Fabric) {
+  constructor(fabric: Fabric, most: number) {
     this.#fabric = fabric
+    this.#most = most
     const { sites, transits, kinds } = fabric
     this.#nodes = transits.length + kinds.length
     this.#nodeOf = new Int32Array(sites.length)
@@ -75,6 +82,9 @@ class Simulation {
     })
     this.#next = new Array(this.#nodes * fabric.classes.all.length)
     this.#choose = new Chooser(fabric)
+    this.#toNodes = transits.map((site) => {
+      return [...new Map(fabric.edgesFrom[site]!.map((edge) => [this.#nodeOf[edge.to]!, edge])).values()]
+    })
   }
 
   run(): Outcome {
@@ -86,6 +96,7 @@ class Simulation {
         fabric.classes.all[classId]!.owner === site
           ? NOWHERE
           : (this.#next[this.#nodeOf[site]! * fabric.classes.all.length + classId] ?? NOWHERE),
+      nextOfNode: (node, classId) => this.#next[node * fabric.classes.all.length + classId] ?? NOWHERE,
       nodeOf: this.#nodeOf,
       nodes: this.#nodes,
       told: (from, to) => this.#toldOf(from, to),
@@ -113,7 +124,7 @@ class Simulation {
   }
 
   #settle(queue: number[], classId: number, owner: number): void {
-    let left = MOST_CHANGES * (this.#fabric.transits.length + 1)
+    let left = this.#most * (this.#fabric.transits.length + 1)
     for (let at = 0; at < queue.length; at++) {
       if (left-- === 0) {
         this.#unstable.push(classId)
@@ -180,28 +191,39 @@ class Simulation {
     this.#next[node * this.#fabric.classes.all.length + classId] = list
   }
 
-  /** Counts what each is told, also where it does not take it: limits are on what comes in. */
+  /**
+   * Counts what each is told, also where it does not take it: limits are on what comes in. Sites of one kind are told
+   * the same but for what is their own.
+   */
   #count(classId: number, owner: number): void {
-    const { classes, transits, edgesFrom } = this.#fabric
+    const { classes, transits, edgesFrom, sites } = this.#fabric
     const { prefixes, four } = classes.all[classId]!
-    const add = (edge: Edge, best: Candidate | undefined) => {
-      if (this.#tells(edge, classId, owner, best) === undefined) return
-      const key = edge.from * this.#fabric.sites.length + edge.to
+    const add = (key: number, sign: 1 | -1) => {
       const told = this.#told.get(key) ?? { four: 0, six: 0 }
       this.#told.set(key, told)
-      told.four += four
-      told.six += prefixes.length - four
+      told.four += sign * four
+      told.six += sign * (prefixes.length - four)
     }
-    for (const edge of edgesFrom[owner]!) add(edge, undefined)
+    const toSite = (edge: Edge) => edge.from * sites.length + edge.to
+    const toNode = (edge: Edge) => -1 - (edge.from * this.#nodes + this.#nodeOf[edge.to]!)
+    for (const edge of edgesFrom[owner]!) if (edge.send.value(classId) !== undefined) add(toSite(edge), 1)
     for (const [node, site] of transits.entries()) {
       const best = this.#best[node]
       if (site === owner || best === undefined) continue
-      for (const edge of edgesFrom[site]!) add(edge, best)
+      for (const edge of this.#toNodes[node]!) {
+        const isTold = best.route.from !== edge.to || this.#isTransit[edge.to] === 0
+        if (isTold && edge.send.value(classId) !== undefined) add(toNode(edge), 1)
+      }
+      if (best.route.from !== owner || this.#isTransit[owner] === 1) continue
+      const back = edgesFrom[site]!.find(({ to }) => to === owner)
+      if (back !== undefined && back.send.value(classId) !== undefined) add(toSite(back), -1)
     }
   }
 
   #toldOf(from: number, to: number): { readonly four: number; readonly six: number } {
-    return this.#told.get(from * this.#fabric.sites.length + to) ?? { four: 0, six: 0 }
+    const own = this.#told.get(from * this.#fabric.sites.length + to)
+    const asOthers = this.#told.get(-1 - (from * this.#nodes + this.#nodeOf[to]!))
+    return { four: (own?.four ?? 0) + (asOthers?.four ?? 0), six: (own?.six ?? 0) + (asOthers?.six ?? 0) }
   }
 }
 
