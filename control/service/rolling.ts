@@ -27,6 +27,8 @@ export interface RollingParts {
 
 /** With more sites than this, a report looks at its own site only, and the scheduled job at all of them. */
 export const FEW = 32
+/** Names of sites that one event of the audit log has room for. */
+export const AUDITED = 1000
 /** Between two reports of a connector that does not say. */
 const REPORT_MS = 30_000
 
@@ -262,7 +264,7 @@ export class Rolling {
       after: {
         step,
         counts,
-        ...(entering.length === 0 ? {} : { sites: entering.map((site) => names.get(site)) }),
+        ...(entering.length === 0 ? {} : { sites: entering.slice(0, AUDITED).map((site) => names.get(site)) }),
         ...optional('reason', reason),
         ...optional('fault', fault),
         ...optional('restored', restored),

@@ -11,7 +11,7 @@ import type { Committer } from './commit.ts'
 import { factsFor, storePlan, summaryOf } from './intent-changes.ts'
 import { PlannedView } from './planned-view.ts'
 import { refusal } from './refusals.ts'
-import { FEW, type Rolling, type RollingParts } from './rolling.ts'
+import { AUDITED, FEW, type Rolling, type RollingParts } from './rolling.ts'
 import { freshId, invalid, mustGet, optional, pageOf } from './support.ts'
 import type { Call, Outcome, PageOf, PageQuery } from './types.ts'
 import { Work } from './work.ts'
@@ -139,7 +139,13 @@ export class Rollouts {
       action: 'rollouts.create',
       target: rollout.id,
       before: { version: view.version },
-      after: { version, changes, sites: order.map(({ name }) => name), watch: draft.watch, force: draft.force },
+      after: {
+        version,
+        changes,
+        sites: order.slice(0, AUDITED).map(({ name }) => name),
+        watch: draft.watch,
+        force: draft.force,
+      },
     })
     work.onCommit(() => intents.apply(call.network, plan))
     return rollout
