@@ -3,12 +3,14 @@ import type { Instant } from '../../../protocol/machine.ts'
 
 const ALPHA = 1 / 8
 const BETA = 1 / 4
-/** G of RFC 6298: what a loop that wakes by the millisecond is late by. */
-const GRANULARITY_MS = 5
 /** A late answer is remembered for this long. */
 const MEMORY_MS = 30_000
-/** Of the interval: what lateness may add to it, so that a cut is told within a known time whatever came before. */
-const MARGIN = 0.75
+/**
+ * Of the interval: what an answer may be later than usual, at least and at most. So a cut is told within a known time
+ * whatever came before.
+ */
+const LEAST_MARGIN = 0.6
+const MOST_MARGIN = 0.9
 const RTO_LEAST_MS = 200
 const RTO_MOST_MS = 3000
 
@@ -43,11 +45,14 @@ export class RoundTrip {
     this.#smoothed += ALPHA * late
   }
 
-  /** How long after it was sent a probe counts as missed, where one is sent every `intervalMs`. */
+  /**
+   * How long after it was sent a probe counts as missed, where one is sent every `intervalMs`: the round trip and a margin
+   * that grows with its variance and with how late answers were. Before the first sample, the interval is in its place.
+   */
   waitMs(intervalMs: number, now: Instant): number {
     const margin = Math.max(4 * this.#deviation, this.#lateness(now))
-    const bounded = Math.max(GRANULARITY_MS, Math.min(margin, MARGIN * intervalMs))
-    return Math.max(intervalMs, this.#smoothed ?? 0) + bounded
+    const bounded = Math.max(LEAST_MARGIN * intervalMs, Math.min(margin, MOST_MARGIN * intervalMs))
+    return (this.#smoothed ?? intervalMs) + bounded
   }
 
   /** How long the answer to a single probe is waited for (RFC 6298 section 2.3, RFC 8899 section 5.1.1). */
