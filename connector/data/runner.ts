@@ -17,6 +17,7 @@ import {
 } from './commands.ts'
 import type { Probing } from './probing.ts'
 import type { Pump } from './pump.ts'
+import { TunnelGrowth } from './tunnel-counts.ts'
 
 /** Milliseconds between the beginnings of two rounds of counter reports, and the longest sleep. */
 export const REPORT_MS = 1000
@@ -51,6 +52,7 @@ export class Runner {
   readonly #children = new Map<number, InstalledChild>()
   readonly #bySa = new Map<SaHandle, InstalledChild>()
   readonly #changes: Changes
+  readonly #tunnels = new TunnelGrowth()
   readonly #freeEndpoints: number[] = []
   #nextEndpoint = 0
   #commandsSeen = 0
@@ -153,6 +155,7 @@ export class Runner {
         return {}
       case 'remove-tunnel':
         probing?.remove(command.handle)
+        this.#tunnels.remove(command.handle)
         engine.removeTunnel(command.handle)
         return {}
     }
@@ -206,6 +209,7 @@ export class Runner {
     }
     const { handle, children: _, ...settings } = tunnel
     this.#parts.engine.setTunnel(handle, { ...settings, sas })
+    this.#tunnels.set(tunnel)
   }
 
   /** Returns whether more may wait. */
@@ -234,7 +238,9 @@ export class Runner {
     if (children.length === 0 && this.#changes.underWay) return
     const drops: Partial<Record<DropName | HostDrop, number>> = nonZero(engine.drops())
     for (const name of HOST_DROPS) if (pump.drops[name] > 0) drops[name] = pump.drops[name]
-    port.post({ type: 'counters', children, drops, segmentsRefused: pump.segmentsRefused })
+    const tunnels = this.#tunnels.take(engine)
+    const grown = tunnels.length === 0 ? {} : { tunnels }
+    port.post({ type: 'counters', children, drops, segmentsRefused: pump.segmentsRefused, ...grown })
   }
 
   /** Once a second, if there is anything new to tell. */
