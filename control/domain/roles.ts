@@ -44,6 +44,7 @@ export const OPERATIONS = {
 
   'intent.get': operation('GET', `${net}/intent`, READ, 'Read the desired state, now or at a version'),
   'intent.replace': operation('PUT', `${net}/intent`, WRITE, 'Replace the desired state'),
+  'intent.plan': operation('POST', `${net}/plan`, READ, 'Say what a desired state would come to'),
   'preferences.get': operation('GET', `${net}/preferences`, READ, 'Read the preferences'),
   'preferences.replace': operation('PUT', `${net}/preferences`, WRITE, 'Replace the preferences'),
 

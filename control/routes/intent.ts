@@ -10,6 +10,7 @@ import {
   tunnelSchema,
 } from '../../protocol/control/intent.ts'
 import { MAX_LINK_MESSAGE, tunnelReportSchema } from '../../protocol/control/link.ts'
+import { planResultSchema } from '../../protocol/control/plan.ts'
 import { instantSchema } from '../../protocol/control/values.ts'
 import { type Operation, operation } from './operation.ts'
 import { inNetwork, inNetworkBy, pageAnswer, pageOfQuery, pageQuery } from './shapes.ts'
@@ -36,8 +37,15 @@ const whole: readonly Operation[] = [
     {
       id: 'intent.replace',
       tag: 'Intent',
-      description: 'All sites and tunnels at once: what is not named is removed. All faults are told together.',
+      description:
+        'All sites and tunnels at once: what is not named is removed. All faults are told together. Refused where the plan has errors, unless `force` is true.',
       params: inNetwork,
+      query: z.strictObject({
+        force: z
+          .enum(['true', 'false'])
+          .default('false')
+          .meta({ description: 'Also where the plan says that a site would be cut off.' }),
+      }),
       body: intentDraftSchema,
       maxBody: MAX_LINK_MESSAGE,
       answer: { status: 200, description: 'The intent as it is now.', schema: intentSchema, etag: true },
@@ -49,9 +57,24 @@ const whole: readonly Operation[] = [
         'limit-reached',
         'site-in-use',
         'mesh-too-large',
+        'plan-blocked',
       ],
     },
-    ({ services, call }, { body }) => services.intent.replace(call, body),
+    ({ services, call }, { query, body }) => services.intent.replace(call, body, query.force === 'true'),
+  ),
+  operation(
+    {
+      id: 'intent.plan',
+      tag: 'Intent',
+      description:
+        'Simulates the routes of the whole network by the code that connectors decide with, and compares them with those of the present intent. Changes nothing.',
+      params: inNetwork,
+      body: intentDraftSchema,
+      maxBody: MAX_LINK_MESSAGE,
+      answer: { status: 200, description: 'Routes that change, and what is wrong.', schema: planResultSchema },
+      refusals: ['duplicate-name', 'prefix-overlap', 'limit-reached', 'site-in-use', 'mesh-too-large', 'stale'],
+    },
+    ({ services, call }, { body }) => services.intent.plan(call, body),
   ),
   operation(
     {

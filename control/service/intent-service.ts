@@ -8,14 +8,17 @@ import type {
   Tunnel,
   TunnelDraft,
 } from '../../protocol/control/intent.ts'
+import type { PlanResult } from '../../protocol/control/plan.ts'
 import { type IntentEdit, planEdit, sitesRemovedBy } from '../domain/intent.ts'
 import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
 import { rerouted } from '../domain/intents/compare.ts'
+import { planResult } from '../domain/intents/plan-result.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
 import { factsFor, forgetParts, storePlan, summaryOf } from './intent-changes.ts'
 import type { Intents } from './intents.ts'
 import { PlannedView } from './planned-view.ts'
+import { mustNotCutOff } from './planning.ts'
 import { refusal } from './refusals.ts'
 import type { Rotating } from './rotating.ts'
 import type { Runs } from './runs.ts'
@@ -38,6 +41,8 @@ interface Told {
   readonly target: (plan: IntentPlan) => string
   readonly before?: unknown
   readonly after?: (plan: IntentPlan) => unknown
+  /** Throws where it is not to be done. */
+  readonly check?: (view: IntentView, plan: IntentPlan) => unknown
 }
 
 export class IntentService {
@@ -54,7 +59,17 @@ export class IntentService {
     return { value, revision: value.version }
   }
 
-  async replace(call: Call, draft: IntentDraft): Promise<Outcome<Intent>> {
+  /** What the draft would come to. Changes nothing. */
+  async plan(call: Call, draft: IntentDraft): Promise<Outcome<PlanResult>> {
+    const { context, intents, documents } = this.#parts
+    const view = await intents.view(call.network)
+    const edit: IntentEdit = { type: 'replace', intent: draft }
+    const facts = await factsFor(context, documents, this.#work(call), sitesRemovedBy(view, edit))
+    return { value: planResult(view, planEdit(view, edit, facts)) }
+  }
+
+  /** `force`: also where the plan has errors. */
+  async replace(call: Call, draft: IntentDraft, force = false): Promise<Outcome<Intent>> {
     const { committer, intents } = this.#parts
     await committer.run(call, async () => {
       const view = await intents.view(call.network)
@@ -69,7 +84,8 @@ export class IntentService {
           action: 'intent.replace',
           target: () => call.network,
           before: { version: view.version },
-          after: summaryOf,
+          after: (plan) => ({ ...summaryOf(plan), ...(force ? { force } : {}) }),
+          ...(force ? {} : { check: mustNotCutOff }),
         },
       )
       return work.decision({ value: undefined })
@@ -212,18 +228,15 @@ export class IntentService {
     const facts = await factsFor(context, documents, work, sitesRemovedBy(view, edit))
     const plan = planEdit(view, edit, facts)
     if (plan === undefined) return undefined
+    told.check?.(view, plan)
     await storePlan(work, view, plan, { at: context.clock(), actor: call.actor.id })
     const after = new PlannedView(view, plan)
     await forgetParts(context, rotating, work, { sites: plan.removedSites, tunnels: plan.removedTunnels })
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
     for (const site of affectedSites(view, plan)) documents.refresh(work, site)
-    for (const site of rerouted(
-      Array.from(view.sites(), ({ id }) => id),
-      view,
-      after,
-    ))
-      documents.refresh(work, site)
+    const present = Array.from(view.sites(), ({ id }) => id)
+    for (const site of rerouted(present, view, after)) documents.refresh(work, site)
     await documents.finish(work, after)
     work.audit({
       action: told.action,

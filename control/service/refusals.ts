@@ -79,6 +79,11 @@ const SERVICE_REFUSALS = {
     title: 'There is nothing to roll out',
     remedy: 'The network is like that already.',
   },
+  'plan-blocked': {
+    status: 409,
+    title: 'The change would do harm',
+    remedy: 'Look at all of it with isthmus plan; if it is meant, say force.',
+  },
   'rollout-under-way': {
     status: 409,
     title: 'A rollout is under way',

@@ -72,8 +72,21 @@ export interface Operations {
     params: {
       network: string
     }
+    query?: {
+      force?: 'true' | 'false'
+    }
     body: IntentDraft
     answer: Intent
+  }
+  /**
+   * Say what a desired state would come to
+   */
+  'intent.plan': {
+    params: {
+      network: string
+    }
+    body: IntentDraft
+    answer: PlanResult
   }
   /**
    * Read the preferences
@@ -912,6 +925,92 @@ export interface RoutingDraft {
      */
     number?: number
   }[]
+}
+/**
+ * What a draft of the intent would come to.
+ */
+export interface PlanResult {
+  /**
+   * The version of the intent that it was compared with.
+   */
+  base: number
+  /**
+   * Whether the intent would change at all.
+   */
+  changes: boolean
+  /**
+   * It is refused without force: a finding is an error.
+   */
+  blocked: boolean
+  /**
+   * Those whose routes change.
+   */
+  sites: PlanSite[]
+  findings: PlanFinding[]
+  /**
+   * Findings beyond those listed.
+   */
+  more: number
+  totals: {
+    sites: number
+    prefixes: number
+    routes: number
+  }
+}
+export interface PlanSite {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  site: string
+  /**
+   * Of the site, or of its routes.
+   */
+  change: 'new' | 'gone' | 'changed' | 'same'
+  before: number
+  after: number
+  added: number
+  removed: number
+  moved: number
+  /**
+   * The first of those that change.
+   */
+  routes: PlanRoute[]
+}
+export interface PlanRoute {
+  /**
+   * An IPv4 or IPv6 network prefix; host bits must be zero.
+   */
+  prefix: string
+  change: 'added' | 'removed' | 'moved'
+  before?: string[][]
+  after?: string[][]
+}
+export interface PlanFinding {
+  code: 'cut-off' | 'unreachable' | 'leak' | 'overlap' | 'limit' | 'asymmetry' | 'loop' | 'unstable'
+  /**
+   * An error is not carried out without force.
+   */
+  severity: 'error' | 'warning'
+  /**
+   * Where it is seen.
+   */
+  site: string
+  /**
+   * The site that it is about.
+   */
+  other?: string
+  /**
+   * One of the prefixes.
+   */
+  prefix?: string
+  /**
+   * How many prefixes, or sites for an asymmetry.
+   */
+  count: number
+  /**
+   * A sentence.
+   */
+  detail: string
 }
 export interface SiteDraft {
   /**
@@ -1878,6 +1977,7 @@ export const ROUTES = {
   'networks.remove': { method: 'DELETE', path: '/v1/networks/{network}', match: true },
   'intent.get': { method: 'GET', path: '/v1/networks/{network}/intent', match: false },
   'intent.replace': { method: 'PUT', path: '/v1/networks/{network}/intent', match: true },
+  'intent.plan': { method: 'POST', path: '/v1/networks/{network}/plan', match: false },
   'preferences.get': { method: 'GET', path: '/v1/networks/{network}/preferences', match: false },
   'preferences.replace': { method: 'PUT', path: '/v1/networks/{network}/preferences', match: true },
   'sites.create': { method: 'POST', path: '/v1/networks/{network}/sites', match: false },
