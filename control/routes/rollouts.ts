@@ -20,6 +20,7 @@ export const rolloutRoutes: readonly Operation[] = [
       refusals: [
         'rollout-under-way',
         'nothing-to-roll-out',
+        'plan-blocked',
         'duplicate-name',
         'prefix-overlap',
         'limit-reached',

@@ -300,6 +300,18 @@ describe('what is refused', () => {
     await TestConnector.join(world, await joinToken(network, site), 900)
   })
 
+  test('a change that would cut a site off, unless it is forced', async () => {
+    const whole = await intent()
+    const cut = { ...whole, tunnels: whole.tunnels.filter(({ name }) => name !== 'hub-d') }
+    const { status, body } = await network.ask('POST', '/rollouts', { body: { intent: cut } })
+    expect([status, body.code]).toEqual([409, 'plan-blocked'])
+    expect(body.detail).toMatch(/\bd\b/)
+    expect((await intent()).version).toBe(whole.version)
+    const { id } = await start({ intent: cut, force: true, canary: 'hub' })
+    expect(await until(ENDS, id)).toMatchObject({ state: 'done', force: true })
+    expect(all.d.document.tunnels).toEqual([])
+  })
+
   test('nothing to do, a canary without a part, both or neither of intent and version', async () => {
     expect(await code({ intent: await intent() })).toBe('nothing-to-roll-out')
     expect(await code({ version: (await intent()).version })).toBe('nothing-to-roll-out')
