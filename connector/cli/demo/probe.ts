@@ -3,14 +3,14 @@
  *
  *     serve ADDRESS PORT BYTES        an HTTP server of BYTES pseudo-random bytes; prints their sha256 when ready
  *     download URL                    fetches, hashes and times
- *     ping ADDRESS COUNT INTERVAL_MS  ICMP echo
+ *     ping ADDRESS COUNT INTERVAL_MS  ICMP echo; prints a line more at the first answer
  *     erp ADDRESS PORT                an HTTP server of orders: GET /orders/<number>
  *     get URL                         fetches; prints status, text and milliseconds
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { address } from '../../../protocol/net.ts'
-import { pingHost } from '../../io/ping.ts'
+import { type Address, address } from '../../../protocol/net.ts'
+import { type PingSummary, pingHost } from '../../io/ping.ts'
 
 const [verb, ...args] = process.argv.slice(2)
 switch (verb) {
@@ -21,7 +21,7 @@ switch (verb) {
     print(await download(args[0]!))
     break
   case 'ping':
-    print(await pingHost(address(args[0]!), { count: Number(args[1]), intervalMs: Number(args[2]), timeoutMs: 2000 }))
+    print(await ping(address(args[0]!), Number(args[1]), Number(args[2])))
     break
   case 'erp':
     erp(args[0]!, Number(args[1]))
@@ -35,6 +35,15 @@ switch (verb) {
 
 function print(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+function ping(to: Address, count: number, intervalMs: number): Promise<PingSummary> {
+  let isAnswered = false
+  const onReply = (): void => {
+    if (!isAnswered) print({ answered: true })
+    isAnswered = true
+  }
+  return pingHost(to, { count, intervalMs, timeoutMs: 2000, onReply })
 }
 
 function serve(host: string, port: number, bytes: number): void {

@@ -8,10 +8,10 @@ import { pause } from './trials.ts'
 
 const ROUTES_DEADLINE_MS = 30_000
 const PREFIXES = PLANT.networks.length + CLOUD.networks.length
-const PINGS = 300
+const PINGS = 200
 const INTERVAL_MS = 10
-/** Into the pings. */
-const CUT_AFTER_MS = 600
+/** Behind the first answer. */
+const CUT_AFTER_MS = 300
 
 /** Sessions and prefixes of both ends together; the failover as pings from plant to cloud and back have it. */
 export async function measureRouting(
@@ -23,11 +23,12 @@ export async function measureRouting(
   try {
     const bgp = await untilRouted(running, signal)
     const pings = world.spawn(PLANT.name, probeVector('ping', CLOUD.address, PINGS, INTERVAL_MS))
+    await pings.waitFor(/"answered"/)
     await pause(CUT_AFTER_MS, signal)
     await cutWay(world, 'a')
     return { bgp, failover: failoverOf(await summaryOf(pings)) }
   } finally {
-    for (const connector of running.connectors) await connector.stop()
+    await Promise.all(running.connectors.map((connector) => connector.stop()))
   }
 }
 
