@@ -166,7 +166,12 @@ export class BgpTcp {
     const key = keyOf(neighbour, connection)
     this.#sockets.set(key, socket)
     socket.setNoDelay(true)
-    socket.on('data', (bytes: Buffer) => this.#parts.post({ type: 'bytes', neighbour, connection, bytes }))
+    socket.on('data', (bytes: Buffer) => {
+      // One piece in each turn of the loop: Node reads 32 of them at once, and timers would wait for seconds.
+      socket.pause()
+      setImmediate(() => socket.resume())
+      this.#parts.post({ type: 'bytes', neighbour, connection, bytes })
+    })
     socket.on('error', () => {})
     socket.on('end', () => socket.destroy())
     socket.on('close', () => {
