@@ -2,11 +2,11 @@
  * Paths that are asked about: by probes within ESP, which the packet workers send, or of targets behind a peer. What they
  * measure the path MTU to be is followed here; what else comes of it is for whoever listens.
  */
-import { type Address, familyOf } from '../../protocol/net.ts'
+import { familyOf } from '../../protocol/net.ts'
 import type { ProbeSettings } from '../core/probe/machine.ts'
 import type { PathReport } from '../core/probe/report.ts'
 import type { ConnectorEvent } from '../handle.ts'
-import type { PlannedConnection, ProbePlan } from '../plan.ts'
+import type { ConnectorPlan, PlannedConnection, ProbePlan } from '../plan.ts'
 import type { Children } from './children.ts'
 import { IcmpEcho } from './icmp-echo.ts'
 import { Target } from './targets.ts'
@@ -15,10 +15,6 @@ type TargetPlan = Extract<ProbePlan, { kind: 'icmp' | 'tcp' }>
 
 export interface ProbesParts {
   readonly children: Pick<Children, 'setProbe' | 'setMeasuredMtu' | 'nameOf'>
-  /** Our own on the device: what leaves from them takes the tunnels. */
-  readonly addresses: readonly Address[]
-  /** Of the device: no packet within a tunnel is longer. */
-  readonly mtu: number
   readonly emit: (event: ConnectorEvent) => void
 }
 
@@ -40,6 +36,8 @@ export class Probes {
   readonly #parts: ProbesParts
   readonly #watched = new Map<string, Watched>()
   #echo: IcmpEcho | undefined
+  /** What leaves from its addresses takes the tunnels, and no packet within is longer than its MTU. */
+  #device: Pick<ConnectorPlan['tun'], 'addresses' | 'mtu'> = { addresses: [], mtu: 0 }
   #isStopped = false
 
   constructor(parts: ProbesParts) {
@@ -47,7 +45,8 @@ export class Probes {
   }
 
   /** These are all connections. Those that stay as they are keep what is known of them. */
-  apply(connections: readonly PlannedConnection[]): void {
+  apply({ connections, tun }: Pick<ConnectorPlan, 'connections' | 'tun'>): void {
+    this.#device = tun
     const names = new Set(connections.map(({ ike }) => ike.name))
     for (const [name, { target }] of this.#watched) {
       if (names.has(name)) continue
@@ -80,19 +79,21 @@ export class Probes {
     const { probe, pathMtu, ike } = connection
     const { name, resource } = ike
     const before = this.#watched.get(name)
-    const wish = JSON.stringify([probe, pathMtu, resource, floorOf(connection)])
+    const { addresses, mtu } = this.#device
+    const isTarget = probe !== undefined && hasTarget(probe)
+    const wish = JSON.stringify([probe, pathMtu, resource, floorOf(connection), isTarget ? addresses : mtu])
     if (before?.wish === wish) return
     before?.target?.stop()
-    const target = probe === undefined || !hasTarget(probe) ? undefined : this.#startTarget(name, probe)
+    const target = isTarget ? this.#startTarget(name, probe) : undefined
     this.#watched.set(name, target === undefined ? { wish } : { wish, target })
     const { children } = this.#parts
-    this.#try(children.setProbe(name, settingsOf(connection, this.#parts.mtu)))
+    this.#try(children.setProbe(name, settingsOf(connection, mtu)))
     this.#try(children.setMeasuredMtu(name, undefined))
   }
 
   #startTarget(name: string, plan: TargetPlan): Target {
     const family = familyOf(plan.target)
-    const source = this.#parts.addresses.find((each) => familyOf(each) === family)
+    const source = this.#device.addresses.find((each) => familyOf(each) === family)
     const onError = (error: unknown): void => this.#warn(error)
     if (plan.kind === 'icmp') this.#echo ??= new IcmpEcho(onError)
     const onReport = (report: PathReport): void => {

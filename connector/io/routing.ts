@@ -34,18 +34,17 @@ export class Routing {
   readonly paths: Paths
 
   constructor(plan: ConnectorPlan, parts: RoutingParts) {
-    const { bgp, tun } = plan
+    const { bgp } = plan
     const { emit } = parts
     this.#parts = parts
     this.#bgpPlan = bgp
     this.#bgp = bgp === undefined ? undefined : new Bgp(this.#bgpParts(bgp))
     this.bfd = new StaticBfdDriver({ emit, onPath: (name, up, silentMs) => this.paths.bfd(name, '', up, silentMs) })
-    this.probes = new Probes({ ...parts, addresses: tun.addresses, mtu: tun.mtu })
+    this.probes = new Probes(parts)
     this.paths = new Paths(plan, {
       children: parts.children,
       onPassing: (connection) => this.#bgp?.look(connection),
       onLeaving: (connection, on) => this.#bgp?.setLeaving(connection, on, true),
-      onExamine: () => {},
       emit,
     })
     this.probes.onReport = (connection, report) => this.paths.report(connection, report)
@@ -64,7 +63,7 @@ export class Routing {
     this.paths.apply(plan)
     this.#bgp?.start()
     this.bfd.apply(plan.connections)
-    this.probes.apply(plan.connections)
+    this.probes.apply(plan)
   }
 
   /** The addresses of `plan` are there from here on; sessions over tunnels that are to go say goodbye through them. */
@@ -87,7 +86,7 @@ export class Routing {
     this.paths.apply(plan)
     await this.#applyBgp(plan.bgp)
     this.bfd.apply(plan.connections)
-    this.probes.apply(plan.connections)
+    this.probes.apply(plan)
   }
 
   async #applyBgp(plan: BgpPlan | undefined): Promise<void> {
