@@ -127,6 +127,8 @@ export type Command =
    * one. The peer's probes are answered in any case.
    */
   | { readonly type: 'probe'; readonly tunnel: number; readonly home: number; readonly settings?: ProbeSettings }
+  /** More probes of its path than are set, or no longer; for its home. */
+  | { readonly type: 'examine'; readonly tunnel: number; readonly on: boolean }
   /** Its Child SAs are gone, and no route leads to it any more. */
   | { readonly type: 'remove-tunnel'; readonly handle: number }
 

@@ -61,6 +61,14 @@ export class Probing {
     this.#touched.add(tunnel)
   }
 
+  /** More probes than are set, where this is its home, or no longer. */
+  examine(tunnel: TunnelHandle, on: boolean, now: number): void {
+    const machine = this.#homes.get(tunnel)?.machine
+    if (machine === undefined) return
+    machine.handle({ type: 'examine', on }, now)
+    this.#touched.add(tunnel)
+  }
+
   remove(tunnel: TunnelHandle): void {
     this.#homes.delete(tunnel)
     this.#touched.delete(tunnel)

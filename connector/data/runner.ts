@@ -153,6 +153,9 @@ export class Runner {
       case 'probe':
         probing?.set(command.tunnel, command.home, command.settings, clock())
         return {}
+      case 'examine':
+        probing?.examine(command.tunnel, command.on, clock())
+        return {}
       case 'remove-tunnel':
         probing?.remove(command.handle)
         this.#tunnels.remove(command.handle)

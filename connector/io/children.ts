@@ -150,6 +150,14 @@ export class Children {
     await this.#callAll({ type: 'probe', tunnel: connection.tunnel, home, ...asked })
   }
 
+  /** More probes of its path than are set, or no longer. */
+  async examine(name: string, on: boolean): Promise<void> {
+    const connection = this.#connections.get(name)
+    if (connection === undefined) return
+    const home = connection.planned.ike.resource ?? 0
+    await this.#call(home, { type: 'examine', tunnel: connection.tunnel, on })
+  }
+
   /** The connection that the engines know by this number. */
   nameOf(tunnel: number): string | undefined {
     return this.#connections.values().find((connection) => connection.tunnel === tunnel)?.planned.ike.name

@@ -28,13 +28,14 @@ const FAIR: Weather = { loss: 0, rttMs: 30, spreadMs: 2 }
 interface Watching {
   readonly probeMs: number
   readonly reportMs: number
+  /** Messages each way in an interval on a closer look. */
+  readonly examined: number
 }
 
-/** Both ends probe, and each probe is answered: two messages each way in an interval, ten on a closer look. */
+/** Both ends probe, and each probe is answered: two messages each way in an interval. */
 const MESSAGES = 2
-const EXAMINED = 10
-const FAST: Watching = { probeMs: 50, reportMs: 250 }
-const SLOW: Watching = { probeMs: 1_000, reportMs: 1_000 }
+const FAST: Watching = { probeMs: 50, reportMs: 250, examined: 6 }
+const SLOW: Watching = { probeMs: 1_000, reportMs: 1_000, examined: 21 }
 
 class Path {
   weather: Weather = FAIR
@@ -54,10 +55,10 @@ class Path {
 
   /** One interval of probes. */
   pass(now: number): void {
-    const { probeMs } = this.#watching
+    const { probeMs, examined } = this.#watching
     const { bursts = 0, burstMs = 0, rttMs, spreadMs } = this.weather
     if (this.#random.chance((bursts * probeMs) / 60_000)) this.#burstUntil = now + burstMs
-    for (let left = this.isExamined ? EXAMINED : MESSAGES; left > 0; left--) {
+    for (let left = this.isExamined ? examined : MESSAGES; left > 0; left--) {
       this.#out = this.#sent(this.#out, now)
       this.#in = this.#sent(this.#in, now)
     }

@@ -44,6 +44,32 @@ describe('the probes of a tunnel', () => {
     }
   })
 
+  it.each([
+    [FAST, 10],
+    [DEFAULT, 50],
+  ])('are sent more often while loss is examined, and answered as often', (settings, everyMs) => {
+    const world = started(new ProbeWorld(5), settings)
+    const counted = (ms: number): number => {
+      const before = world.a.last!.counts!.out.sent
+      world.run(ms)
+      return world.a.last!.counts!.out.sent - before
+    }
+    world.run(10_000)
+    const usual = counted(10_000)
+    world.examine(world.a, true)
+    world.run(2_000)
+    // The answers to the other end's probes count, too.
+    expect(counted(10_000) / (10_000 / everyMs + usual / 2)).toBeCloseTo(1, 1)
+    expect([world.a.machine.faults.unanswered, world.b.machine.faults.unanswered]).toEqual([0, 0])
+    world.examine(world.a, false)
+    world.run(2_000)
+    expect(counted(10_000)).toBeLessThan(usual * 1.1)
+    expect(statesOf(world)).toEqual([
+      ['unknown', 'up'],
+      ['unknown', 'up'],
+    ])
+  })
+
   it('tell a cut of one way at both ends', () => {
     const world = started(new ProbeWorld(2), FAST)
     world.run(2000)

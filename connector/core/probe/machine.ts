@@ -20,6 +20,8 @@ export type ProbeInput =
   | { readonly type: 'message'; readonly bytes: Uint8Array; readonly length?: number }
   /** Undefined: nothing is asked any more, and the peer's probes are answered as ever. */
   | { readonly type: 'settings'; readonly settings: ProbeSettings | undefined }
+  /** Whether more probes than are set are sent, so that loss is told sooner. */
+  | { readonly type: 'examine'; readonly on: boolean }
   /** What `send` of this token asked for has not left: there is no SA, it is too long for our interface, or the kernel refused. */
   | { readonly type: 'unsent'; readonly token: number; readonly why: 'no-sa' | 'too-large' | 'refused' }
 
@@ -52,6 +54,9 @@ const ANSWER_MOST_MS = 100
 /** The share of an interval at which a path that seems to be lost is looked at more closely, and the least of it. */
 const CLOSER = 1 / 4
 const CLOSER_LEAST_MS = 10
+/** The same where loss is examined, and the most of it. */
+const EXAMINED = 1 / 5
+const EXAMINED_MOST_MS = 50
 /** A session ends long before its numbers do. */
 const LAST_NUMBER = 0x7fff_ffff
 /** Of who asks nothing itself. */
@@ -71,6 +76,7 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
   /** When the next probe is due, and while the path is suspect the next one in between. */
   #sendAt: Instant = Number.POSITIVE_INFINITY
   #closerAt: Instant = Number.NEGATIVE_INFINITY
+  #isExamined = false
   /** Probes sent while nothing is known. */
   #attempts = 0
   #session: bigint
@@ -100,6 +106,9 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
       case 'settings':
         this.#configure(input.settings, now)
         break
+      case 'examine':
+        this.#isExamined = input.on
+        break
       case 'unsent':
         this.#unsent(input.token, input.why, now)
         break
@@ -120,7 +129,7 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
     if (this.#settings === undefined) return undefined
     const { state, isSuspect } = this.#liveness
     const times = [this.#sendAt, this.#liveness.deadline(this.#now), this.#teller.deadline(this.#settings.intervalMs)]
-    if (isSuspect) times.push(this.#closerAt)
+    if (isSuspect || this.#isExamined) times.push(this.#closerAt)
     if (state === 'up') times.push(this.#large?.deadline(this.#liveness))
     return Math.min(...times.filter((time) => time !== undefined))
   }
@@ -227,7 +236,7 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
     const settings = this.#settings
     if (settings === undefined) return
     if (this.#number >= LAST_NUMBER) this.#renew()
-    const closerMs = Math.max(CLOSER_LEAST_MS, settings.intervalMs * CLOSER)
+    const closerMs = this.#closerMs(settings)
     if (now >= this.#sendAt) {
       this.#request(now)
       this.#liveness.sent(this.#number, now)
@@ -235,11 +244,24 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
       const isSlow = settings.patient && this.#attempts >= ATTEMPTS
       this.#sendAt = now + (isSlow ? Math.max(SLOW_MS, settings.intervalMs) : settings.intervalMs)
       this.#closerAt = now + closerMs
-    } else if (this.#liveness.isSuspect && now >= this.#closerAt) {
+    } else if ((this.#liveness.isSuspect || this.#isExamined) && now >= this.#closerAt) {
       this.#request(now)
       this.#closerAt = now + closerMs
     }
     if (this.#liveness.state === 'up') this.#sendLarge(now)
+  }
+
+  #closerMs({ intervalMs }: ProbeSettings): number {
+    const share = this.#isExamined ? EXAMINED : CLOSER
+    const ms = Math.max(CLOSER_LEAST_MS, intervalMs * share)
+    return this.#isExamined ? Math.min(EXAMINED_MOST_MS, ms) : ms
+  }
+
+  /** By it the other end answers as often as it is asked, on a closer look too. */
+  #intervalToTell(): number {
+    if (this.#settings === undefined) return 0
+    const { intervalMs } = this.#settings
+    return Math.ceil(this.#isExamined ? this.#closerMs(this.#settings) / CLOSER : intervalMs)
   }
 
   /** Sizes to ask for, and right behind them a small one, whose arrival tells what became of them. */
@@ -269,7 +291,7 @@ export class ProbeMachine implements Machine<ProbeInput, ProbeEffect> {
       sequence,
       clock: microseconds(now),
       ...this.#peer.seen(now),
-      interval: Math.ceil(this.#settings?.intervalMs ?? 0),
+      interval: this.#intervalToTell(),
     })
     const token = large ? -sequence : this.#number
     this.#effects.push({ type: 'send', token, payload, ...(large ? { outer } : {}) })

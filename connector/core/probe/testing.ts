@@ -105,6 +105,11 @@ export class ProbeWorld {
     this.#drain(end)
   }
 
+  examine(end: End, on: boolean): void {
+    end.machine.handle({ type: 'examine', on }, this.now)
+    this.#drain(end)
+  }
+
   /** Lets so many milliseconds pass. */
   run(ms: number): void {
     const until = this.now + ms

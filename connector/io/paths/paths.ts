@@ -12,14 +12,12 @@ import { pathsStatus } from './status.ts'
 export interface PathsParts {
   readonly children: Pick<
     Children,
-    'groups' | 'isSendable' | 'setPassing' | 'setClasses' | 'total' | 'counts' | 'refresh'
+    'groups' | 'isSendable' | 'setPassing' | 'setClasses' | 'total' | 'counts' | 'refresh' | 'examine'
   >
   /** BGP looks anew whether a tunnel can be used. */
   readonly onPassing: (connection: string) => void
   /** BGP asks neighbours to leave a tunnel, or to come back. */
   readonly onLeaving: (connection: string, on: boolean) => void
-  /** More probes than usual would help, or no longer. */
-  readonly onExamine: (connection: string, on: boolean) => void
   readonly emit: (event: ConnectorEvent) => void
 }
 
@@ -119,7 +117,7 @@ export class Paths {
   }
 
   #perform(effect: PathEffect): Promise<void> | undefined {
-    const { children, onLeaving, onExamine, emit } = this.#parts
+    const { children, onLeaving, emit } = this.#parts
     switch (effect.type) {
       case 'passing':
         return this.#setPassing(effect.connection, effect.passing)
@@ -133,8 +131,7 @@ export class Paths {
         onLeaving(effect.connection, effect.on)
         return undefined
       case 'examine':
-        onExamine(effect.connection, effect.on)
-        return undefined
+        return children.examine(effect.connection, effect.on)
       case 'count':
         // Nobody waits for it: the selector knows for how long it does.
         children.refresh(effect.connection).then(
