@@ -1,17 +1,16 @@
 /** Rollouts as people start, watch and end them. */
-import type { PlanResult } from '../../protocol/control/plan.ts'
 import type { Rollout, RolloutDetail, RolloutDraft } from '../../protocol/control/rollout.ts'
 import { planEdit, sitesRemovedBy } from '../domain/intent.ts'
 import type { IntentPlan, IntentView } from '../domain/intent-index.ts'
 import { type Concerned, concernedSites, planBack, rolloutOrder } from '../domain/intents/changes.ts'
 import { rerouted } from '../domain/intents/compare.ts'
-import { planResult } from '../domain/intents/plan-result.ts'
 import { isOver, ROLLOUT_DEADLINES, type RolloutRecord, stopRollout, waitedFor } from '../domain/intents/rollout.ts'
 import { isWatched } from '../domain/intents/watch.ts'
-import { MAX_FAULTS, Refusal } from '../domain/refusal.ts'
+import { Refusal } from '../domain/refusal.ts'
 import type { Committer } from './commit.ts'
 import { factsFor, storePlan, summaryOf } from './intent-changes.ts'
 import { PlannedView } from './planned-view.ts'
+import { mustNotCutOff } from './planning.ts'
 import { refusal } from './refusals.ts'
 import { AUDITED, FEW, type Rolling, type RollingParts } from './rolling.ts'
 import { freshId, invalid, mustGet, optional, pageOf } from './support.ts'
@@ -114,7 +113,7 @@ export class Rollouts {
     const view = await intents.view(call.network)
     const plan = await this.#plan(work, view, draft)
     if (plan === undefined) throw refusal('nothing-to-roll-out', 'it would change nothing')
-    if (!draft.force) mustBeSound(planResult(view, plan))
+    if (!draft.force) mustNotCutOff(view, plan)
     const order = rolloutOrder(await this.#concerned(work, view, plan), draft.canary)
     const now = context.clock()
     const rollout: RolloutRecord = {
@@ -206,17 +205,6 @@ export class Rollouts {
   #work(call: Call): Work {
     return new Work(this.#parts.context.repo, call.network)
   }
-}
-
-/** Throws a Refusal where the plan has a finding that is an error. */
-function mustBeSound({ findings, more, blocked }: PlanResult): void {
-  if (!blocked) return
-  const errors = findings.filter(({ severity }) => severity === 'error')
-  const [first] = errors
-  const count = errors.length + more
-  const detail = count > 1 ? `${first!.detail} (and ${count - 1} more)` : first!.detail
-  const told = errors.slice(0, MAX_FAULTS).map((finding) => ({ pointer: '', detail: finding.detail }))
-  throw refusal('plan-blocked', detail, { errors: told })
 }
 
 /** Its pointers are into the intent, which is a part of the body. */
