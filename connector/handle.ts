@@ -113,4 +113,5 @@ export const EXIT = {
   notRotated: 11,
   notGenuine: 12,
   wentBack: 13,
+  findings: 14,
 } as const

@@ -30,6 +30,7 @@ const NEEDS_LUCK = new Set([
   'relay.serve',
   'relay.call',
   'intent.replace',
+  'intent.plan',
   'networks.remove',
   'sites.remove',
   'tunnels.create',

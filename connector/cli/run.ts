@@ -109,6 +109,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   notRotated: 'a key was not rotated',
   notGenuine: 'what should prove itself does not: evidence or audit log',
   wentBack: 'a change went back, or was not carried out',
+  findings: 'something is wrong with what was looked at',
 }
 
 export function exitsOf(command: Command): [number, string][] {

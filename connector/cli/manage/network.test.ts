@@ -51,7 +51,9 @@ test('export, apply, and back to an old version', async () => {
     'preferences: { topology: none }\nsites: [{ name: hq, prefixes: [10.1.0.0/16] }, { name: branch, prefixes: [10.2.0.0/16] }]\n',
   )
   await refused(EXIT.usage, 'this would remove tunnel hq-branch', 'network', 'apply', file)
-  expect(await text('network', 'apply', file, '--yes')).toContain(`at version ${version + 1} now: 2 sites, 0 tunnels`)
+  await refused(EXIT.failed, 'hq would reach nothing any more', 'network', 'apply', file, '--yes')
+  const forced = await text('network', 'apply', file, '--yes', '--force')
+  expect(forced).toContain(`at version ${version + 1} now: 2 sites, 0 tunnels`)
   writeFileSync(file, await text('network', 'export', '--version', String(version)))
   expect(await text('network', 'apply', file)).toContain('2 sites, 1 tunnel.')
   expect((await json('tunnel', 'list')).items).toMatchObject([{ name: 'hq-branch' }])

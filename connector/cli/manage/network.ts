@@ -96,15 +96,15 @@ export async function exportIntent(input: CommandInput, io: CliIo): Promise<numb
     return EXIT.ok
   }
   const { stringify } = await import('yaml')
-  io.stdout(stringify(version === undefined ? intent : renewed(intent, await api.value('intent.get', { params }))))
+  const present = version === undefined ? intent : await api.value('intent.get', { params })
+  io.stdout(stringify(version === undefined ? { ...intent, ...routingOf(intent) } : renewed(intent, present)))
   return EXIT.ok
 }
 
 /** An old version as it can be applied now: what has been removed since comes anew, and finds its ends by name. */
 function renewed(old: Intent, present: Intent): IntentDraft {
   const alive = new Set([...present.sites, ...present.tunnels].map(({ id }) => id))
-  const names = new Map([...old.sites, ...old.tunnels].map(({ id, name }) => [id, name]))
-  const named = (id: string) => names.get(id) ?? id
+  const named = namesOf(old)
   const known = <T extends { id: string }>({ id, ...rest }: T) => (alive.has(id) ? { id, ...rest } : rest)
   return {
     preferences: old.preferences,
@@ -113,8 +113,22 @@ function renewed(old: Intent, present: Intent): IntentDraft {
       const [first, second] = tunnel.sites
       return { ...known(tunnel), sites: [named(first), named(second)] as [string, string] }
     }),
-    ...(old.routing === undefined ? {} : { routing: withNames(old.routing, named) }),
+    ...routingOf(old),
   }
+}
+
+function namesOf({ sites, tunnels }: Intent): (id: string) => string {
+  const names = new Map([...sites, ...tunnels].map(({ id, name }) => [id, name]))
+  return (id) => names.get(id) ?? id
+}
+
+/** The section as a person would write it: by names, and only what says something. */
+function routingOf(intent: Intent): Pick<IntentDraft, 'routing'> {
+  if (intent.routing === undefined) return {}
+  const { sites = [], tunnels = [], ...general } = withNames(intent.routing, namesOf(intent))
+  const told = <T extends { number?: number }>({ number: _, ...entry }: T) =>
+    Object.keys(entry).length > 1 ? [entry as T] : []
+  return { routing: { ...general, sites: sites.flatMap(told), tunnels: tunnels.flatMap(told) } }
 }
 
 function withNames(
@@ -124,14 +138,14 @@ function withNames(
   return {
     ...routing,
     sites: routing.sites.map(({ site, through, advertises, ...rest }) => ({
-      ...rest,
       site: named(site),
+      ...rest,
       ...(through === undefined ? {} : { through: through.map(named) }),
       ...(advertises === undefined
         ? {}
         : { advertises: advertises.map(({ to, ...more }) => ({ ...more, to: to === 'all' ? to : to?.map(named) })) }),
     })),
-    tunnels: routing.tunnels.map(({ tunnel, ...rest }) => ({ ...rest, tunnel: named(tunnel) })),
+    tunnels: routing.tunnels.map(({ tunnel, ...rest }) => ({ tunnel: named(tunnel), ...rest })),
   } as NonNullable<IntentDraft['routing']>
 }
 
@@ -143,7 +157,8 @@ export async function applyIntent(input: CommandInput, io: CliIo): Promise<numbe
   const { value: before, revision = '*' } = await api.call('intent.get', { params })
   const lost = removedBy(draft, before)
   if (lost.length > 0) confirm(input, `this would remove ${lost.join(', ')}`, `isthmus network apply ${path} --yes`)
-  const after = await api.value('intent.replace', { params, body: draft, match: revision })
+  const query = input.options.force === true ? { force: 'true' as const } : {}
+  const after = await api.value('intent.replace', { params, query, body: draft, match: revision })
   if (input.options.json === true) printJson(io, after)
   else if (after.version === before.version) io.stdout(`Network ${network.name} is as ${path} says already.\n`)
   else {

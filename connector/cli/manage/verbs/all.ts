@@ -4,6 +4,7 @@ import { audit } from './audit.ts'
 import { connector } from './connector.ts'
 import { functions } from './function.ts'
 import { network } from './network.ts'
+import { plan } from './plan.ts'
 import { policy } from './policy.ts'
 import { apply, rollback, rollout } from './rollout.ts'
 import { rotate, run } from './rotate.ts'
@@ -17,6 +18,7 @@ export const MANAGE_VERBS: readonly Verb[] = [
   site,
   connector,
   tunnel,
+  plan,
   apply,
   rollback,
   rollout,

@@ -93,7 +93,7 @@ const apply: Command = managed({
   description:
     'All sites and tunnels at once: what has a known name is changed, what is new is made, what is not named is removed, which needs --yes. All faults are told together, and then nothing is changed.',
   arguments: [{ name: '<file>', description: 'YAML or JSON; - for standard input' }],
-  options: [YES_OPTION],
+  options: [YES_OPTION, { flags: '--force', description: 'also where isthmus plan says that a site would be cut off' }],
   examples: [{ command: 'isthmus network apply acme.yaml', what: 'make it so' }],
   exits: ['badConfig'],
   async action(input, io) {
