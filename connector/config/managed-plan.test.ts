@@ -80,7 +80,8 @@ function routedPlan(learned: readonly string[] = [], transit = false) {
       },
     ],
   }
-  const routed = { routing, owns: [prefix('10.1.0.0/16')], learned: new Set(learned) }
+  const guarded = ['10.2.7.0/24', '10.3.0.0/16', '10.0.0.0/8', '0.0.0.0/0', '203.0.113.0/24', '10.1.2.0/24']
+  const routed = { routing, owns: [prefix('10.1.0.0/16')], learned: new Set(learned), guarded }
   return managedPlan({ name: 'hq', prefixes: ['10.1.0.0/16'] }, 'con_1', tunnels, SETTINGS, routed)
 }
 

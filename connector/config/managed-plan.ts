@@ -39,6 +39,8 @@ export interface ManagedRouting {
   readonly owns: readonly Prefix[]
   /** Tunnels, by identifier, whose BGP session has been up: their peers' prefixes are no static routes any more. */
   readonly learned: ReadonlySet<string>
+  /** What else than the peers' prefixes is never to leave in the clear. */
+  readonly guarded: readonly string[]
 }
 
 /**
@@ -86,7 +88,7 @@ function withRouting(plan: ConnectorPlan, tunnels: readonly TunnelPlan[], routed
     tun: { ...plan.tun, addresses: [...plan.tun.addresses, ...inside] },
     connections,
     bgp: { ...speaker, md5Keys: new Map() },
-    refusals: refusalsOf(tunnels, routing, routed.owns),
+    refusals: refusalsOf(tunnels, routed),
   }
 }
 
@@ -108,20 +110,16 @@ function routedConnection(
 
 /**
  * What other sites own is answered while no route leads there, and never leaves in the clear. Not what covers our own
- * networks, or a peer's outer address: that would take packets that have another way.
+ * networks, or a peer's outer address: that would take packets that have another way. Of nested ones the widest does for
+ * all.
  */
-function refusalsOf(
-  tunnels: readonly TunnelPlan[],
-  { as, groups }: DocumentRouting,
-  owns: readonly Prefix[],
-): readonly RefusalPlan[] {
+function refusalsOf(tunnels: readonly TunnelPlan[], { owns, guarded }: ManagedRouting): readonly RefusalPlan[] {
   const ours = everythingIn(owns.filter((each) => !each.endsWith('/0')))
-  const others = groups.flatMap(({ origins }) => origins).filter((origin) => origin.as !== as)
-  const ranges = others.flatMap((origin) => origin.ranges.map(({ prefix }) => prefix))
-  const refused = new Set([...tunnels.flatMap(({ tunnel }) => tunnel.peer.prefixes), ...ranges])
+  const refused = new Set([...tunnels.flatMap(({ tunnel }) => tunnel.peer.prefixes), ...guarded])
   const kept = [...owns, ...tunnels.flatMap(({ tunnel }) => hostOf(tunnel.peer.endpoint?.address) ?? [])]
   for (const each of kept) for (const wider of coversOf(each)) refused.delete(wider)
-  const some = [...refused].filter((each) => !isIn(ours, each)).slice(0, MOST_REFUSALS)
+  const widest = [...refused].filter((each) => coversOf(each as Prefix).every((it) => it === each || !refused.has(it)))
+  const some = widest.filter((each) => !isIn(ours, each)).slice(0, MOST_REFUSALS)
   return some.map((each) => ({ prefix: each as Prefix, answer: 'unreachable' }))
 }
 

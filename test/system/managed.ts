@@ -181,6 +181,7 @@ export class Managed<C extends ControlSide = DemoControl> {
       authorization: `Bearer ${this.#token}`,
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
+      ...(method === 'PUT' ? { 'if-match': '*' } : {}),
     }
     return new Promise((resolve, reject) => {
       const asked = request({ socketPath: this.#socket, method, path, headers }, async (response) => {

@@ -21,6 +21,11 @@ import { BgpTcp, sameBytes, type TcpEnds } from './tcp.ts'
 const LEAVING_MS = 1_000
 /** For our last words to the neighbours. */
 const GOODBYE_MS = 500
+/**
+ * For what comes in the place of prefixes that go: an UPDATE is behind another one, and of two sites that are configured
+ * anew one is behind the other.
+ */
+const GRACE_MS = 500
 /** Between looks whether what was decided is carried out. */
 const LOOK_MS = 5
 
@@ -70,7 +75,11 @@ export class Bgp {
       hear: (datagram) => this.#driver.post({ type: 'bfd', datagram }),
       onTrouble: (error) => this.#trouble('BFD', error),
     })
-    this.#learned = new LearnedRoutes({ ...parts, cutOff: () => this.#byDefault() })
+    this.#learned = new LearnedRoutes({
+      ...parts,
+      cutOff: () => this.#byDefault(),
+      grace: () => new Promise((resolve) => setTimeout(resolve, GRACE_MS)),
+    })
   }
 
   /** The addresses inside the tunnels must be there. */

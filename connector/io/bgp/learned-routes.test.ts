@@ -60,8 +60,9 @@ class Machine {
     for (const each of this.kernel) if (!this.engine.has(each)) this.broken++
   }
 
-  make(cutOff: readonly Address[] = []): LearnedRoutes {
+  make(cutOff: readonly Address[] = [], grace?: () => Promise<void>): LearnedRoutes {
     return new LearnedRoutes({
+      ...(grace === undefined ? {} : { grace }),
       children: this.children,
       kernel: this.kernelRoutes,
       cutOff: async () => cutOff,
@@ -162,4 +163,20 @@ it('whatever changes while others are under way, both have the last word, and no
     ),
     { numRuns: 300 },
   )
+})
+
+it('what comes in the place of a prefix that is withdrawn is there before it goes', async () => {
+  const machine = new Machine()
+  let pass = () => {}
+  const routes = machine.make([], () => new Promise((resolve) => (pass = resolve)))
+  routes.take([{ prefix: A, tunnels: ['x'] }])
+  await settled(routes)
+  machine.log.length = 0
+  routes.take([{ prefix: A, tunnels: [] }])
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+  routes.take([{ prefix: B, tunnels: ['x'] }])
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+  pass()
+  await settled(routes)
+  expect(machine.log).toEqual([`engine ${B} x`, `kernel + ${B}`, `kernel - ${A}`, `engine ${A} `])
 })

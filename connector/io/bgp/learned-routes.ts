@@ -1,7 +1,8 @@
 /**
  * Brings what BGP has learned into the engines and the kernel, in batches, and never two of a kind at once.
  *
- * The engine of a prefix knows it before the kernel sends packets, and forgets it after: nothing falls between. A change
+ * The engine of a prefix knows it before the kernel sends packets, and forgets it after: nothing falls between. What is
+ * new comes before what is gone goes. A change
  * of tunnels is the engines' affair alone and waits for no kernel. Of many changes of a prefix the last one counts.
  */
 import { type Address, familyOf, type Prefix } from '../../../protocol/net.ts'
@@ -17,6 +18,11 @@ export interface LearnedRoutesParts {
   readonly kernel: Pick<KernelRoutes, 'learn' | 'unlearn'>
   /** Outer ends of tunnels that a default route through a tunnel would cut off. */
   readonly cutOff?: () => Promise<readonly Address[]>
+  /**
+   * Waited for before the first of several prefixes goes: a neighbour that tells of others in its place withdraws it first
+   * (RFC 4271 section 4.3 has withdrawals at the beginning of an UPDATE).
+   */
+  readonly grace?: () => Promise<void>
   readonly emit: (event: ConnectorEvent) => void
 }
 
@@ -102,25 +108,34 @@ export class LearnedRoutes {
   }
 
   async #runKernel(): Promise<void> {
-    const { kernel } = this.#parts
+    let hasRested = false
     while (this.#gone.size + this.#forKernel.size > 0) {
-      const gone = take(this.#gone)
-      if (gone.length > 0) {
-        for (const prefix of gone) this.#leaving.add(prefix)
-        await kernel.unlearn(gone)
-        for (const prefix of this.#leaving) this.#forgotten.add(prefix)
-        this.#leaving.clear()
-        this.#go()
+      await this.#addToKernel(await this.#withoutLoops(take(this.#forKernel)))
+      if (this.#gone.size === 0) hasRested = false
+      else if (hasRested) await this.#takeFromKernel(take(this.#gone))
+      else {
+        hasRested = true
+        await this.#parts.grace?.()
       }
-      const added = await this.#withoutLoops(take(this.#forKernel))
-      if (added.length === 0) continue
-      const failures = await kernel.learn(added)
-      const first = failures[0]
-      if (first === undefined) continue
-      const more = failures.length === 1 ? '' : ` (and ${failures.length - 1} more)`
-      const { code, message, remedy } = first.failure
-      this.#parts.emit({ type: 'warning', code, message: `${message}${more}`, remedy })
     }
+  }
+
+  async #takeFromKernel(gone: readonly Prefix[]): Promise<void> {
+    for (const prefix of gone) this.#leaving.add(prefix)
+    await this.#parts.kernel.unlearn(gone)
+    for (const prefix of this.#leaving) this.#forgotten.add(prefix)
+    this.#leaving.clear()
+    this.#go()
+  }
+
+  async #addToKernel(added: readonly Prefix[]): Promise<void> {
+    if (added.length === 0) return
+    const failures = await this.#parts.kernel.learn(added)
+    const first = failures[0]
+    if (first === undefined) return
+    const more = failures.length === 1 ? '' : ` (and ${failures.length - 1} more)`
+    const { code, message, remedy } = first.failure
+    this.#parts.emit({ type: 'warning', code, message: `${message}${more}`, remedy })
   }
 
   /** A default route must not take the tunnels' own packets: the engine has it, the kernel does not. */

@@ -1,7 +1,7 @@
 /** On loopback: what the kernel does for BGP and BFD. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { address } from '../../../protocol/net.ts'
 import type { BfdDatagram } from '../../core/bfd/endpoint.ts'
@@ -52,6 +52,44 @@ async function pair(keys: readonly [string | undefined, string | undefined], gts
 }
 
 describe('TCP', () => {
+  it('a stop waits until the other end has read what it was told last, but not for ever', async () => {
+    const server = createServer({ allowHalfOpen: true }).listen(0, THERE)
+    close.push(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const heard: SpeakerInput[] = []
+    const transport = { port, local: HERE, remote: THERE }
+    const tcp = new BgpTcp({
+      post: (input) => heard.push(input),
+      md5Keys: new Map(),
+      ends: [{ neighbour: 'n', local: HERE, remote: THERE, transport: { port } }],
+      onTrouble: () => {},
+    })
+    const connectAndEnd = async () => {
+      const accepted = once(server, 'connection') as Promise<[Socket]>
+      tcp.connect('n', 'out', transport)
+      const [socket] = await accepted
+      close.push(() => socket.destroy())
+      await until(() => heard.some(({ type }) => type === 'connected'))
+      heard.length = 0
+      tcp.send('n', 'out', new Uint8Array(19))
+      tcp.close('n', 'out')
+      return socket
+    }
+    const reader = await connectAndEnd()
+    let isOver = false
+    const stopped = tcp.stop(60_000).then(() => {
+      isOver = true
+    })
+    reader.resume()
+    await once(reader, 'end')
+    expect(isOver).toBe(false)
+    reader.end()
+    await stopped
+    await connectAndEnd()
+    await tcp.stop(20)
+  })
+
   it.each([
     ['plain', undefined, undefined],
     ['signed', 'a key', undefined],

@@ -25,6 +25,8 @@ export interface TcpEnds {
 export class BgpTcp {
   readonly #parts: TcpParts
   readonly #sockets = new Map<string, Socket>()
+  /** What we have ended, and the other end may still read. */
+  readonly #closing = new Set<Socket>()
   /** By our address. */
   readonly #servers = new Map<Address, { readonly server: Server; readonly ends: readonly TcpEnds[] }>()
   #ends: readonly TcpEnds[]
@@ -107,22 +109,29 @@ export class BgpTcp {
     const key = keyOf(neighbour, connection)
     const socket = this.#sockets.get(key)
     if (socket === undefined) return
+    if (!socket.connecting) this.#closing.add(socket)
     this.#forget(key)
+    if (socket.connecting) {
+      socket.destroy()
+      return
+    }
     socket.removeAllListeners('data')
     socket.resume()
-    if (socket.connecting) socket.destroy()
-    else {
-      socket.destroySoon()
-      setTimeout(() => socket.destroy(), LINGER_MS).unref()
-    }
+    socket.once('close', () => {
+      this.#closing.delete(socket)
+      this.#lookForQuiet()
+    })
+    // The other end closes when it has read all of it.
+    socket.end()
+    setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }
 
-  /** No one is let in any more; resolves when no connection is left, or after `limitMs`. */
+  /** No one is let in any more; resolves when the other ends have read and closed all, or after `limitMs`. */
   async stop(limitMs: number): Promise<void> {
     for (const { server } of this.#servers.values()) server.close()
     this.#servers.clear()
     this.#welcome.clear()
-    if (this.#sockets.size > 0) {
+    if (this.#sockets.size + this.#closing.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, limitMs)
         this.#whenQuiet = () => {
@@ -131,7 +140,7 @@ export class BgpTcp {
         }
       })
     }
-    for (const socket of this.#sockets.values()) socket.destroy()
+    for (const socket of [...this.#sockets.values(), ...this.#closing]) socket.destroy()
     this.#sockets.clear()
   }
 
@@ -183,11 +192,12 @@ export class BgpTcp {
   }
 
   #forget(key: string): void {
-    const socket = this.#sockets.get(key)
     this.#sockets.delete(key)
-    if (this.#sockets.size > 0 || this.#whenQuiet === undefined) return
-    if (socket === undefined || socket.destroyed) this.#whenQuiet()
-    else socket.once('close', this.#whenQuiet)
+    this.#lookForQuiet()
+  }
+
+  #lookForQuiet(): void {
+    if (this.#sockets.size + this.#closing.size === 0) this.#whenQuiet?.()
   }
 
   #signings(md5Key: string | undefined, peer: Address): Signing[] {

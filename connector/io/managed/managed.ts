@@ -261,7 +261,7 @@ class Managed implements ConnectorHandle {
     const document = state.document
     if (document === undefined) return
     const refused = this.#routes.refused
-    this.#routes.take(document)
+    this.#routes.take(document, Date.now())
     for (const words of this.#routes.refused) if (!refused.includes(words)) this.#warn('routing-refused', words)
     this.#settled = { type: 'settle', state, tunnels }
     await this.#carryOut()

@@ -52,7 +52,7 @@ function statusOf(neighbour: Partial<BgpNeighbourStatus> = {}, tunnel: Partial<T
 
 function routes(owns = ['10.1.0.0/16']): ManagedRoutes {
   const made = new ManagedRoutes(owns.map(prefix))
-  made.take(documentOf())
+  made.take(documentOf(), SINCE)
   return made
 }
 
@@ -65,18 +65,18 @@ test('static routes stay until the session has brought something, or had time en
   expect(look(statusOf({ ipv6: { ...COUNTS, accepted: 1 } }))).toBe(true)
   expect(look(statusOf({ ipv6: { ...COUNTS, accepted: 1 } }))).toBe(false)
   // Once it was up, static routes do not come back with the next document.
-  managed.take(documentOf())
+  managed.take(documentOf(), SINCE)
   expect([...managed.plan!.learned]).toEqual([TUNNEL.id])
-  managed.take({ ...documentOf(), routing: undefined } as unknown as ConnectorDocument)
+  managed.take({ ...documentOf(), routing: undefined } as unknown as ConnectorDocument, SINCE)
   expect(managed.plan).toBeUndefined()
-  managed.take(documentOf())
+  managed.take(documentOf(), SINCE)
   expect(managed.plan?.learned.size).toBe(0)
   expect(look(statusOf(), SINCE + 5_000)).toBe(true)
 })
 
 test('what is refused is told, with the path of each tunnel', () => {
   const managed = routes()
-  managed.take(documentOf(['10.1.0.0/16', '10.9.0.0/16']))
+  managed.take(documentOf(['10.1.0.0/16', '10.9.0.0/16']), SINCE)
   const path = { state: 'up' as const, rttMs: 12.5, lossOut: 0.01, lossIn: 0 }
   const report = managed.report(statusOf({ ipv4: { ...COUNTS, received: 3, accepted: 2 } }, { path }), [TUNNEL])
   expect(routingReportSchema.parse(report)).toEqual({
@@ -110,4 +110,25 @@ test('without routing in its document it says that it could', () => {
   const managed = new ManagedRoutes([])
   expect(managed.report(sampleStatus(), [])).toEqual({ paths: [], refused: [] })
   expect(managed.look(sampleStatus(), [], 0)).toBe(false)
+})
+
+test('what others own is guarded when BGP has had time to learn of it', () => {
+  const managed = routes()
+  const groups = (...prefixes: string[]) => [
+    { name: 'all', origins: [{ as: 4_200_000_009, ranges: prefixes.map((each) => ({ prefix: each })) }] },
+  ]
+  const documentWith = (...prefixes: string[]) => {
+    const { routing, ...rest } = documentOf()
+    return { ...rest, routing: { ...routing!, groups: groups(...prefixes) } }
+  }
+  const guarded = (now: number) => [managed.look(sampleStatus(), [], now), managed.plan?.guarded]
+  managed.take(documentWith('10.3.0.0/16'), SINCE)
+  expect(guarded(SINCE + 4_999)).toEqual([false, []])
+  // The same again does not put it off.
+  managed.take(documentWith('10.3.0.0/16'), SINCE + 4_999)
+  expect(guarded(SINCE + 5_000)).toEqual([true, ['10.3.0.0/16']])
+  managed.take(documentWith('10.3.0.0/17'), SINCE + 6_000)
+  expect(guarded(SINCE + 6_000)).toEqual([false, ['10.3.0.0/16']])
+  expect(guarded(SINCE + 11_000)).toEqual([true, ['10.3.0.0/17']])
+  expect(guarded(SINCE + 20_000)).toEqual([false, ['10.3.0.0/17']])
 })
