@@ -59,6 +59,7 @@ describe('apply', () => {
     const { code, out, err } = await managed.runWith({ io: { ask } }, 'apply', file, '--canary', 'branch')
     expect({ code, asked }).toEqual({ code: EXIT.ok, asked: ['Go on? '] })
     expect(out).toMatch(/^.*acme\.yaml for the network acme, which is at version \d+\.\n/)
+    expect(out).toContain('No route changes.\n')
     expect(out).toMatch(/\nVersion \d+ is at 2 sites, in \w+( \w+)?\.\n$/)
     expect(err).toMatch(/^waits until 2 sites have said how they are\n/)
     expect(err).toContain('watching 1 of 2 sites\n')
@@ -91,6 +92,19 @@ describe('apply', () => {
     expect(no).toMatchObject({ code: EXIT.failed, err: expect.stringContaining('nothing was changed') })
     expect(await managed.json('network', 'export')).toEqual(before)
     expect(await managed.json('rollout', 'list')).toEqual({ items: [] })
+  })
+
+  test('what would do harm is shown, and refused unless it is forced', async () => {
+    const file = join(managed.home, 'cut.yaml')
+    const { tunnels: _, ...rest } = await managed.json('network', 'export')
+    writeFileSync(file, JSON.stringify({ ...rest, tunnels: [], preferences: { topology: 'none' } }))
+    const refused = await run('apply', file, '--yes')
+    expect(refused.out).toMatch(/\nWithout the tunnels hq-branch\n/)
+    expect(refused).toMatchObject({ code: EXIT.findings, err: expect.stringContaining(`apply ${file} --force`) })
+    const plain = await run('apply', file, '--yes', '--json')
+    expect(plain).toMatchObject({ code: EXIT.findings, err: expect.stringContaining('would reach nothing any more') })
+    expect((await run('apply', file, '--yes', '--force')).code).toBe(EXIT.ok)
+    expect([left.document.tunnels, right.document.tunnels]).toEqual([[], []])
   })
 
   test('--json is one document', async () => {

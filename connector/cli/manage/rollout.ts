@@ -5,8 +5,10 @@ import { numberOption } from '../options.ts'
 import { askOf, nowOf, openNetwork, type Place } from './access.ts'
 import { readIntentFile } from './intent-file.ts'
 import { durationOption, printJson } from './options.ts'
+import { renderPlan } from './plan.ts'
 import { followRollout } from './rollout-progress.ts'
 import { hasEnded, renderRollout, renderRollouts } from './rollout-view.ts'
+import { ApiFailure } from './transport.ts'
 import { counted, paint } from './view.ts'
 
 /** Rows of one table. */
@@ -19,7 +21,8 @@ export async function apply(input: CommandInput, io: CliIo): Promise<number> {
   const how = howOf(input)
   const intent = readIntentFile(path, io)
   const place = await openNetwork(input, io)
-  if (input.options.json !== true) await showPlan(place, intent, path, io)
+  const blocked = input.options.json === true ? false : await showPlan(place, intent, path, io)
+  if (blocked && how.force !== true) throw harmful('the plan has errors', `isthmus apply ${path} --force`)
   await mustBeMeant(input, io, `apply ${path}`)
   return begun(place, { intent, ...how }, input, io)
 }
@@ -118,7 +121,16 @@ async function mustBeMeant(input: CommandInput, io: CliIo, again: string): Promi
 }
 
 async function begun(place: Place, body: RolloutDraft, input: CommandInput, io: CliIo): Promise<number> {
-  return followed(place, await place.api.value('rollouts.create', { params: place.params, body }), input, io)
+  const { api, params } = place
+  const rollout = await api.value('rollouts.create', { params, body }).catch((error: unknown) => {
+    const blocked = error instanceof ApiFailure && error.code === 'plan-blocked'
+    throw blocked ? harmful(error.message, 'the same with --force') : error
+  })
+  return followed(place, rollout, input, io)
+}
+
+function harmful(cause: string, remedy: string): CommandFailure {
+  return new CommandFailure(`nothing was changed: ${cause}`, `if that is meant: ${remedy}`, EXIT.findings)
 }
 
 async function followed(place: Place, rollout: Rollout, input: CommandInput, io: CliIo): Promise<number> {
@@ -147,19 +159,28 @@ function nothingYet(): CommandFailure {
   return new CommandFailure('nothing was ever rolled out', 'begin with isthmus apply <file>', EXIT.failed)
 }
 
-/** What would change, by the names of what the file and the network have. */
-async function showPlan({ api, params, network }: Place, draft: IntentDraft, path: string, io: CliIo): Promise<void> {
+/** What would come and go by name, where routes would get, and what is wrong with that. Whether that is too much. */
+async function showPlan(place: Place, draft: IntentDraft, path: string, io: CliIo): Promise<boolean> {
+  const { api, params, network } = place
   const present = await api.value('intent.get', { params })
+  const result = await api.value('intent.plan', { params, body: draft })
   const names = (given: readonly { readonly name: string }[] | undefined) => new Set(given?.map(({ name }) => name))
   const told = (what: string, before: ReadonlySet<string>, after: ReadonlySet<string>) => {
     const come = [...after].filter((name) => !before.has(name))
     const go = [...before].filter((name) => !after.has(name))
     return [
-      ...(come.length === 0 ? [] : [`  new ${what}: ${come.join(', ')}\n`]),
-      ...(go.length === 0 ? [] : [paint(io, 'yellow', `  ${what} to go: ${go.join(', ')}\n`)]),
+      ...(come.length === 0 ? [] : [`New ${what}: ${some(come)}\n`]),
+      ...(go.length === 0 ? [] : [paint(io, 'yellow', `Without the ${what} ${some(go)}\n`)]),
     ]
   }
   io.stdout(`${path} for the network ${network.name}, which is at version ${present.version}.\n`)
   io.stdout(told('sites', names(present.sites), names(draft.sites)).join(''))
-  io.stdout(told('tunnels', names(present.tunnels), names(draft.tunnels)).join(''))
+  // In a mesh a new site gets tunnels that the file does not name.
+  if (draft.tunnels !== undefined) io.stdout(told('tunnels', names(present.tunnels), names(draft.tunnels)).join(''))
+  io.stdout(renderPlan(result, io))
+  return result.blocked
+}
+
+function some(names: readonly string[]): string {
+  return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`
 }

@@ -23,7 +23,7 @@ export const apply: Command = managed({
     { command: 'isthmus apply acme.yaml', what: 'look at it, say yes, and see how it goes' },
     { command: 'isthmus apply acme.yaml --canary lab --watch 10m --yes', what: 'with more care, in a job' },
   ],
-  exits: ['badConfig', 'wentBack'],
+  exits: ['badConfig', 'wentBack', 'findings'],
   async action(input, io) {
     const actions = await import('../rollout.ts')
     return actions.apply(input, io)
@@ -44,7 +44,7 @@ export const rollback: Command = managed({
     { command: 'isthmus rollback', what: 'undo the last one' },
     { command: 'isthmus rollback --to 12 --yes', what: 'as it was then' },
   ],
-  exits: ['wentBack'],
+  exits: ['wentBack', 'findings'],
   async action(input, io) {
     const actions = await import('../rollout.ts')
     return actions.rollback(input, io)
