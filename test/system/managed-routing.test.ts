@@ -31,11 +31,6 @@ describe.skipIf(skipWithoutNamespaces('routing of the control plane'))('two mana
       const [after] = await neighbours(managed, 'hq')
       expect(after).toMatchObject({ state: 'established', flaps: 0 })
       expect(Math.abs(Date.parse(after!.since) - Date.parse(before!.since))).toBeLessThan(1_000)
-      for (const flow of flows) {
-        const { sent, arrivals } = await flow.stop()
-        expect(arrivals).toEqual(inOrder(sent))
-      }
-
       // What the site's own people did not say that it owns, it does not advertise, and says so.
       await route(managed, { sites: [{ site: 'branch', owns: ['10.66.0.0/16'] }] })
       await managed.connectors.get('branch')!.waitFor(/10\.66\.0\.0\/16 is not advertised: this site does not own it/)
@@ -47,6 +42,10 @@ describe.skipIf(skipWithoutNamespaces('routing of the control plane'))('two mana
         await until(`the end of BGP at ${name}`, gone, 20_000)
       }
       await untilRoutes(managed, 'hq', { '10.2.0.0/24': 'configured' })
+      for (const flow of flows) {
+        const { sent, arrivals } = await flow.stop()
+        expect(arrivals).toEqual(inOrder(sent))
+      }
       const hasLeft = async () => {
         const { stdout } = await managed.world.exec('gateway-hq', 'ip -o addr show dev isthmus0')
         return !stdout.includes('169.254.')
