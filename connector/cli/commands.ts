@@ -12,6 +12,7 @@ import { keygen } from './keygen.ts'
 import { leave } from './leave.ts'
 import { login, logout } from './login.ts'
 import { MANAGE_VERBS } from './manage/verbs/all.ts'
+import { own } from './own.ts'
 import { drain, paths, undrain } from './paths.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
@@ -46,5 +47,6 @@ export const COMMANDS: readonly Verb[] = [
   ...MANAGE_VERBS,
   join,
   trust,
+  own,
   leave,
 ]

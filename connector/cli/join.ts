@@ -2,6 +2,7 @@ import { EXIT } from '../handle.ts'
 import { type CliIo, type Command, CommandFailure, type CommandInput, textOption } from './command.ts'
 import { controlUrl, warnOfPlainHttp } from './login.ts'
 import { CONTROL_SOCKET_OPTION, SERVICES_OPTION, STATE_OPTION, stateDirectory } from './options.ts'
+import { prefixesOf } from './own.ts'
 
 export const join: Command = {
   name: 'join',
@@ -17,6 +18,11 @@ export const join: Command = {
     {
       flags: '--address <address>',
       description: 'our own outer address; else the one that leads to the control plane',
+    },
+    {
+      flags: '--owns <prefix>',
+      description: 'what this site may advertise at most, several times for several; else the prefixes of the site',
+      repeatable: true,
     },
     { flags: '--no-start', description: 'join only; isthmus up runs it later' },
     SERVICES_OPTION,
@@ -58,6 +64,7 @@ async function enroll(url: string, input: CommandInput, directory: string, io: C
   warnOfPlainHttp(url, 'can take the join token and use it first', io)
   const name = textOption(input, 'name')
   const address = textOption(input, 'address')
+  const owns = input.options.owns as readonly string[] | undefined
   const enrollment = await joinNetwork({
     url,
     token: input.args[1]!,
@@ -66,6 +73,7 @@ async function enroll(url: string, input: CommandInput, directory: string, io: C
     addresses: ownAddresses(),
     ...(name === undefined ? {} : { name }),
     ...(address === undefined ? {} : { address }),
+    ...(owns === undefined ? {} : { owns: prefixesOf(owns) }),
   })
   io.stderr(`Joined: ${enrollment.connector} at ${enrollment.site}.\n`)
   return enrollment
