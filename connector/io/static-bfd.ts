@@ -7,6 +7,10 @@ import type { PlannedConnection } from '../plan.ts'
 import { BfdSockets } from './bgp/bfd-sockets.ts'
 import { type Driver, drive } from './driver.ts'
 
+/** For the peers to hear that it is over. */
+const GOODBYE_MS = 300
+const LOOK_MS = 5
+
 export interface StaticBfdParts {
   /** `up` undefined: BFD has no opinion. `silentMs`: since about when the peer was not heard. */
   readonly onPath: (connection: string, up: boolean | undefined, silentMs: number | undefined) => void
@@ -44,12 +48,12 @@ export class StaticBfdDriver {
     return this.#machine.status(connection)
   }
 
-  /** The peers are told. Never rejects. */
+  /** The peers are told, and most answer at once: while they do not, the tunnels should stay. Never rejects. */
   async stop(): Promise<void> {
     this.#driver.post({ type: 'stop' })
-    await this.#driver.idle()
-    // What is sent leaves a turn of the event loop later.
-    await new Promise((resolve) => setImmediate(resolve))
+    const end = performance.now() + GOODBYE_MS
+    do await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    while (this.#machine.isBelieved && performance.now() < end)
     this.#driver.stop()
     this.#sockets.close()
   }

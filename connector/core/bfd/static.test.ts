@@ -142,7 +142,10 @@ describe('BFD of static routes', () => {
     world.want(1, [there])
     world.run(5_000)
     world.opinions()
+    expect(world.ends[0].isBelieved).toBe(true)
     world.stop(0)
+    // The other end has answered at once.
+    expect(world.ends[0].isBelieved).toBe(false)
     world.run(5_000)
     expect(world.opinions()).toEqual([])
   })

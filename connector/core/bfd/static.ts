@@ -33,6 +33,7 @@ export class StaticBfd implements Machine<StaticBfdInput, StaticBfdEffect> {
   readonly #effects: StaticBfdEffect[] = []
   readonly #opinions = new Map<string, boolean>()
   readonly #detection = new Map<string, number>()
+  #names: readonly string[] = []
   #isStopped = false
 
   constructor(random: RandomBytes) {
@@ -71,12 +72,18 @@ export class StaticBfd implements Machine<StaticBfdInput, StaticBfdEffect> {
     return this.#links.status(connection)
   }
 
+  /** A peer still thinks that its session is up. */
+  get isBelieved(): boolean {
+    return this.#names.some((name) => this.#links.status(name)?.remoteState === 'up')
+  }
+
   get drops(): ReadonlyMap<string, number> {
     return this.#links.drops
   }
 
   #want(sessions: readonly WantedBfd[], now: Instant): void {
-    const wanted = new Set(sessions.map(({ name }) => name))
+    this.#names = sessions.map(({ name }) => name)
+    const wanted = new Set(this.#names)
     for (const connection of [...this.#opinions.keys()])
       if (!wanted.has(connection)) this.#conclude(connection, undefined)
     this.#links.want(sessions, now)
