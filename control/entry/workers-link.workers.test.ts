@@ -148,6 +148,26 @@ test('a policy has the alarm set to its time, and begins its run then', async ()
   expect(items).toMatchObject([{ startedBy: 'schedule', state: 'running' }])
 })
 
+test('a rollout is looked at by the alarm, also of an object that was taken out of memory', async () => {
+  const { network, left, right } = await linkedPair('rollout')
+  await converge(left, right)
+  const { version, ...intent } = must(await network.ask('GET', '/intent'), 200).body
+  const tunnels = intent.tunnels.map((tunnel: object) => ({ ...tunnel, pathMtu: 1400 }))
+  const body = { intent: { ...intent, version, tunnels } }
+  const { id, deadline } = must(await network.ask('POST', '/rollouts', { body }), 201).body
+  const state = async () => must(await network.ask('GET', `/rollouts/${id}`), 200).body.state
+  expect(await runDurableObjectAlarm(objectOf(network.id))).toBe(true)
+  // Somebody may be silent, which no report tells of.
+  expect(await alarmOf(network)).toBeLessThan(Date.now() + 10_000)
+  await hibernate(network.id)
+  await left.report()
+  await right.report()
+  expect(await state()).toBe('canary')
+  vi.spyOn(Date, 'now').mockReturnValue(deadline + 300_000)
+  expect(await runDurableObjectAlarm(objectOf(network.id))).toBe(true)
+  expect(await state()).toBe('rolling-back')
+})
+
 test('what is no link is told so', async () => {
   const network = await makeNetwork(caller, 'no-link')
   const site = await makeSite(network, 'hq', '10.1.0.0/16')
