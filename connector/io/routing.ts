@@ -43,7 +43,7 @@ export class Routing {
     this.probes = new Probes(parts)
     this.paths = new Paths(plan, {
       children: parts.children,
-      onPassing: (connection) => this.#bgp?.look(connection),
+      onReach: (connection) => this.#bgp?.look(connection),
       onLeaving: (connection, on) => this.#bgp?.setLeaving(connection, on, true),
       emit,
     })
@@ -126,7 +126,7 @@ export class Routing {
     return {
       ...this.#parts,
       plan,
-      isUp: (connection) => children.isSendable(connection) && this.paths.isPassing(connection),
+      isUp: (connection) => children.isSendable(connection) && this.paths.isReachable(connection),
       onPath: (tunnel, neighbour, up, silentMs) => this.paths.bfd(tunnel, neighbour, up, silentMs),
     }
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { address } from '../../protocol/net.ts'
+import { failoverEvent, steeredEvent } from '../core/paths/words.ts'
 import type { ConnectorEvent } from '../handle.ts'
 import { StartFailure } from '../handle.ts'
 import { createLogger, logEvent, logFailure } from './log.ts'
@@ -101,6 +102,21 @@ test('every event has a line', () => {
   const own = ['started', 'routes-cleaned', 'warning', 'stopping', undefined]
   expect(events).toEqual([...ike.map(({ type }) => type), ...own])
   expect(lines[6]).toContain('"to":"[2001:db8::1]:4500"')
+})
+
+test('news of paths have their cause, their figures and a remedy', () => {
+  const { log, lines } = record('json')
+  const failover = { at: 0, to: ['two'], cause: 'probe', ms: 231.4, lostPackets: 40 } as const
+  logEvent(log, { type: 'path', event: failoverEvent('one', failover) })
+  const move = { from: 'one', to: 'two', because: 'loss' } as const
+  logEvent(log, { type: 'path', event: steeredEvent('voice', move) })
+  const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(first).toMatchObject({
+    ...{ level: 'warn', event: 'path', code: 'failover', tunnel: 'one', cause: 'probe', ms: 231, lostPackets: 40 },
+    msg: 'one gives way to two, since probes are not answered: 231 ms without a path, about 40 packets lost',
+    remedy: expect.stringContaining('isthmus paths'),
+  })
+  expect(second).toMatchObject({ code: 'steered', class: 'voice', tunnel: 'two', because: 'loss' })
 })
 
 test('secrets are blanked wherever they turn up', () => {

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { formatSocketAddress } from '../../protocol/net.ts'
 import type { FlowRecord } from '../core/functions/records.ts'
 import type { IkeEvent } from '../core/ike/types.ts'
+import type { PathEvent } from '../core/paths/types.ts'
 import type { ConnectorEvent, StartFailure } from '../handle.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -103,10 +104,8 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
       const fields = { event: event.type, neighbour: event.neighbour, code }
       return { level, fields, message: `BGP neighbour ${event.neighbour}: ${text}` }
     }
-    case 'path': {
-      const { code, level, text, remedy } = event.event
-      return { level, fields: { event: event.type, code, ...(remedy === undefined ? {} : { remedy }) }, message: text }
-    }
+    case 'path':
+      return pathLine(event.event)
     case 'bfd': {
       const { type, connection: peer, level, text } = event
       return { level, fields: { event: type, peer }, message: `${peer}: ${text}` }
@@ -114,6 +113,16 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
     case 'warning':
       return { level: 'warn', fields: { event: event.type, ...codeAndRemedy(event) }, message: event.message }
   }
+}
+
+/** The text names the tunnel; fields of other events are absent. */
+function pathLine(event: PathEvent): LogLine {
+  const { code, level, text, remedy } = event
+  const tunnel = 'connection' in event ? event.connection : event.to
+  const about =
+    code === 'failover' ? { cause: event.cause, ms: Math.round(event.ms), lostPackets: event.lostPackets } : {}
+  const steered = code === 'steered' ? { class: event.class, because: event.because } : {}
+  return { level, fields: { event: 'path', code, tunnel, ...about, ...steered, remedy }, message: text }
 }
 
 /** The audit line of a stream of a function: who reached what, how much passed, and how it ended. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { controlRequest } from '../../connector/ops/client.ts'
-import type { PathRow, PathsStatus } from '../../protocol/paths.ts'
+import type { ClassRow, PathRow, PathsStatus } from '../../protocol/paths.ts'
 import { skipWithoutPeers } from '../interop/peers.ts'
 import { createWorld, type Spawned, skipWithoutNamespaces, type World } from './netns.ts'
 import { until } from './until.ts'
@@ -91,14 +91,17 @@ describe.skipIf(skip)('two tunnels', () => {
     expect(lastFailover!.ms).toBeLessThan(300)
     expect(lastFailover!.lostPackets).toBeGreaterThan(0)
     expect(lastFailover!.lostPackets).toBeLessThan(120)
-    expect(ends[1]!.output()).toMatch(/"code":"failover","remedy":"The path to the peer.*one gives way to two/)
+    expect(ends[1]!.output()).toMatch(/"code":"failover","tunnel":"one","cause":"probe".*one gives way to two/)
     await faults(undefined)
     await until('it to be back', async () => (await row('a', 'one')).state === 'up')
   })
 
   it('a class leaves a tunnel that loses packets, whose other traffic stays', async () => {
-    await until('the class to be back', async () => (await row('a', 'one')).classes.includes('pings'))
-    await faults('numgen random mod 100 < 10 drop')
+    await until('the class to be back, and free to move again', async () => {
+      const [{ peer, since }] = (await paths('a')).classes as [ClassRow]
+      return peer === 'one' && Date.now() - Date.parse(since) > 3_000
+    })
+    await faults('numgen random mod 100 < 5 drop')
     await until('the class to have moved', async () => (await row('a', 'two')).classes.includes('pings'))
     expect(await row('a', 'one')).toMatchObject({ state: 'up', prefixes: 1, classes: [] })
     expect((await paths('a')).classes).toMatchObject([{ because: 'loss', from: 'one', peer: 'two' }])

@@ -229,8 +229,12 @@ describe('a site with two tunnels to two hubs', () => {
     expect(routes(world.site)).toEqual({ '10.2.0.0/16': ['b'], '10.4.0.0/16': ['b'] })
     expect(world.reports().slice(-3)).toEqual(['a bfd-down', 'a down', 'a notification-sent'])
     expect(world.texts()).toContain('we told the neighbour: Cease, BFD Down')
+    const paths = () => world.site.effects.flatMap((it) => (it.type === 'path' && it.tunnel === 'a' ? [it] : []))
+    expect(paths().map(({ up }) => up)).toEqual([true, false])
+    expect(paths().at(-1)!.silentMs).toBeGreaterThan(500)
     world.cut.delete('a')
     world.run(60_000)
+    expect(paths().map(({ up }) => up)).toEqual([true, false, true])
     expect(routes(world.site)).toEqual(BOTH)
     expect(world.site.speaker.status(world.now)[0]).toMatchObject({ flaps: 1, bfd: { state: 'up', flaps: 1 } })
   })
@@ -313,6 +317,21 @@ describe('a site with two tunnels to two hubs', () => {
     world.give(world.site, { type: 'leaving', tunnel: 'a', on: false })
     world.run(0)
     expect(heard('a')).toEqual(heard('b'))
+  })
+
+  it('RFC 8326: where we are to avoid the tunnel too, we use it for what nothing else leads to, also behind later sessions', () => {
+    const world = new World()
+    world.run(5_000)
+    const avoided = { '10.2.0.0/16': ['b'], '10.3.0.0/16': ['a'], '10.4.0.0/16': ['b'] }
+    world.give(world.site, { type: 'leaving', tunnel: 'a', on: true, avoid: true })
+    world.run(0)
+    expect(routes(world.site)).toEqual(avoided)
+    world.give(world.site, { type: 'reset', neighbour: 'a' })
+    world.run(60_000)
+    expect(routes(world.site)).toEqual(avoided)
+    world.give(world.site, { type: 'leaving', tunnel: 'a', on: false })
+    world.run(0)
+    expect(routes(world.site)).toEqual(BOTH)
   })
 
   it('a reset ends the session and begins anew', () => {

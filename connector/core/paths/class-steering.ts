@@ -8,7 +8,7 @@ import { Quality } from './quality.ts'
 import type { ClassStatus, PathClass, SteerReason } from './types.ts'
 
 /** Between two moves that no tunnel's end makes necessary. */
-const DWELL_MS = 5_000
+const DWELL_MS = 3_000
 /** Among tunnels that are all beyond the limits, one has to be better by that to be moved to. */
 const CLEARLY_BETTER = 0.5
 

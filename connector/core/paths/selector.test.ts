@@ -15,7 +15,10 @@ describe('failover', () => {
     world.carried('a', 1_000)
     world.now += 1_000
     world.path('a', DOWN)
-    expect(world.effects).toEqual([{ type: 'passing', connection: 'a', passing: false }])
+    expect(world.effects).toEqual([
+      { type: 'reach', connection: 'a', reachable: false },
+      { type: 'passing', connection: 'a', passing: false },
+    ])
     world.now += 50
     world.give({ type: 'moved', connection: 'a' })
     expect(world.effects.at(-1)).toEqual({ type: 'count', connection: 'a' })
@@ -189,6 +192,16 @@ describe('drain', () => {
     expect(world.effects.filter(({ type }) => type === 'leaving')).toHaveLength(2)
   })
 
+  test('leaves a tunnel reachable for BGP, unless its path is down', () => {
+    const reach = () => world.effects.flatMap((effect) => (effect.type === 'reach' ? effect.reachable : []))
+    world.give({ type: 'drain', connection: 'a', on: true })
+    expect([world.passing.get('a'), world.selector.isReachable('a'), reach()]).toEqual([false, true, []])
+    world.path('a', DOWN)
+    expect([world.selector.isReachable('a'), reach()]).toEqual([false, [false]])
+    world.path('a', UP)
+    expect([world.selector.isReachable('a'), reach()]).toEqual([true, [false, true]])
+  })
+
   test('outlives a path that goes down and comes back', () => {
     world.give({ type: 'drain', connection: 'a', on: true })
     world.path('a', DOWN)
@@ -330,9 +343,9 @@ test('whatever comes in whatever order: it can be woken to rest, and what it has
       for (const [input, ms] of all) {
         world.give(input)
         world.sleep(ms)
-        for (const { connection, state } of world.selector.status().paths) {
-          const isPassing = world.selector.isPassing(connection)
-          if (state === 'up' || state === 'down') expect([state, isPassing]).toEqual([state, state === 'up'])
+        for (const { connection, state, isPassing } of world.selector.status().paths) {
+          const isReachable = world.selector.isReachable(connection)
+          if (state === 'up' || state === 'down') expect([state, isReachable]).toEqual([state, state === 'up'])
           if (world.passing.has(connection) && input.type !== 'plan') {
             expect([connection, world.passing.get(connection)]).toEqual([connection, isPassing])
           }

@@ -86,9 +86,9 @@ export class PathSelector implements Machine<PathInput, PathEffect> {
     }
   }
 
-  /** Whether packets may go there: BGP asks. */
-  isPassing(connection: string): boolean {
-    return this.#paths.get(connection)?.passing ?? true
+  /** As `reach` said last. */
+  isReachable(connection: string): boolean {
+    return this.#paths.get(connection)?.toldReachable ?? true
   }
 
   #take(input: PathInput, now: Instant): void {
@@ -217,6 +217,7 @@ export class PathSelector implements Machine<PathInput, PathEffect> {
     } else if (!path.passing) path.readyAt = undefined
     if (path.readyAt === undefined && path.drain !== 'settling') this.#waiting.delete(path)
     else this.#waiting.add(path)
+    this.#reach(path)
     this.#setFitness(path, now)
     path.note(now)
   }
@@ -233,7 +234,16 @@ export class PathSelector implements Machine<PathInput, PathEffect> {
 
   #stop(path: TunnelPath, now: Instant): void {
     path.stopPassing(now)
+    // BGP need not wait until engines have given the path up.
+    this.#reach(path)
     this.#effects.push({ type: 'passing', connection: path.connection, passing: false })
+  }
+
+  #reach(path: TunnelPath): void {
+    const { connection, isReachable: reachable } = path
+    if (reachable === path.toldReachable) return
+    path.toldReachable = reachable
+    this.#effects.push({ type: 'reach', connection, reachable })
   }
 
   #resume(path: TunnelPath, now: Instant): void {

@@ -25,6 +25,8 @@ export class TunnelPath {
   readonly failovers: Record<PathCause, number> = { sa: 0, probe: 0, bfd: 0 }
   lastFailover: LastFailover | undefined
   asymmetric = 0
+  /** As BGP was told. */
+  toldReachable = true
   /** More probes than usual are asked for. */
   isExamined = false
   /** The last two, oldest first. */
@@ -73,6 +75,11 @@ export class TunnelPath {
 
   get isUsable(): boolean {
     return this.#sendable && this.passing
+  }
+
+  /** It passes, or would if nobody had taken its traffic away. */
+  get isReachable(): boolean {
+    return this.passing || (this.drain === 'drained' && this.fault === undefined)
   }
 
   /** Nothing but the wait keeps it from passing. */

@@ -54,8 +54,10 @@ export type PathInput =
   | OfConnection<'moved'>
 
 export type PathEffect =
-  /** Engines pass over a tunnel that is not passing while another one is there, and BGP counts it as down. */
+  /** Engines pass over a tunnel that is not passing while another one is there. */
   | OfConnection<'passing', { readonly passing: boolean }>
+  /** Whether BGP may lead anything there. A drained tunnel is still one for what only it can carry. */
+  | OfConnection<'reach', { readonly reachable: boolean }>
   /** Neighbours of BGP are asked to use other ways, and ours lead elsewhere where they can (RFC 8326). */
   | OfConnection<'leaving', { readonly on: boolean }>
   /** Order of tunnels of every class. */

@@ -15,7 +15,7 @@ export interface PathsParts {
     'groups' | 'isSendable' | 'setPassing' | 'setClasses' | 'total' | 'counts' | 'refresh' | 'examine'
   >
   /** BGP looks anew whether a tunnel can be used. */
-  readonly onPassing: (connection: string) => void
+  readonly onReach: (connection: string) => void
   /** BGP asks neighbours to leave a tunnel, or to come back. */
   readonly onLeaving: (connection: string, on: boolean) => void
   readonly emit: (event: ConnectorEvent) => void
@@ -87,8 +87,8 @@ export class Paths {
     return true
   }
 
-  isPassing(connection: string): boolean {
-    return this.#selector.isPassing(connection)
+  isReachable(connection: string): boolean {
+    return this.#selector.isReachable(connection)
   }
 
   /** Those that neighbours are to leave. */
@@ -117,7 +117,7 @@ export class Paths {
   }
 
   #perform(effect: PathEffect): Promise<void> | undefined {
-    const { children, onLeaving, emit } = this.#parts
+    const { children, onReach, onLeaving, emit } = this.#parts
     switch (effect.type) {
       case 'passing':
         return this.#setPassing(effect.connection, effect.passing)
@@ -127,6 +127,9 @@ export class Paths {
           effect.classes.map(({ name, prefer }) => ({ name, prefer, matches: matches.get(name) ?? [] })),
         )
       }
+      case 'reach':
+        onReach(effect.connection)
+        return undefined
       case 'leaving':
         onLeaving(effect.connection, effect.on)
         return undefined
@@ -146,11 +149,7 @@ export class Paths {
   }
 
   async #setPassing(connection: string, passing: boolean): Promise<void> {
-    const { children, onPassing } = this.#parts
-    // BGP need not wait for engines to give a path up, but no route may lead to one that they still pass over.
-    if (!passing) onPassing(connection)
-    await children.setPassing(connection, passing)
-    if (passing) onPassing(connection)
+    await this.#parts.children.setPassing(connection, passing)
     this.#driver.post({ type: 'moved', connection })
   }
 
