@@ -2,9 +2,9 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MAX_LINK_MESSAGE } from '../../../protocol/control/link.ts'
 import { documentRoutingSchema } from '../../../protocol/control/routing.ts'
-import { type NetworkWords, RoutedNetwork } from '../testing/routed.ts'
 import { rerouted } from './compare.ts'
 import { insideOf, MAX_NUMBERED_TUNNELS, numbered, routerIdOf } from './numbers.ts'
+import { type NetworkWords, RoutedNetwork } from './testing/routed.ts'
 
 const STAR: NetworkWords = { sites: { hub: { hub: true }, a: {}, b: {} }, tunnels: ['hub-a', 'hub-b'] }
 

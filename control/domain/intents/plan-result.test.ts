@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { DocumentRouting } from '../../../protocol/control/routing.ts'
-import { draftOf, type NetworkWords, RoutedNetwork } from '../testing/routed.ts'
 import { assess, planResult } from './plan-result.ts'
 import { compiledNow } from './routed-state.ts'
+import { draftOf, type NetworkWords, RoutedNetwork } from './testing/routed.ts'
 
 /** What `to` comes to where the network is as `from` says. */
 function planned(from: NetworkWords, to: NetworkWords) {

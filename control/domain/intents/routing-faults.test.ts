@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { IntentDraft } from '../../../protocol/control/intent.ts'
 import { planEdit } from '../intent.ts'
 import { Refusal } from '../refusal.ts'
-import { draftOf, type NetworkWords, RoutedNetwork } from '../testing/routed.ts'
+import { draftOf, type NetworkWords, RoutedNetwork } from './testing/routed.ts'
 
 const SITES = { hub: { hub: true }, a: {}, b: {} }
 const TUNNELS = ['hub-a', 'hub-b']

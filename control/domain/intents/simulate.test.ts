@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type NetworkWords, RoutedNetwork, ribTables } from '../testing/routed.ts'
 import { fabricOf } from './fabric.ts'
 import { simulate } from './simulate.ts'
+import { type NetworkWords, RoutedNetwork, ribTables } from './testing/routed.ts'
 
 /** As `ribTables`, by the simulation. */
 function tables({ index }: RoutedNetwork) {

@@ -248,29 +248,6 @@ function intentCompliance(repo: () => Repo): void {
     expect((await repo().get(A, 'network', A))?.value.intentVersion).toBe(3)
   })
 
-  test('routing is a part of it, kept by version', async () => {
-    const one = samples.site('site_1')
-    const general = { id: 'general', general: { maxPrefixes: 10, bfd: 'off' as const } }
-    const entry = { id: 'site_1', site: { site: 'site_1', number: 0 } }
-    await samples.change(repo(), A, [
-      samples.putSite(one, 0),
-      { type: 'put', kind: 'routing', value: general, revision: 0 },
-      { type: 'put', kind: 'routing', value: entry, revision: 0 },
-    ])
-    const hub = { id: 'site_1', site: { site: 'site_1', number: 0, hub: true } }
-    await samples.change(repo(), A, [{ type: 'put', kind: 'routing', value: hub, revision: 1 }])
-    await samples.change(repo(), A, [
-      { type: 'remove', kind: 'routing', id: 'general' },
-      { type: 'remove', kind: 'routing', id: 'site_1' },
-    ])
-    const routing = { maxPrefixes: 10, bfd: 'off', tunnels: [] }
-    expect((await repo().intentAt(A, 1))?.routing).toEqual({ ...routing, sites: [{ site: 'site_1', number: 0 }] })
-    expect((await repo().intentAt(A, 2))?.routing).toEqual({ ...routing, sites: [hub.site] })
-    expect(await repo().intentAt(A, 3)).not.toHaveProperty('routing')
-    const lone = repo().commit(A, { changes: [{ type: 'put', kind: 'routing', value: general }] })
-    await expect(lone).rejects.toThrow(RangeError)
-  })
-
   test('the next intent is one more than the last, and the network cannot be talked out of it', async () => {
     await samples.change(repo(), A, [samples.putSite(samples.site('site_1'), 0)])
     for (const version of [0, 1, 3]) {

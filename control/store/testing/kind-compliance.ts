@@ -1,5 +1,6 @@
 /** What holds for records of one kind only, as part of the suite. */
 import { expect, test } from 'vitest'
+import type { RoutingPart } from '../../domain/intents/routing-view.ts'
 import type { Repo } from '../repo.ts'
 import * as samples from './samples.ts'
 
@@ -47,5 +48,19 @@ export function kindCompliance(repo: () => Repo): void {
     expect([await under('active'), await under('ended')]).toEqual([['roll_2'], ['roll_1']])
     expect((await repo().get(A, 'rollout', 'roll_1'))?.value).toEqual(samples.rollout('roll_1', 'rolled-back'))
     expect(await repo().list(B, 'rollout', { limit: 10 })).toEqual([])
+  })
+
+  test('routing is a part of the intent, kept by version', async () => {
+    const put = (value: RoutingPart, revision: number) => ({ type: 'put', kind: 'routing', value, revision }) as const
+    const general = { id: 'general', general: { maxPrefixes: 10, bfd: 'off' as const } }
+    const hub = { id: 'site_1', site: { site: 'site_1', number: 0, hub: true } }
+    await samples.change(repo(), A, [put(general, 0), put({ ...hub, site: { site: 'site_1', number: 0 } }, 0)])
+    await samples.change(repo(), A, [put(hub, 1)])
+    await samples.change(repo(), A, [{ type: 'remove', kind: 'routing', id: 'general' }])
+    const routing = { maxPrefixes: 10, bfd: 'off', tunnels: [] }
+    expect((await repo().intentAt(A, 1))?.routing).toEqual({ ...routing, sites: [{ site: 'site_1', number: 0 }] })
+    expect((await repo().intentAt(A, 2))?.routing).toEqual({ ...routing, sites: [hub.site] })
+    expect(await repo().intentAt(A, 3)).not.toHaveProperty('routing')
+    await expect(repo().commit(A, { changes: [put(hub, 2)] })).rejects.toThrow(RangeError)
   })
 }

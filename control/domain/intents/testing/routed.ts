@@ -1,17 +1,17 @@
 /** For tests of routing only: intents in a few words, and what one RIB at each site comes to. */
 
-import { compilePolicies, type Policies } from '../../../connector/core/bgp/rib/policy.ts'
-import { Rib } from '../../../connector/core/bgp/rib/rib.ts'
-import { prefixesOf } from '../../../connector/core/bgp/wire/prefixes.ts'
-import { ribOf } from '../../../connector/core/managed/routing.ts'
-import type { IntentDraft } from '../../../protocol/control/intent.ts'
-import { intentDraftSchema } from '../../../protocol/control/intent.ts'
-import type { RoutingDraft } from '../../../protocol/control/intent-routing.ts'
-import type { DocumentRouting } from '../../../protocol/control/routing.ts'
-import type { Address, Prefix } from '../../../protocol/net.ts'
-import { planEdit } from '../intent.ts'
-import { IntentIndex } from '../intent-index.ts'
-import { ownedBy } from '../intents/ownership.ts'
+import { compilePolicies, type Policies } from '../../../../connector/core/bgp/rib/policy.ts'
+import { Rib } from '../../../../connector/core/bgp/rib/rib.ts'
+import { prefixesOf } from '../../../../connector/core/bgp/wire/prefixes.ts'
+import { ribOf } from '../../../../connector/core/managed/routing.ts'
+import type { IntentDraft } from '../../../../protocol/control/intent.ts'
+import { intentDraftSchema } from '../../../../protocol/control/intent.ts'
+import type { RoutingDraft } from '../../../../protocol/control/intent-routing.ts'
+import type { DocumentRouting } from '../../../../protocol/control/routing.ts'
+import type { Address, Prefix } from '../../../../protocol/net.ts'
+import { planEdit } from '../../intent.ts'
+import { IntentIndex } from '../../intent-index.ts'
+import { ownedBy } from '../ownership.ts'
 
 type SiteWords = Omit<RoutingDraft['sites'][number], 'site' | 'advertises'> & {
   readonly prefixes?: readonly string[]
