@@ -27,6 +27,9 @@ export interface RollingParts {
 
 /** With more sites than this, a report looks at its own site only, and the scheduled job at all of them. */
 export const FEW = 32
+/** The scheduled job runs every minute at the least: after a longer gap this process was away. */
+const GAP_MS = 90_000
+const MAX_LOOKS = 1000
 /** Names of sites that one event of the audit log has room for. */
 export const AUDITED = 1000
 /** Between two reports of a connector that does not say. */
@@ -34,6 +37,8 @@ const REPORT_MS = 30_000
 
 export class Rolling {
   readonly #parts: RollingParts
+  /** When this process first and last looked at a rollout. */
+  readonly #looks = new Map<string, { readonly first: number; readonly last: number }>()
 
   constructor(parts: RollingParts) {
     this.#parts = parts
@@ -66,8 +71,18 @@ export class Rolling {
     const { rollout, topology } = situation
     if (rollout === undefined) return topology
     const sites = await this.views(work, rollout, topology)
-    const step = stepRollout({ rollout, sites, now: this.#parts.context.clock() })
+    const now = this.#parts.context.clock()
+    const step = stepRollout({ rollout, sites, now, upSince: this.upSince(rollout.id, now) })
     return step === undefined ? topology : this.take(work, situation, step)
+  }
+
+  /** Since when this process has looked at the rollout without a gap. Notes that it does so now. */
+  upSince(rollout: string, now: number): number {
+    const { first, last } = this.#looks.get(rollout) ?? { first: now, last: now }
+    const since = now - last > GAP_MS ? now : first
+    if (this.#looks.size >= MAX_LOOKS && !this.#looks.has(rollout)) this.#looks.clear()
+    this.#looks.set(rollout, { first: since, last: Math.max(now, last) })
+    return since
   }
 
   /** Does what a step says. Returns what documents are made from afterwards. */
@@ -155,8 +170,9 @@ export class Rolling {
     if (view === undefined || !isWatched(view)) return false
     const now = this.#parts.context.clock()
     const { stateSince: since, watch, state } = rollout
-    if (state !== 'watching') return alarmOf(view, now) !== undefined
-    const watching = { since, lengthMs: (rollout.deadline ?? since) - since, lossPercent: watch.lossPercent }
+    const upSince = this.upSince(rollout.id, now)
+    if (state !== 'watching') return alarmOf(view, now, upSince) !== undefined
+    const watching = { since, lengthMs: (rollout.deadline ?? since) - since, lossPercent: watch.lossPercent, upSince }
     return faultOf(view, watching, now) !== undefined
   }
 

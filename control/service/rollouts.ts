@@ -59,7 +59,7 @@ export class Rollouts {
     const sites = rollout.order.map(({ site, name }, at) => {
       const view = bySite.get(site)
       const has = at < rollout.counts.in
-      const waiting = view && waitedFor({ rollout, now }, view)
+      const waiting = view && waitedFor({ rollout, now, upSince: rolling.upSince(id, now) }, view)
       return {
         site,
         name,
@@ -134,6 +134,7 @@ export class Rollouts {
       order,
     }
     work.create('rollout', rollout)
+    this.#parts.rolling.upSince(rollout.id, now)
     await work.put('network', { ...network, rollout: rollout.id })
     await storePlan(work, view, plan, { at: now, actor: call.actor.id })
     const { version, ...changes } = summaryOf(plan) as { version: number }

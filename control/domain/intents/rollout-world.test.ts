@@ -137,7 +137,7 @@ class RolloutWorld {
     // As from a store.
     const sites = JSON.parse(JSON.stringify(all.map((site, at) => this.#view(site, at)))) as SiteView[]
     const views = sites.map((view) => ({ ...view, tunnels: new Map([['tun_1', 'wan']]) }))
-    const step = stepRollout({ rollout: JSON.parse(JSON.stringify(rollout)), sites: views, now })
+    const step = stepRollout({ rollout: JSON.parse(JSON.stringify(rollout)), sites: views, now, upSince: START })
     if (step !== undefined) this.#take(step)
   }
 

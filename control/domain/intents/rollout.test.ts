@@ -118,7 +118,7 @@ describe('the table of states', () => {
         [`${state}: stays`, inState(state), [bad], 1e9, 'stays'] as [string, RolloutRecord, SiteView[], number, string],
     ),
   ])('%s', (_, rollout, sites, later, expected) => {
-    expect(outcome(stepRollout({ rollout, sites, now: START + later }))).toBe(expected)
+    expect(outcome(stepRollout({ rollout, sites, now: START + later, upSince: 0 }))).toBe(expected)
   })
 
   test.each(['planned', 'canary', 'batch', 'watching'] as const)('%s: somebody ends it', (state) => {
@@ -204,7 +204,7 @@ describe('rules of watching', () => {
     ['an old document', told({ version: 1 }), 0, 'a carries out version 1 of its document, not 2'],
     ['a later document', told({ version: 9 }), 0, undefined],
   ])('%s', (_, site, later, reason) => {
-    const step = stepRollout({ rollout: watching, sites: [site], now: START + later })
+    const step = stepRollout({ rollout: watching, sites: [site], now: START + later, upSince: 0 })
     expect(step?.rollout.reason).toBe(reason)
     if (reason === undefined) expect(step).toBeUndefined()
     else expect(step!.rollout).toMatchObject({ state: 'rolling-back', fault: { site: 'a' } })
@@ -213,12 +213,42 @@ describe('rules of watching', () => {
   test('what a site is waited for is told in the same words', () => {
     const rollout = { ...watching, state: 'canary' } as const
     const site = told({ version: 1 })
-    expect(waitedFor({ rollout, now: START }, site)).toBe('a carries out version 1 of its document, not 2')
-    expect(waitedFor({ rollout, now: START }, view('a'))).toBeUndefined()
-    expect(waitedFor({ rollout: record(), now: START }, view('a', { health: undefined }))).toBe(
+    expect(waitedFor({ rollout, now: START, upSince: 0 }, site)).toBe('a carries out version 1 of its document, not 2')
+    expect(waitedFor({ rollout, now: START, upSince: 0 }, view('a'))).toBeUndefined()
+    expect(waitedFor({ rollout: record(), now: START, upSince: 0 }, view('a', { health: undefined }))).toBe(
       'a has not said how it is',
     )
     expect(faultText({ site: 'a', measure: 'silent', value: 'always', limit: '30 s' })).toMatch(/^a has been silent/)
+  })
+})
+
+describe('a control plane that was away itself', () => {
+  const later = START + 600_000
+  const one = { counts: { sites: 3, in: 1, away: 0 }, deadline: START + 1000 }
+  const old = view('a', { health: health({ version: 1 }) })
+
+  test.each<[string, RolloutRecord, SiteView[]]>([
+    ['waits for those who have not said how they are', record(), [view('a', { health: undefined })]],
+    ['blames nobody for silence', record({ state: 'watching', ...one, deadline: later + 1000 }), [view('a')]],
+    ['gives them time to carry out what they got', record({ state: 'canary', ...one }), [old]],
+    ['gives them time to go back', record({ state: 'rolling-back', ...one }), [old]],
+    [
+      'lets the next ones speak first',
+      record({ state: 'watching', ...one }),
+      [view('a', { health: health({ at: later }) })],
+    ],
+  ])('%s', (_, rollout, sites) => {
+    const at = (upMs: number) => stepRollout({ rollout, sites, now: later + upMs, upSince: later })
+    expect(at(0)).toBeUndefined()
+    expect(at(20_000)).toBeUndefined()
+    expect(at(61_000)).toBeDefined()
+  })
+
+  test('waits for one that never speaks again an hour at the most', () => {
+    const rollout = record({ state: 'watching', ...one })
+    const at = (now: number) => stepRollout({ rollout, sites: [view('a')], now, upSince: now })
+    expect(at(START + 3_600_000)).toBeUndefined()
+    expect(at(START + 3_602_000)?.rollout).toMatchObject({ state: 'rolling-back', fault: { measure: 'silent' } })
   })
 })
 

@@ -23,6 +23,10 @@ export const ROLLOUT_DEADLINES = {
   entering: 60_000,
   'rolling-back': 120_000,
 } as const
+/** Within this time all connectors that are there have come back to a control plane that was away. */
+const RETURN_MS = 60_000
+/** After a stretch of watching, one that says nothing is waited for so long, whoever was away. */
+const LATEST_MS = 3_600_000
 
 export interface RolloutSituation {
   readonly rollout: RolloutRecord
@@ -30,6 +34,11 @@ export interface RolloutSituation {
   readonly sites: readonly SiteView[]
   /** Milliseconds since 1970. */
   readonly now: number
+  /**
+   * Since when this process has taken reports: a control plane that was away itself has heard nothing, and blames
+   * nobody for that.
+   */
+  readonly upSince: number
 }
 
 export interface RolloutStep {
@@ -82,54 +91,57 @@ export function batchSize({ order, counts, batchPercent, step }: RolloutRecord):
 }
 
 /** What the site is waited for, or what is wrong with it, in words; undefined when nothing is. */
-export function waitedFor({ rollout, now }: Pick<RolloutSituation, 'rollout' | 'now'>, view: SiteView) {
+export function waitedFor({ rollout, now, upSince }: Omit<RolloutSituation, 'sites'>, view: SiteView) {
   if (isOver(rollout.state)) return undefined
   if (rollout.state === 'planned') return hasSpoken(view, rollout) ? undefined : `${view.name} has not said how it is`
   if (!isWatched(view)) return undefined
   const back = rollout.state === 'rolling-back'
-  const fault = back ? lateVersion(view) : (alarmOf(view, now) ?? unready(view))
+  const fault = back ? lateVersion(view) : (alarmOf(view, now, upSince) ?? unready(view))
   return fault && faultText(fault)
 }
 
-function begin({ rollout, sites, now }: RolloutSituation): RolloutStep | undefined {
+function begin({ rollout, sites, now, upSince }: RolloutSituation): RolloutStep | undefined {
   const [canary] = sites
   if (rollout.order.length === 0) return end(rollout, 'done', now, undefined, false)
   if (canary?.connected !== true) {
     return end(rollout, 'failed', now, 'the canary has no connector any more', true)
   }
-  const late = now >= (rollout.deadline ?? 0)
+  const late = isLate(rollout, now, upSince)
   if (!late && !sites.every((site) => hasSpoken(site, rollout))) return undefined
-  if (!isSilent(canary.health, now)) return enter({ ...rollout, state: 'canary' }, now)
+  if (!isSilent(canary.health, now, upSince)) return enter({ ...rollout, state: 'canary' }, now)
   return end(rollout, 'failed', now, `the canary ${canary.name} is silent: nothing was changed anywhere`, true)
 }
 
-function settle({ rollout, sites, now }: RolloutSituation): RolloutStep | undefined {
+function settle({ rollout, sites, now, upSince }: RolloutSituation): RolloutStep | undefined {
   const watched = sites.filter(isWatched)
-  const alarm = firstOf(watched, (site) => alarmOf(site, now))
+  const alarm = firstOf(watched, (site) => alarmOf(site, now, upSince))
   if (alarm !== undefined) return fall(rollout, alarm, now)
   const late = firstOf(watched, unready)
-  if (late !== undefined) return now < (rollout.deadline ?? 0) ? undefined : fall(rollout, late, now)
+  if (late !== undefined) return isLate(rollout, now, upSince) ? fall(rollout, late, now) : undefined
   const length = watchLength(rollout)
-  if (length === 0) return goOn(rollout, now)
+  if (length === 0) return goOn(rollout, now, upSince)
   const watching = inState({ ...rollout, state: 'watching' }, now, length)
   return { rollout: watching, enter: [], mark: true, restore: false }
 }
 
-function watch({ rollout, sites, now }: RolloutSituation): RolloutStep | undefined {
+function watch({ rollout, sites, now, upSince }: RolloutSituation): RolloutStep | undefined {
   const { stateSince: since, deadline = 0, watch } = rollout
   const watched = sites.filter(isWatched)
-  const watching = { since, lengthMs: watchLength(rollout), lossPercent: watch.lossPercent }
+  const watching = { since, lengthMs: watchLength(rollout), lossPercent: watch.lossPercent, upSince }
   const fault = firstOf(watched, (site) => faultOf(site, watching, now))
   if (fault !== undefined) return fall(rollout, fault, now)
   // What was said before the end does not tell how the end was.
-  if (now < deadline || watched.some(({ health }) => health!.at < deadline)) return undefined
-  return goOn(rollout, now)
+  if (now < deadline) return undefined
+  const unheard = watched.find(({ health }) => (health?.at ?? 0) < deadline)
+  if (unheard === undefined) return goOn(rollout, now, upSince)
+  const silence = now < deadline + LATEST_MS ? undefined : alarmOf(unheard, now)
+  return silence && fall(rollout, silence, now)
 }
 
-function goBack({ rollout, sites, now }: RolloutSituation): RolloutStep | undefined {
+function goBack({ rollout, sites, now, upSince }: RolloutSituation): RolloutStep | undefined {
   const goal = rollout.goal ?? 'rolled-back'
   const late = sites.filter((site) => isWatched(site) && lateVersion(site) !== undefined)
-  if (late.length > 0 && now < (rollout.deadline ?? 0)) return undefined
+  if (late.length > 0 && !isLate(rollout, now, upSince)) return undefined
   const names = late.slice(0, 5).map(({ name }) => name)
   const more = late.length > names.length ? ` and ${late.length - names.length} more` : ''
   const missing = late.length === 0 ? '' : `; ${names.join(', ')}${more} did not say so in time`
@@ -137,8 +149,10 @@ function goBack({ rollout, sites, now }: RolloutSituation): RolloutStep | undefi
 }
 
 /** The next batch, or the end. */
-function goOn(rollout: RolloutRecord, now: number): RolloutStep {
+function goOn(rollout: RolloutRecord, now: number, upSince: number): RolloutStep | undefined {
   if (rollout.counts.in >= rollout.order.length) return end(rollout, 'done', now, undefined, false)
+  // How those are that come next, they have to tell first.
+  if (upSince > rollout.createdAt && now - upSince < RETURN_MS) return undefined
   return enter({ ...rollout, state: 'batch', step: rollout.step + 1 }, now)
 }
 
@@ -175,6 +189,11 @@ function end(
 
 function inState(rollout: RolloutRecord, now: number, length: number): RolloutRecord {
   return { ...rollout, stateSince: now, deadline: now + length }
+}
+
+/** What was to happen has had its time, while it could be heard of. */
+function isLate({ deadline = 0, stateSince }: RolloutRecord, now: number, upSince: number): boolean {
+  return now >= Math.max(deadline, upSince > stateSince ? upSince + RETURN_MS : 0)
 }
 
 function watchLength({ step, watch }: RolloutRecord): number {

@@ -62,19 +62,20 @@ export function silentAfter(health: Pick<Health, 'everyMs'> | undefined): number
   return Math.max(SILENT_MS, SILENT_REPORTS * (health?.everyMs ?? 0))
 }
 
-export function isSilent(health: Health | undefined, now: number): boolean {
-  return health === undefined || now - health.at > silentAfter(health)
+/** `upSince`: since when reports could come in here; before that, nobody is silent. */
+export function isSilent(health: Health | undefined, now: number, upSince = 0): boolean {
+  return now - Math.max(health?.at ?? 0, upSince) > silentAfter(health)
 }
 
 /** What never passes by waiting: silence, and what the connector has refused to do. */
-export function alarmOf(view: SiteView, now: number): RolloutFault | undefined {
+export function alarmOf(view: SiteView, now: number, upSince = 0): RolloutFault | undefined {
   const { name: site, health, before, due } = view
-  if (isSilent(health, now)) {
+  if (isSilent(health, now, upSince)) {
     const since = health === undefined ? 'always' : `${seconds(now - health.at)} s`
     return { site, measure: 'silent', value: since, limit: `${seconds(silentAfter(health))} s` }
   }
-  if (health!.version < due) return undefined
-  const refused = health!.refused.find((text) => before?.refused.includes(text) !== true)
+  if (health === undefined || health.version < due) return undefined
+  const refused = health.refused.find((text) => before?.refused.includes(text) !== true)
   return refused === undefined ? undefined : { site, measure: 'refused', value: refused, limit: 'nothing refused' }
 }
 
@@ -111,11 +112,12 @@ export interface Watching {
   readonly since: number
   readonly lengthMs: number
   readonly lossPercent: number
+  readonly upSince: number
 }
 
 /** Everything that must not be while it is watched. */
 export function faultOf(view: SiteView, watching: Watching, now: number): RolloutFault | undefined {
-  return alarmOf(view, now) ?? unready(view) ?? flapped(view) ?? lossy(view, watching)
+  return alarmOf(view, now, watching.upSince) ?? unready(view) ?? flapped(view) ?? lossy(view, watching)
 }
 
 /** In one sentence, for people. */
