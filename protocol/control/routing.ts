@@ -43,7 +43,7 @@ export const sendRuleSchema = z.strictObject({
   /** MULTI_EXIT_DISC: the lower wins. */
   med: z.int().min(0).max(0xffff_ffff).optional(),
   /** Our AS so many times more in the path. */
-  prepend: z.int().min(0).max(8).default(0),
+  prepend: z.int().min(0).max(32).default(0),
 })
 export type SendRule = z.infer<typeof sendRuleSchema>
 

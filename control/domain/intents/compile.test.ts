@@ -31,7 +31,7 @@ describe('documents', () => {
           as: 4_200_000_001,
           local: '169.254.1.1',
           address: '169.254.1.2',
-          receive: [{ group: 'of-1', preference: 250 }],
+          receive: [{ group: 'of-1', preference: 100 }],
           send: [{ group: all.name, prepend: 0 }],
           maxPrefixes: 10_000,
           bfd: { intervalMs: 300, multiplier: 3 },
@@ -40,15 +40,12 @@ describe('documents', () => {
       ],
     })
     const a = network.routing('a')
-    expect(a).toMatchObject({ transit: false, groups: [{ name: all.name }, { name: 'of-0' }, { name: 'of-1' }] })
+    expect(a).toMatchObject({ transit: false, groups: [{ name: all.name }, { name: 'of-1' }] })
     expect(a.neighbours).toMatchObject([
       {
         local: '169.254.1.2',
         address: '169.254.1.1',
-        receive: [
-          { group: 'of-0', preference: 250 },
-          { group: all.name, preference: 200 },
-        ],
+        receive: [{ group: all.name, preference: 100 }],
         send: [{ group: 'of-1', prepend: 0 }],
       },
     ])
@@ -58,23 +55,33 @@ describe('documents', () => {
     }
   })
 
-  test('places among hubs and backups are preferences at a site, and longer paths for hubs', () => {
+  test('places among hubs and backups are longer paths, the same from both ends', () => {
     const network = new RoutedNetwork({
-      sites: { x: { hub: true }, y: { hub: true }, z: { hub: true, preference: 'backup' }, a: { through: ['y'] } },
-      tunnels: { 'x-a': {}, 'y-a': {}, 'z-a': {}, 'x-y': { preference: 'backup' }, 'y-z': { preference: 'primary' } },
+      sites: {
+        x: { hub: true },
+        y: { hub: true },
+        z: { hub: true, preference: 'backup' },
+        a: { through: ['y'] },
+        b: {},
+      },
+      tunnels: {
+        'x-a': {},
+        'y-a': {},
+        'z-a': {},
+        'x-y': { preference: 'backup' },
+        'y-z': { preference: 'primary' },
+        'a-b': { preference: 'backup' },
+      },
     })
     const of = (site: string) =>
       Object.fromEntries(
-        network
-          .routing(site)
-          .neighbours.map(({ site: far, receive, send }) => [
-            far,
-            [receive.map(({ preference }) => preference), send.map(({ prepend }) => prepend)],
-          ]),
+        network.routing(site).neighbours.map(({ site: far, send }) => [far, send.map(({ prepend }) => prepend)[0]]),
       )
-    expect(of('a')).toEqual({ x: [[250, 199], [1]], y: [[250, 200], [0]], z: [[150, 99], [5]] })
-    expect(of('x')).toEqual({ a: [[250], [0]], y: [[100], [4]] })
-    expect(of('z')).toEqual({ a: [[100], [0]], y: [[100], [0]] })
+    expect(of('a')).toEqual({ x: 2, y: 0, z: 22, b: 20 })
+    expect(of('x')).toEqual({ a: 2, y: 20 })
+    expect(of('y')).toEqual({ a: 0, x: 20, z: 0 })
+    expect(of('z')).toEqual({ a: 22, y: 0 })
+    expect(of('b')).toEqual({ a: 20 })
   })
 
   test('limits and BFD are as the tunnel says, else the site, else the network', () => {

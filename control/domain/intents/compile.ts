@@ -1,10 +1,9 @@
 /**
  * From the intent's routing to that of each connector: BGP with each neighbour, and rules for what is told and taken.
  *
- * Sites that are no hubs choose by LOCAL_PREF, since nobody else's choice follows from theirs. Hubs prefer their own way
- * to a site, unless it is a backup, which depends on no other hub's choice; else the shortest AS path, to which those who
- * announce add their AS where a way is a backup or a later choice. So whatever is wanted, hubs never go round in circles
- * about it.
+ * All sites choose by the length of the AS path alone. What a tunnel costs more than one step, whoever announces over
+ * it adds: the same at both ends. So packets come back the way they went, and whatever is wanted, nobody's choice
+ * depends on that of another in a circle.
  */
 import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { RoutingSite } from '../../../protocol/control/intent-routing.ts'
@@ -20,14 +19,12 @@ import { asOf, insideOf, routerIdOf } from './numbers.ts'
 import { type Audience, isFor, type Reach, reachOf } from './reach.ts'
 import type { RoutingView } from './routing-view.ts'
 
-/** LOCAL_PREF: a direct way, or one by a hub, less its place among the hubs; each less `BACKUP`. */
-const DIRECT = 250
-const BY_HUB = 200
-const BACKUP = 100
-/** At hubs. */
+/** LOCAL_PREF: nobody prefers anything by it. */
 const EVEN = 100
-/** Times that our AS stands in a path more than it should where the way is a backup; more than there are hubs to order. */
-const BACKUP_PREPEND = 4
+/** Steps more over a backup: more than the longest way over tunnels that are none. */
+const BACKUP = 20
+/** Steps more for each place of a hub behind the first: more than one hub on the way. */
+const PLACE = 2
 
 export interface RoutingSource {
   sites(): Iterable<Site>
@@ -110,50 +107,46 @@ class Compiler {
       as: asOf(other.number),
       local,
       address,
-      receive: this.#receive(own, other, tunnel, used),
+      receive: this.#receive(own, other, used),
       send: this.#send(own, other, tunnel, used),
       maxPrefixes: maxPrefixes ?? own.maxPrefixes ?? general.maxPrefixes,
       ...(bfd === 'off' ? {} : { bfd }),
     }
   }
 
-  #receive(own: RoutingSite, other: RoutingSite, tunnel: Tunnel, used: Map<string, RouteGroup>): ReceiveRule[] {
-    const less = this.#isBackup(tunnel) ? BACKUP : 0
-    const rules: ReceiveRule[] = []
-    const add = (group: RouteGroup | undefined, preference: number) => {
-      if (group === undefined) return
+  #receive(own: RoutingSite, other: RoutingSite, used: Map<string, RouteGroup>): ReceiveRule[] {
+    const rules = this.#told(other, own).map((group): ReceiveRule => {
       used.set(group.name, group)
-      rules.push({ group: group.name, preference })
-    }
-    const passed = this.#passed(other, own)
-    if (own.hub === true) {
-      if (other.hub !== true) add(this.#groups.own(other.site, own.site), less > 0 ? EVEN : DIRECT)
-      for (const audience of passed) add(this.#groups.of(audience), EVEN)
-    } else {
-      add(this.#groups.own(other.site, own.site), DIRECT - less)
-      for (const audience of passed) add(this.#groups.of(audience), BY_HUB - less - place(own, other))
-    }
+      return { group: group.name, preference: EVEN }
+    })
     return shared(this.#receives, rules)
   }
 
   #send(own: RoutingSite, other: RoutingSite, tunnel: Tunnel, used: Map<string, RouteGroup>): SendRule[] {
-    const more = this.#isBackup(tunnel) ? BACKUP_PREPEND : 0
-    const prepend = other.hub === true ? more + (own.hub === true ? 0 : place(own, other)) : 0
-    const isHubs = own.hub === true
-    const passed = isHubs ? this.#passed(own, other).map((audience) => this.#groups.of(audience)) : []
-    const groups = isHubs ? passed : [this.#groups.own(own.site, other.site)]
-    const rules: SendRule[] = []
-    for (const group of groups) {
-      if (group === undefined) continue
+    const prepend = this.#more(own, other, tunnel)
+    const rules = this.#told(own, other).map((group): SendRule => {
       used.set(group.name, group)
-      rules.push({ group: group.name, prepend })
-    }
+      return { group: group.name, prepend }
+    })
     return shared(this.#sends, rules)
   }
 
-  /** What the hub `by` passes on to `to`; nothing where it is none. */
+  /** What `by` tells `to`. What is a hub's own is among what it passes on. */
+  #told(by: RoutingSite, to: RoutingSite): readonly RouteGroup[] {
+    if (by.hub === true) return this.#passed(by, to).map((audience) => this.#groups.of(audience))
+    const own = this.#groups.own(by.site, to.site)
+    return own === undefined ? [] : [own]
+  }
+
+  /** Steps of the tunnel beyond one, the same from either end. */
+  #more(one: RoutingSite, other: RoutingSite, tunnel: Tunnel): number {
+    const place =
+      (one.hub === true) === (other.hub === true) ? 0 : one.hub === true ? placeOf(other, one) : placeOf(one, other)
+    return (this.#isBackup(tunnel) ? BACKUP : 0) + PLACE * place
+  }
+
+  /** What the hub `by` passes on to `to`. */
   #passed(by: RoutingSite, to: RoutingSite): readonly Audience[] {
-    if (by.hub !== true) return []
     let carried = this.#carried.get(by.site)
     if (carried === undefined) {
       carried = this.reach.audiences.filter(({ carriers }) => carriers.has(by.site))
@@ -174,7 +167,7 @@ class Compiler {
 }
 
 /** Of a hub among those that a site prefers: 0 is the first; those not named come last. */
-function place({ through = [] }: RoutingSite, hub: RoutingSite): number {
+function placeOf({ through = [] }: RoutingSite, hub: RoutingSite): number {
   const found = through.indexOf(hub.site)
   return found < 0 ? through.length : found
 }

@@ -195,12 +195,30 @@ describe('findings', () => {
   })
 
   test('packets that come back another way', () => {
-    const sites = { ...TWO_HUBS.sites, a: { through: ['h1', 'h2'] }, b: { through: ['h2', 'h1'] } }
-    expect(findings({ ...TWO_HUBS, sites })).toEqual([
-      ['asymmetry', 'warning', 'Packets from a to b go by h1, and come back by h2.'],
-    ])
-    expect(findings(TWO_HUBS)).toEqual([])
-    expect(findings({ ...TWO_HUBS, sites: { ...sites, b: {} } })).toEqual([])
+    const network = new RoutedNetwork(TWO_HUBS)
+    const compiled = compiledNow(network.index)
+    expect(assess(compiled, compiled).findings).toEqual([])
+    // What no intent can say: each end prefers a hub, and the other end does not know.
+    const wanted: Record<string, string> = { a: 'h1', b: 'h2' }
+    const { findings } = assess(compiled, compiled, (of, site) => {
+      const { name } = network.index.site(site)!
+      const neighbours = of.of(site).neighbours.map((neighbour) => ({
+        ...neighbour,
+        receive: neighbour.receive.map((rule) => ({
+          ...rule,
+          preference: neighbour.site === wanted[name] ? 200 : 100,
+        })),
+      }))
+      return { ...of.of(site), neighbours }
+    })
+    expect(findings).toContainEqual({
+      code: 'asymmetry',
+      severity: 'warning',
+      site: 'a',
+      other: 'b',
+      count: 1,
+      detail: 'Packets from a to b go by h1, and come back by h2.',
+    })
   })
 
   test('a way without a way back', () => {

@@ -91,7 +91,7 @@ const TABLE: readonly [string, NetworkWords['sites'], string, string][] = [
     'an order of hubs at a hub',
     { hub: { hub: true, through: ['hub'] } },
     '/routing/sites/0/through',
-    'a hub goes by the shortest path: say backup of a tunnel, not through of the site',
+    'a hub has no order of hubs: say backup of a tunnel instead',
   ],
 ]
 

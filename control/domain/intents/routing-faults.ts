@@ -87,7 +87,7 @@ function hubFaults(
     faults.push({ pointer: pointer(...path, 'hub'), detail: `${self.name} is a hub without tunnels` })
   }
   if (hub === true && through.length > 0) {
-    const detail = 'a hub goes by the shortest path: say backup of a tunnel, not through of the site'
+    const detail = 'a hub has no order of hubs: say backup of a tunnel instead'
     faults.push({ pointer: pointer(...path, 'through'), detail })
   }
   through.forEach((ref, i) => {

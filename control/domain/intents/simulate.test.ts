@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fabricOf } from './fabric.ts'
+import { planResult } from './plan-result.ts'
 import { simulate } from './simulate.ts'
 import { type NetworkWords, RoutedNetwork, ribTables } from './testing/routed.ts'
 
@@ -112,6 +113,17 @@ describe('the simulation comes to what a RIB at each site comes to', () => {
     )
     expect(tables(network)).toEqual(ribTables(network.index))
   })
+})
+
+test('what is for all comes back the way it went, whatever sites prefer', () => {
+  fc.assert(
+    fc.property(networks, (words) => {
+      const sites = Object.entries(words.sites).map(([name, { advertises: _, owns: __, ...site }]) => [name, site])
+      const { index } = new RoutedNetwork({ ...words, sites: Object.fromEntries(sites) })
+      expect(planResult(index, undefined).findings).toEqual([])
+    }),
+    { numRuns: 200 },
+  )
 })
 
 test('routes that never settle are told, and end nothing', () => {
