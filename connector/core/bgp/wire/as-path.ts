@@ -9,7 +9,8 @@ const MAX_SEGMENT = 255
 /**
  * Reads the value of an attribute whose AS numbers have `size` octets, or says what is wrong with it (RFC 7606
  * section 7.2). Neighbouring sequences become one. Confederation segments are refused in AS_PATH, since no peer is in
- * a confederation with us (RFC 5065 section 5), and left out of AS4_PATH (RFC 6793 section 3).
+ * a confederation with us (RFC 5065 section 5). In AS4_PATH a sequence of them is left out (RFC 6793 section 3), and a
+ * set of them is a set, for it is refused like one (RFC 9774 section 3).
  */
 export function decodeAsPath(value: Uint8Array, size: 2 | 4, confederations: 'refuse' | 'omit'): AsPath | string {
   const path: AsPathSegment[] = []
@@ -29,7 +30,8 @@ export function decodeAsPath(value: Uint8Array, size: 2 | 4, confederations: 're
     for (let offset = at + 2; offset < end; offset += size) {
       asns.push(size === 2 ? u16(value, offset) : u32(value, offset))
     }
-    if (!confederation) path.push({ type: type === SEGMENT.set ? 'set' : 'sequence', asns })
+    if (type !== SEGMENT.confederationSequence)
+      path.push({ type: type === SEGMENT.sequence ? 'sequence' : 'set', asns })
     at = end
   }
   return joined(path)
@@ -51,6 +53,11 @@ export function joined(path: AsPath): AsPath {
 /** AS numbers in it; a set counts as one (RFC 4271 section 9.1.2.2). */
 export function asPathLength(path: AsPath): number {
   return path.reduce((sum, { type, asns }) => sum + (type === 'set' ? 1 : asns.length), 0)
+}
+
+/** RFC 9774: what cannot be said of its origin is not to be used. */
+export function hasSet(path: AsPath): boolean {
+  return path.some(({ type }) => type === 'set')
 }
 
 export function asPathHas(path: AsPath, matches: (asn: number) => boolean): boolean {

@@ -1,6 +1,6 @@
 /** Path attributes, each with its flags, its reader and its rules (RFC 4271 section 4.3, RFC 7606 section 7). */
 import { u16, u32 } from '../../ike/wire/bytes.ts'
-import { asPathHas, decodeAsPath, twoOctets } from './as-path.ts'
+import { asPathHas, decodeAsPath, hasSet, twoOctets } from './as-path.ts'
 import { ATTRIBUTE, FLAG } from './constants.ts'
 import type { FaultName } from './faults.ts'
 import { readNextHop } from './multiprotocol.ts'
@@ -81,7 +81,7 @@ function readAsPath(value: Uint8Array, draft: AttributeDraft, options: DecodeOpt
     if (nearest !== expected) return ['as-path-first', `AS_PATH does not begin with the peer's AS ${options.firstAs}.`]
   }
   draft.asPath = path
-  return undefined
+  return hasSet(path) ? ['as-set', 'AS_PATH has a set.'] : undefined
 }
 
 function isZero(asn: number): boolean {
@@ -165,7 +165,7 @@ function readAs4Path(value: Uint8Array, draft: AttributeDraft, { fourOctetAs }: 
   if (typeof path === 'string') return ['as4-path', `In AS4_PATH, ${path}.`]
   if (asPathHas(path, isZero)) return 'as4-path-zero'
   draft.as4Path = path
-  return undefined
+  return hasSet(path) ? ['as-set', 'AS4_PATH has a set.'] : undefined
 }
 
 function readAs4Aggregator(value: Uint8Array, draft: AttributeDraft, { fourOctetAs }: DecodeOptions): Outcome {

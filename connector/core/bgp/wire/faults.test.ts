@@ -188,14 +188,16 @@ const EXAMPLES: Readonly<Record<FaultName, readonly Example[]>> = {
     { message: update(`${ORIGIN}4002070201 0000fde902${NEXT_HOP}`, NLRI), ...withdraw(11) },
   ],
   'as-path-zero': [{ message: update(`${ORIGIN}4002060201 00000000${NEXT_HOP}`, NLRI), ...withdraw(11) }],
+  'as-set': [
+    { message: update(`${ORIGIN}4002060101 0000fde9${NEXT_HOP}`, NLRI), ...withdraw(11) },
+    { message: update(`${ORIGIN}40020c0201 0000fde9 0101 0000fdea${NEXT_HOP}`, NLRI), ...withdraw(11) },
+    { message: old('c011060101 0000fde9'), options: OLD, ...withdraw(11) },
+    // A set of a confederation's members in AS4_PATH is one as well.
+    { message: old('c011060401 0000fde9'), options: OLD, ...withdraw(11) },
+  ],
   'as-path-first': [
     { message: update(GOOD, NLRI), options: { ...EXTERNAL, firstAs: 65_002 }, ...withdraw(11) },
     { message: update(`${ORIGIN}400200${NEXT_HOP}`, NLRI), options: { ...EXTERNAL, firstAs: 65_001 }, ...withdraw(11) },
-    {
-      message: update(`${ORIGIN}4002060101 0000fde9${NEXT_HOP}`, NLRI),
-      options: { ...EXTERNAL, firstAs: 65_001 },
-      ...withdraw(11),
-    },
   ],
   'next-hop-length': [
     { message: update(`${ORIGIN}${AS_PATH}400303c00002`, NLRI), ...withdraw(5, '400303c00002') },
@@ -307,6 +309,17 @@ describe('several faults in one UPDATE', () => {
     expect(found.faults.map(({ fault }) => fault)).toEqual(['atomic-aggregate-length', 'med-length'])
     expect(found.withdrawn).toEqual([{ family: 4, lengths: Uint8Array.of(8), words: Uint32Array.of(0x0a000000) }])
     expect(found.attributes).toBeUndefined()
+  })
+
+  it('shows what a message says that is refused for a set alone (RFC 9774 section 3)', () => {
+    const set = '40020c0201 0000fde9 0101 0000fdea'
+    const found = decoded(update(`${ORIGIN}${set}${NEXT_HOP}`, NLRI))
+    expect(found).toMatchObject({
+      reach: [],
+      withdrawn: [{ family: 4 }],
+      attributes: { asPath: [{}, { type: 'set' }] },
+    })
+    expect(decoded(update(`${ORIGIN}${set}${NEXT_HOP}800403000000`, NLRI)).attributes).toBeUndefined()
   })
 
   it('tells the repetition of one type once, however often it occurs', () => {

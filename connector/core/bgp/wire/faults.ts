@@ -74,6 +74,7 @@ export const FAULTS = {
   'origin-value': rule(3, 6, 'treat-as-withdraw', 'attribute', '7606 7.1'),
   'as-path': rule(3, 11, 'treat-as-withdraw', 'none', '7606 7.2'),
   'as-path-zero': rule(3, 11, 'treat-as-withdraw', 'none', '7607 2'),
+  'as-set': rule(3, 11, 'treat-as-withdraw', 'none', '9774 3'),
   'as-path-first': rule(3, 11, 'treat-as-withdraw', 'none', '7606 7.2'),
   'next-hop-length': rule(3, 5, 'treat-as-withdraw', 'attribute', '7606 7.3'),
   'next-hop': rule(3, 8, 'treat-as-withdraw', 'attribute', '4271 6.3, 7606 3e'),

@@ -4,8 +4,8 @@ import { CEASE, ERROR, HEADER_LENGTH, MESSAGE } from './constants.ts'
 import { encodeHeader } from './header.ts'
 import type { NotificationMessage } from './types.ts'
 
-/** Octets of a shutdown communication (RFC 9003 section 2). */
-export const MAX_COMMUNICATION = 255
+/** Octets of a shutdown communication that we send; 255 are read. Nobody says that he reads more (RFC 9003 section 3). */
+export const MAX_COMMUNICATION = 128
 
 const field = { code: 19, subcode: 20, data: 21 } as const
 

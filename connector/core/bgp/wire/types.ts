@@ -98,7 +98,7 @@ export interface UpdateMessage {
   readonly withdrawn: readonly PrefixBlock[]
   /** Empty without `attributes`. Of IPv4 there may be two, from the NLRI field and from MP_REACH_NLRI. */
   readonly reach: readonly Reach[]
-  /** Of all of `reach`; absent where nothing is announced. */
+  /** Of all of `reach`; absent where nothing is announced, but there where it was refused for an AS_SET alone. */
   readonly attributes?: PathAttributes
   /** This update ends the initial routes of that family (RFC 4724 section 2). */
   readonly endOfRib?: AfiSafi

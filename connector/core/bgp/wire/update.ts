@@ -232,12 +232,19 @@ function conclude(reading: Reading, length: number): UpdateMessage | BgpFault {
     const first = faults.find(({ consequence }) => consequence === worst)!
     // Section 5.2: with nothing announced we cannot be sure that the prefixes were found.
     if (!reading.hasNlri && !reading.hasReach) return { ...first, consequence: 'session-reset' }
-    return { type: 'UPDATE', withdrawn: [...withdrawn, ...announced], reach: [], faults }
+    const refused = { type: 'UPDATE' as const, withdrawn: [...withdrawn, ...announced], reach: [], faults }
+    // A set is well-formed: whoever looks at the message can be shown what it says.
+    return onlySets(faults) ? { ...refused, attributes: attributesOf(reading.draft) } : refused
   }
   const endOfRib = endOfRibOf(reading, length)
   const base = { type: 'UPDATE' as const, withdrawn, reach, faults }
   if (endOfRib !== undefined) return { ...base, endOfRib }
   return reach.length === 0 ? base : { ...base, attributes: attributesOf(reading.draft) }
+}
+
+/** Nothing is withdrawn for another reason than a set (RFC 9774). */
+function onlySets(faults: readonly BgpFault[]): boolean {
+  return faults.every(({ fault, consequence }) => consequence === 'attribute-discard' || fault === 'as-set')
 }
 
 /** RFC 4724 section 2: an empty UPDATE, or MP_UNREACH_NLRI without prefixes and nothing else. */
