@@ -12,7 +12,7 @@ export interface Asymmetry {
 }
 
 /**
- * Told once for pairs whose ends choose alike. Of what a site tells only some, others have no way to it: that is wanted.
+ * Where traffic is spread, one way that both directions have is enough. Told once for pairs whose ends choose alike. Of what a site tells only some, others have no way to it: that is wanted.
  * But where one end has any way to the other, the other one needs a way back, if it is told of anything at all.
  */
 export function asymmetriesOf({ outcome, ways }: World, table: WayTable): Asymmetry[] {
@@ -53,7 +53,7 @@ function mismatch(ways: Int32Array, table: WayTable, { toOther, fromSite, toSite
     const wanted = table.reversed(there)
     for (const own of toSite) {
       const back = ways[fromOther + own]!
-      if (back !== NO_WAY && back !== wanted) return [there, back] as const
+      if (back !== NO_WAY && !table.shares(wanted, back)) return [there, back] as const
     }
   }
   return (anyThere === NO_WAY) === (anyBack === NO_WAY) ? undefined : ([anyThere, anyBack] as const)

@@ -19,6 +19,11 @@ test('sets of ways are numbers that compare, whatever their order', () => {
   ])
   expect(table.reversed(table.reversed(far))).toBe(far)
   expect(table.reversed(DIRECT_WAY)).toBe(DIRECT_WAY)
+  expect([table.shares(both, byOne), table.shares(byTwo, byOne), table.shares(byOne, byOne)]).toEqual([
+    true,
+    false,
+    true,
+  ])
 })
 
 test('tables that point at each other are a loop, and no end of it', () => {

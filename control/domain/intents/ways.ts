@@ -19,6 +19,7 @@ export class WayTable {
   readonly #ids = new Map<string, number>([['', DIRECT_WAY]])
   readonly #keys: string[] = ['']
   readonly #reversed = new Map<number, number>([[DIRECT_WAY, DIRECT_WAY]])
+  readonly #shared = new Map<number, Map<number, boolean>>()
   readonly #prefixed = new Map<number, Map<number, number>>()
 
   intern(ways: readonly string[]): number {
@@ -57,6 +58,20 @@ export class WayTable {
       this.#reversed.set(id, made)
     }
     return made
+  }
+
+  /** Whether some way of one is in the other. */
+  shares(one: number, other: number): boolean {
+    if (one === other) return true
+    const known = this.#shared.get(one) ?? new Map<number, boolean>()
+    this.#shared.set(one, known)
+    let found = known.get(other)
+    if (found === undefined) {
+      const texts = new Set(this.#texts(one))
+      found = this.#texts(other).some((way) => texts.has(way))
+      known.set(other, found)
+    }
+    return found
   }
 
   /** Indexes of sites. */
