@@ -10,7 +10,11 @@ import {
 } from './roles.ts'
 
 const of = (id: OperationId) => PRINCIPALS.filter((principal) => allowed(id, principal))
-const writes = OPERATION_IDS.filter((id) => OPERATIONS[id].method !== 'GET' && !id.startsWith('connector.'))
+/** A draft is too large for the query of a GET. */
+const reads = new Set<OperationId>(['intent.plan'])
+const writes = OPERATION_IDS.filter((id) => {
+  return OPERATIONS[id].method !== 'GET' && !id.startsWith('connector.') && !reads.has(id)
+})
 
 describe('what each role may', () => {
   test('no route is there twice', () => {

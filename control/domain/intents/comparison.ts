@@ -1,10 +1,15 @@
 /** Two states of a network over the same indexes of sites, and which prefixes become what. */
+
+import { refuse } from '../refusal.ts'
 import type { CompiledRouting } from './compile.ts'
-import { fabricOf, type SimulatedSite } from './fabric.ts'
+import { type Fabric, fabricOf, type SimulatedSite } from './fabric.ts'
 import { type Outcome, simulate } from './simulate.ts'
 import { holds, type SortedPrefix } from './sorted-prefixes.ts'
 import { NO_WAY, WayTable, waysOf } from './ways.ts'
 
+/** Decisions about routes, and routes that are looked at: each limit is some seconds. */
+const MOST_CHOICES = 4_000_000
+const MOST_ROUTES = 25_000_000
 /** Examples of prefixes that are kept of many. */
 const MOST_EXAMPLES = 20
 
@@ -81,8 +86,19 @@ function worldOf(
   const sites = Array.from(all, ([id, name], index): SimulatedSite => {
     return { id, name, routing: there.has(id) ? documents(compiled, id) : nobody(index) }
   })
-  const outcome = simulate(fabricOf(sites))
+  const fabric = fabricOf(sites)
+  mustBeShort(fabric)
+  const outcome = simulate(fabric)
   return { sites, has: sites.map(({ id }) => there.has(id)), outcome, ways: waysOf(outcome, table) }
+}
+
+/** Whoever asks must not keep the control plane from everything else. */
+function mustBeShort({ sites, kinds, transits, classes }: Fabric): void {
+  const choices = (kinds.length + transits.length) * classes.all.length
+  if (choices <= MOST_CHOICES && sites.length * classes.all.length <= MOST_ROUTES) return
+  const detail = `${sites.length} sites with ${classes.all.length} kinds of prefixes are more than can be planned at once`
+  const remedy = 'Aggregate prefixes, or have fewer direct tunnels; without a plan a change needs force.'
+  throw refuse('limit-reached', { detail, remedy })
 }
 
 /** A site that is not there has nothing and speaks with nobody. */

@@ -221,6 +221,16 @@ describe('findings', () => {
     })
   })
 
+  test('what would take too long is refused', () => {
+    const names = Array.from({ length: 2_100 }, (_, i) => `s${i}`)
+    const sites = names.map((name, i) => [name, { prefixes: [`10.${i >> 8}.${i & 255}.0/24`] }])
+    // A chain: no two sites have the same neighbours.
+    const tunnels = names.slice(1).map((name, i) => `s${i}-${name}`)
+    const words = { sites: Object.fromEntries(sites), tunnels }
+    const network = new RoutedNetwork(words)
+    expect(() => planResult(network.index, undefined)).toThrow('2100 sites with 2100 kinds of prefixes are more than')
+  })
+
   test('a way without a way back', () => {
     const a = { advertises: [{ prefixes: ['10.2.0.0/16'], to: ['hub'] }] }
     expect(findings({ ...STAR, sites: { ...STAR.sites, a } })).toEqual([
