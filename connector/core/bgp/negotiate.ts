@@ -16,8 +16,11 @@ import {
   type Role,
 } from './wire/codec.ts'
 
-/** Our OPEN. `restarting` sets the Restart State bit (RFC 4724 section 4.1). */
-export function openOf(config: SessionConfig, restarting: boolean): OpenMessage {
+/**
+ * Our OPEN. `restarting` sets the Restart State bit (RFC 4724 section 4.1). Forwarding was kept through that, or where
+ * only a session ended (`hasLived`): else the neighbour would drop what it keeps for us (RFC 8538 section 4).
+ */
+export function openOf(config: SessionConfig, restarting: boolean, hasLived = false): OpenMessage {
   const { localAs, holdTimeS, identifier } = config
   return {
     type: 'OPEN',
@@ -25,11 +28,11 @@ export function openOf(config: SessionConfig, restarting: boolean): OpenMessage 
     myAs: localAs > 0xffff ? AS_TRANS : localAs,
     holdTime: holdTimeS,
     bgpIdentifier: identifier,
-    capabilities: capabilitiesOf(config, restarting),
+    capabilities: capabilitiesOf(config, restarting, restarting || hasLived),
   }
 }
 
-function capabilitiesOf(config: SessionConfig, restarting: boolean): Capability[] {
+function capabilitiesOf(config: SessionConfig, restarting: boolean, kept: boolean): Capability[] {
   const { families, localAs, role, gracefulRestart, extendedMessages } = config
   return [
     ...families.map((family) => ({ type: 'multiprotocol' as const, ...afiOf(family) })),
@@ -48,7 +51,7 @@ function capabilitiesOf(config: SessionConfig, restarting: boolean): Capability[
               ? []
               : families.map((family) => ({
                   ...afiOf(family),
-                  forwarding: restarting && gracefulRestart.forwarding,
+                  forwarding: kept && gracefulRestart.forwarding,
                 })),
           },
         ]),

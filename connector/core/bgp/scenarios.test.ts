@@ -195,6 +195,25 @@ describe('graceful restart (RFC 4724, RFC 8538)', () => {
     expect(driven.session.negotiated?.gracefulRestart).toMatchObject({ restarting: true, preserved: [] })
   })
 
+  it('we kept our forwarding through the end of a session that was no restart of ours (RFC 8538 section 4)', () => {
+    const driven = new Driven({ gracefulRestart: RESTART })
+    const told = (effects: SessionEffect[]) => {
+      const sent = effects.find((effect) => effect.type === 'send')
+      const options = { fourOctetAs: true, extendedMessages: false, internal: false, families: [] }
+      const open = decodeMessage(sent!.bytes, options)
+      if (isBgpFault(open) || open.type !== 'OPEN') throw new Error('no OPEN')
+      const found = open.capabilities.find((each) => each.type === 'graceful-restart')
+      return [found?.restarting, ...(found?.families.map(({ forwarding }) => forwarding) ?? [])]
+    }
+    driven.give({ type: 'start' })
+    expect(told(driven.give({ type: 'connected', connection: driven.connection }))).toEqual([false, false, false])
+    driven.bytes(openWith({}, restart(true)))
+    driven.bytes(encodeKeepalive())
+    driven.bytes(bytes(6, 8))
+    driven.due()
+    expect(told(driven.give({ type: 'connected', connection: driven.connection }))).toEqual([false, true, true])
+  })
+
   it('we say that we restarted for as long as our restart time, then no longer', () => {
     const bit = (effects: SessionEffect[]) => {
       const sent = effects.find((effect) => effect.type === 'send')

@@ -34,6 +34,8 @@ export class SessionCore {
   private idleUntil: Instant | undefined
   private retryAt: Instant | undefined
   private restartingUntil = Number.NEGATIVE_INFINITY
+  /** A session of ours ended, and we went on forwarding. */
+  private hasLived = false
   /** Connections of ours so far: their names come from it. */
   attempts: number
   /** ConnectRetryCounter. */
@@ -105,7 +107,7 @@ export class SessionCore {
     connection.state = 'open-sent'
     connection.openedAt = now
     connection.holdAt = now + OPEN_HOLD_MS
-    this.send(connection, encodeOpen(openOf(this.config, now < this.restartingUntil)), now)
+    this.send(connection, encodeOpen(openOf(this.config, now < this.restartingUntil, this.hasLived)), now)
   }
 
   /** Event 17, or 15 where the neighbour is not welcome. */
@@ -276,6 +278,7 @@ export class SessionCore {
   }
 
   private goDown({ negotiated }: Connection, cause: DownCause, mayKeep: boolean): void {
+    this.hasLived = true
     const restart = mayKeep ? negotiated?.gracefulRestart : undefined
     this.emit({ type: 'down', cause, keep: restart?.families ?? [], restartTimeS: restart?.restartTimeS ?? 0 })
   }

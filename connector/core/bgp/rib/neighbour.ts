@@ -72,6 +72,8 @@ export interface NeighbourFamily {
   out: AdjOut
   /** Between BoRR and EoRR (RFC 7313). */
   isRefreshing: boolean
+  /** It restarts gracefully and has not ended its initial routes: until then no refresh of its begins (RFC 7313 section 4). */
+  awaitsEnd: boolean
   hasWarned: boolean
   /** The limit was exceeded: nothing more is taken in this session. */
   isOverLimit: boolean
@@ -110,7 +112,7 @@ export class Neighbour {
     this.isRemoved = false
   }
 
-  up({ routerId, families, nextHops, enhancedRefresh }: NeighbourUp): void {
+  up({ routerId, families, nextHops, keptForwarding, enhancedRefresh }: NeighbourUp): void {
     this.isUp = true
     this.routerId = routerId
     this.families = families
@@ -120,6 +122,7 @@ export class Neighbour {
     for (const family of FAMILIES) {
       const state = this.of[family]
       state.isRefreshing = state.hasWarned = state.isOverLimit = false
+      state.awaitsEnd = keptForwarding !== undefined
     }
   }
 
@@ -139,6 +142,7 @@ function newFamily(): NeighbourFamily {
     generations: new Generations(),
     out: new AdjOut(),
     isRefreshing: false,
+    awaitsEnd: false,
     hasWarned: false,
     isOverLimit: false,
   }

@@ -188,6 +188,19 @@ describe('a refresh of a neighbour’s routes (RFC 7313)', () => {
     expect(world.forwarding.size).toBe(1)
   })
 
+  test('before a neighbour that restarts gracefully has ended its initial routes is ignored (section 4)', () => {
+    const world = new RibWorld()
+    world.add('a', 65001, {}, { keptForwarding: [] })
+    world.announce('a', ['10.1.0.0/16'])
+    world.give({ kind: 'refresh-begins', neighbour: 'a', family: 4 })
+    world.endOfRib('a')
+    world.give({ kind: 'refresh-ends', neighbour: 'a', family: 4 })
+    expect(world.forwarding.size).toBe(1)
+    world.give({ kind: 'refresh-begins', neighbour: 'a', family: 4 })
+    world.give({ kind: 'refresh-ends', neighbour: 'a', family: 4 })
+    expect(world.forwarding.size).toBe(0)
+  })
+
   test('one that never ends leaves all in use, for six minutes', () => {
     const world = new RibWorld()
     world.add('a', 65001)

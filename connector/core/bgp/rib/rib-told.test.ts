@@ -151,6 +151,16 @@ describe('what neighbours are told (RFC 4271 sections 5.1, 9.1.3)', () => {
     }
   })
 
+  test('a refresh that is asked for during the initial routes comes behind their end (RFC 7313 section 4)', () => {
+    const world = new RibWorld()
+    world.give({ kind: 'originate', prefixes: [prefix('10.2.0.0/16')] })
+    world.add('a', 65001, {}, { enhancedRefresh: true })
+    world.give({ kind: 'refresh-asked', neighbour: 'a', family: 4 })
+    world.settle()
+    const frame = world.effects.filter((effect) => 'family' in effect && effect.family === 4).map(({ kind }) => kind)
+    expect(frame).toEqual(['end-of-rib', 'refresh-begins', 'refresh-ends'])
+  })
+
   test('a family that was not negotiated is not spoken', () => {
     const world = new RibWorld()
     world.add('a', 65001, {}, { families: [4] })

@@ -264,13 +264,14 @@ export class Rib implements Machine<RibInput, RibEffect> {
     const family = endOfRib === undefined ? undefined : familyOfEnd(endOfRib)
     if (family === undefined) return
     this.#restart.ended(neighbour.config.id, family)
+    neighbour.of[family].awaitsEnd = false
     if (!neighbour.of[family].isRefreshing) this.#dropStale(neighbour, family)
   }
 
-  /** RFC 7313 section 4.2. Where a restart is not over its end comes first, and the refresh is one with it. */
+  /** RFC 7313 section 4. Where initial routes have yet to end, or those of a restart, the refresh is one with them. */
   #refreshBegins(neighbour: Neighbour, family: Family, now: Instant): void {
     const state = neighbour.of[family]
-    if (state.generations.stale !== undefined) return
+    if (state.awaitsEnd || state.generations.stale !== undefined) return
     state.isRefreshing = true
     state.generations.bump(now + STALE_MS)
     this.#chores.clean(family)

@@ -114,7 +114,10 @@ export interface NeighbourUp {
   readonly families: readonly Family[]
   /** Our address towards it, of each family: the next hop of what we advertise. */
   readonly nextHops: Readonly<Partial<Record<Family, NextHop>>>
-  /** Families whose forwarding it kept (F bit); of others stale routes go (RFC 4724 section 4.2). */
+  /**
+   * Families whose forwarding it kept (F bit); of others stale routes go (RFC 4724 section 4.2). Absent: it knows nothing
+   * of graceful restart.
+   */
   readonly keptForwarding?: readonly Family[]
   /** How long it has to announce again what is stale, and to end its initial routes; six minutes where absent. */
   readonly staleMs?: number
