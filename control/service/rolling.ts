@@ -206,8 +206,11 @@ export class Rolling {
     entering: readonly string[],
   ): Promise<Topology> {
     const { intents, documents, rotating } = this.#parts
-    const after = intents.mixed(view, await intents.base(work.network, rollout.base), rollout)
+    const base = await intents.base(work.network, rollout.base)
+    const after = intents.mixed(view, base, rollout)
     const fresh = new Set<string>()
+    // What those announce that have it by now, others take wherever they are.
+    for (const site of rerouted(idsOf(base, view), topology, after)) documents.refresh(work, site)
     const moved = new Set(entering)
     // Whoever had to wait for prefixes that another one had may have them now.
     for (const { site } of rollout.order.slice(0, rollout.counts.in)) {
@@ -242,6 +245,7 @@ export class Rolling {
     for (const { id } of plan.tunnels) await rotating.settle(work, after, id)
     await runs.advance(work, after)
     for (const site of changedSites(view, after, plan)) documents.refresh(work, site)
+    for (const site of rerouted(idsOf(view), topology, after)) documents.refresh(work, site)
     for (const { site } of order.slice(0, counts.in)) {
       for (const tunnel of topology.tunnelsOf(site)) for (const end of tunnel.sites) documents.refresh(work, end)
     }
@@ -324,4 +328,9 @@ function plain({ id: _, before: __, mark: ___, ...health }: HealthRecord): Healt
 
 function prefixesOf(topology: Topology, site: string): string {
   return topology.site(site)?.prefixes.join() ?? ''
+}
+
+/** Of all sites of some versions. */
+function idsOf(...versions: readonly IntentView[]): Set<string> {
+  return new Set(versions.flatMap((version) => Array.from(version.sites(), ({ id }) => id)))
 }

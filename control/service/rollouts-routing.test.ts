@@ -131,3 +131,43 @@ test('numbers of sites and tunnels stay over a rollout and back', async () => {
   for (let at = 0; at < 40 && (await get('/rollouts?state=active')).items.length > 0; at++) await round()
   expect((await get('/intent')).routing).toEqual(first.routing)
 })
+
+test('what a site announces from now on, all take as soon as it has its turn, and as long as they have not had theirs', async () => {
+  await round()
+  const told = (prefix: string) => ({
+    sites: [
+      { site: 'hub', hub: true },
+      { site: 'a', advertises: [{ prefixes: [prefix] }] },
+    ],
+  })
+  await rollOut({ ...(await get('/intent')), routing: told('10.1.0.0/24') })
+  await round()
+  const taken = (name: Name) => {
+    const { groups, neighbours: all } = documentOf(name).routing!
+    const named = new Set(all.flatMap(({ receive }) => receive.map(({ group }) => group)))
+    const ranges = groups.filter(({ name: group }) => named.has(group)).flatMap(({ origins }) => origins)
+    return [...new Set(ranges.flatMap(({ ranges: of }) => of.map(({ prefix }) => prefix)))].sort()
+  }
+  const documentOf = (name: Name) => all[name].document
+  expect(taken('b')).toEqual(['10.0.0.0/16', '10.1.0.0/24', '10.2.0.0/16'])
+  const seen: string[][] = []
+  const { version: _, ...intent } = await get('/intent')
+  const { version } = await get('/intent')
+  const body = { intent: { ...intent, version, routing: told('10.1.8.0/24') }, canary: 'a', batchPercent: 33 }
+  const { id } = must(await network.ask('POST', '/rollouts', { body }), 201).body
+  for (let at = 0; at < 80 && (await get(`/rollouts/${id}`)).state !== 'done'; at++) {
+    await round()
+    if (documentOf('a').routing!.advertise.join() !== seen.at(-1)?.[0] || taken('b').join() !== seen.at(-1)?.[1]) {
+      seen.push([documentOf('a').routing!.advertise.join(), taken('b').join()])
+    }
+  }
+  await round()
+  expect(seen).toEqual([
+    ['10.1.0.0/24', '10.0.0.0/16,10.1.0.0/24,10.2.0.0/16'],
+    ['10.1.8.0/24', '10.0.0.0/16,10.1.0.0/24,10.1.8.0/24,10.2.0.0/16'],
+    ['10.1.8.0/24', '10.0.0.0/16,10.1.8.0/24,10.2.0.0/16'],
+  ])
+  expect(SITES.flatMap((name) => documentOf(name).routing!.groups).some(({ name }) => name.startsWith('mixed'))).toBe(
+    false,
+  )
+})

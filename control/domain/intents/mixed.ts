@@ -11,11 +11,14 @@ import type { DocumentRouting } from '../../../protocol/control/routing.ts'
 import type { IntentView } from '../intent-index.ts'
 import { overlaps } from '../prefix-index.ts'
 import { withNeighbours } from './limit.ts'
+import { withOrigins } from './mixed-routing.ts'
+import { asOf } from './numbers.ts'
 
 export class MixedView {
   readonly #base: IntentView
   readonly #target: IntentView
   readonly #in: ReadonlySet<string>
+  #sitesByAs: ReadonlyMap<number, string> | undefined
   #held: ReadonlyMap<string, readonly string[]> | undefined
   readonly #sites = new Map<string, Site | undefined>()
   readonly #routing = new Map<string, DocumentRouting | undefined>()
@@ -96,8 +99,25 @@ export class MixedView {
   }
 
   #routingOf(site: string): DocumentRouting | undefined {
-    const routing = this.versionOf(site).routingOf(site)
-    return routing && withNeighbours(routing, (tunnel) => this.#isMutual(tunnel))
+    const version = this.versionOf(site)
+    const routing = version.routingOf(site)
+    if (routing === undefined) return undefined
+    const other = version === this.#base ? this.#target : this.#base
+    const mixed = withOrigins(routing, other.routingOf(site), (as) => this.#versionOfAs(as) === other)
+    return withNeighbours(mixed, (tunnel) => this.#isMutual(tunnel))
+  }
+
+  /** That of the site with the AS; its number is the same in both versions. */
+  #versionOfAs(as: number): IntentView | undefined {
+    this.#sitesByAs ??= new Map(
+      [this.#base, this.#target].flatMap(({ routing }) =>
+        Array.from(routing?.parts() ?? [], ({ site }) => site).flatMap((site) =>
+          site === undefined ? [] : [[asOf(site.number), site.site] as const],
+        ),
+      ),
+    )
+    const site = this.#sitesByAs.get(as)
+    return site === undefined ? undefined : this.versionOf(site)
   }
 
   #isMutual(id: string): boolean {
