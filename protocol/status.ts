@@ -93,6 +93,8 @@ export interface TunnelStatus {
   readonly ikeRekeys: number
   readonly children: readonly ChildSaStatus[]
   readonly traffic: Traffic
+  /** Prefixes that lead to it before other tunnels, in the engines. Absent from connectors that do not tell. */
+  readonly routes?: number
   /** Round trip to the peer, from IKE liveness and `isthmus ping`; absent until measured. */
   readonly rtt?: { readonly lastMs: number; readonly medianMs: number; readonly samples: number }
   /** Share of IKE requests that needed sending again, 0 to 1. */

@@ -3,6 +3,7 @@
  * the place to read what a packet goes through. Written after the RFCs, without care for speed.
  */
 import { type Address, addressBytes, formatAddress, type Prefix, type SocketAddress } from '../protocol/net.ts'
+import { prefixesOf } from '../protocol/prefix-block.ts'
 import {
   BATCH,
   DROP_FRAGMENT_TIMEOUT,
@@ -84,6 +85,12 @@ export function createNodeEngine(): PacketEngine {
     setShare: (worker, workers) => setShare(engine, worker, workers),
     setRoute: (prefix, group) => setRoute(engine, prefix, group),
     removeRoute: (prefix) => routes.remove(prefix),
+    setRoutes: (prefixes, group) => {
+      for (const prefix of prefixesOf(prefixes)) setRoute(engine, prefix, group)
+    },
+    removeRoutes: (prefixes) => {
+      for (const prefix of prefixesOf(prefixes)) routes.remove(prefix)
+    },
     lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
     innerMtu: (sa) => innerMtu(tables, tables.outbound(sa), tables.tunnel(tables.outbound(sa).sa.tunnel)),
     sealBatch: (first, count, now, fromInbox = false) => sealBatch(engine, first, count, now, fromInbox),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { address, formatAddress, type Prefix, prefix, prefixContains } from '../protocol/net.ts'
+import { blockOf } from '../protocol/prefix-block.ts'
 import { SMALL_ROUTES } from './abi.ts'
 import { createEngine } from './load.ts'
 import { EngineError } from './packet-engine.ts'
@@ -96,6 +97,27 @@ describe('the forwarding table', () => {
     engine.removeRoute(prefix('10.0.0.0/8'))
     expect(engine.lookupRoute(address('10.9.9.9'))).toBe(0)
     expect(engine.lookupRoute(address('10.0.0.1'))).toBe(3)
+  })
+
+  it('takes and gives up whole blocks as it does single prefixes', () => {
+    const engine = createEngine({ capacity: 'small' })
+    const four = ['0.0.0.0/0', '10.0.0.0/8', '10.1.2.0/24', '10.1.2.3/32'].map(prefix)
+    const six = ['2001:db8::/32', '2001:db8::1/128'].map(prefix)
+    engine.setRoutes(blockOf(4, four), 3)
+    engine.setRoutes(blockOf(6, six), 4)
+    engine.setRoute(prefix('10.1.0.0/16'), 5)
+    const found = () =>
+      ['192.0.2.1', '10.9.9.9', '10.1.9.9', '10.1.2.3', '2001:db8::1', '2001:db8::2', '2001::1'].map((text) => {
+        return engine.lookupRoute(address(text))
+      })
+    expect(found()).toEqual([3, 3, 5, 3, 4, 4, undefined])
+    engine.removeRoutes(blockOf(4, four.slice(1)))
+    engine.removeRoutes(blockOf(6, six.slice(1)))
+    expect(found()).toEqual([3, 3, 5, 5, 4, 4, undefined])
+    const many = Array.from({ length: SMALL_ROUTES }, (_, i) => prefix(`10.${i >> 8}.${i & 255}.0/32`))
+    expect(() => engine.setRoutes(blockOf(4, many), 6)).toThrow(EngineError)
+    expect(engine.lookupRoute(address('10.0.0.0'))).toBe(6)
+    expect(() => engine.setRoutes(blockOf(4, four), -1)).toThrow(EngineError)
   })
 
   it('holds so many prefixes, no more, and all of them again after removal', () => {

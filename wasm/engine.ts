@@ -4,6 +4,7 @@
  * module from disk.
  */
 import { type Address, addressBytes, familyOf, type Prefix } from '../protocol/net.ts'
+import type { PrefixBlock } from '../protocol/prefix-block.ts'
 import {
   MAX_ENDPOINTS,
   MAX_GROUP_MEMBERS,
@@ -36,7 +37,6 @@ import {
   limitValue,
   reversePathCode,
   sequenceHalves,
-  splitPrefix,
   suiteCode,
 } from './engine-arguments.ts'
 import { ControlArea } from './engine-control.ts'
@@ -250,15 +250,20 @@ export class WasmEngine implements PacketEngine {
 
   setRoute(prefix: Prefix, group: GroupHandle): void {
     checkHandle('group', group, MAX_GROUPS)
-    const { version, address, bits } = splitPrefix(prefix)
-    this.#control.putAddress(address)
-    if (this.#raw.setRoute(version, bits, group) === 0) throw this.#full('routes')
+    if (!this.#control.setRoute(prefix, group)) throw this.#full('routes')
   }
 
   removeRoute(prefix: Prefix): void {
-    const { version, address, bits } = splitPrefix(prefix)
-    this.#control.putAddress(address)
-    this.#raw.removeRoute(version, bits)
+    this.#control.removeRoute(prefix)
+  }
+
+  setRoutes(prefixes: PrefixBlock, group: GroupHandle): void {
+    checkHandle('group', group, MAX_GROUPS)
+    if (!this.#control.setRoutes(prefixes, group)) throw this.#full('routes')
+  }
+
+  removeRoutes(prefixes: PrefixBlock): void {
+    this.#control.removeRoutes(prefixes)
   }
 
   lookupRoute(destination: Address): GroupHandle | undefined {

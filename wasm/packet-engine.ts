@@ -10,6 +10,7 @@
  * slots that went into the call: packets are opened where they were received.
  */
 import type { Address, Prefix, SocketAddress } from '../protocol/net.ts'
+import type { PrefixBlock } from '../protocol/prefix-block.ts'
 import type { DropName } from './drop-reasons.ts'
 import type {
   LanOutbox,
@@ -276,6 +277,9 @@ export interface PacketEngine {
   setShare(worker: number, workers: number): void
   setRoute(prefix: Prefix, group: GroupHandle): void
   removeRoute(prefix: Prefix): void
+  /** Each as `setRoute`; where it throws, those before the one that did not fit are there. */
+  setRoutes(prefixes: PrefixBlock, group: GroupHandle): void
+  removeRoutes(prefixes: PrefixBlock): void
   /** Longest prefix match, for `doctor` and tests. */
   lookupRoute(destination: Address): GroupHandle | undefined
   /** Largest inner packet, in bytes, that this outbound SA carries unfragmented; 0 while tunnel or endpoint is not set. */

@@ -1,5 +1,6 @@
 /** What the main thread and the packet worker say to each other. Everything here survives structured cloning. */
-import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
+import type { Address, SocketAddress } from '../../protocol/net.ts'
+import type { PrefixBlock } from '../../protocol/prefix-block.ts'
 import type { DropName } from '../../wasm/drop-reasons.ts'
 import type { AesChoice } from '../../wasm/load.ts'
 import type {
@@ -67,7 +68,7 @@ export const SIGNAL_BYTES = 16
 /** Beyond this, IKE datagrams are dropped and counted: a flood must not grow the main thread's queue. */
 export const MAX_IKE_BACKLOG = 1024
 
-/** So that one command holds the packet path up for no more than some 1 to 2 ms. */
+/** So that one command holds the packet path up for about a millisecond. */
 export const ROUTES_PER_COMMAND = 2048
 
 export interface InstallChild {
@@ -119,9 +120,9 @@ export type Command =
   /** The same for all workers. */
   | { readonly type: 'flow-seed'; readonly seed: number }
   /** At most ROUTES_PER_COMMAND prefixes, which lead to one group. */
-  | { readonly type: 'routes'; readonly prefixes: readonly Prefix[]; readonly group: number }
+  | { readonly type: 'routes'; readonly prefixes: PrefixBlock; readonly group: number }
   /** At most ROUTES_PER_COMMAND prefixes, which lead nowhere from here on. */
-  | { readonly type: 'remove-routes'; readonly prefixes: readonly Prefix[] }
+  | { readonly type: 'remove-routes'; readonly prefixes: PrefixBlock }
   /**
    * Its path is asked about by the worker `home`, and with `settings` only; what comes of it elsewhere is handed to that
    * one. The peer's probes are answered in any case.

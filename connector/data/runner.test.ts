@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
+import { blockOf } from '../../protocol/prefix-block.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
 import { CHILDREN_PER_STEP } from './changes.ts'
 import { type Command, type InstallChild, type Report, SIGNAL_BYTES, SIGNAL_COMMANDS, SIGNAL_STOP } from './commands.ts'
@@ -8,6 +9,7 @@ import { REPORT_MS, Runner } from './runner.ts'
 import { FakeKernel } from './testing/fake-kernel.ts'
 
 const TUN = 10
+const NET = blockOf(4, [prefix('10.2.0.0/16')])
 const NAT = 21
 const PEER = { address: address('192.0.2.2'), port: 4500 }
 const MOVED = { address: address('198.51.100.7'), port: 4501 }
@@ -100,7 +102,7 @@ describe('the runner', () => {
   beforeEach(() => {
     bench = new Bench()
     bench.command(tunnel(), { type: 'group', handle: 0, tunnels: [0] })
-    bench.command({ type: 'routes', prefixes: [prefix('10.2.0.0/16')], group: 0 })
+    bench.command({ type: 'routes', prefixes: NET, group: 0 })
   })
 
   const send = (): void => {
@@ -126,10 +128,10 @@ describe('the runner', () => {
     bench.command({ type: 'install-child', child: child(1) }, tunnel(1))
     send()
     expect(bench.kernel.sent).toHaveLength(1)
-    bench.command({ type: 'remove-routes', prefixes: [prefix('10.2.0.0/16'), prefix('10.99.0.0/16')] })
+    bench.command({ type: 'remove-routes', prefixes: blockOf(4, [prefix('10.2.0.0/16'), prefix('10.99.0.0/16')]) })
     send()
     expect(bench.engine.drops().no_route).toBe(1)
-    bench.command({ type: 'routes', prefixes: [prefix('10.2.0.0/16')], group: 0 }, { type: 'remove-tunnel', handle: 0 })
+    bench.command({ type: 'routes', prefixes: NET, group: 0 }, { type: 'remove-tunnel', handle: 0 })
     send()
     expect(bench.engine.drops().no_sa).toBe(1)
     expect(bench.kernel.sent).toHaveLength(1)

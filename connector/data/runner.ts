@@ -145,10 +145,10 @@ export class Runner {
         engine.setFlowSeed(command.seed)
         return {}
       case 'routes':
-        for (const prefix of command.prefixes) engine.setRoute(prefix, command.group)
+        engine.setRoutes(command.prefixes, command.group)
         return {}
       case 'remove-routes':
-        for (const prefix of command.prefixes) engine.removeRoute(prefix)
+        engine.removeRoutes(command.prefixes)
         return {}
       case 'probe':
         probing?.set(command.tunnel, command.home, command.settings, clock())

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
+import { prefixesOf } from '../../protocol/prefix-block.ts'
 import type { ChildSaSpec, ConnectionConfig } from '../core/ike/types.ts'
 import { type Answer, type ChildCounters, type Command, ROUTES_PER_COMMAND, type WireSocket } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
@@ -75,7 +76,9 @@ describe('Child SAs in the engine', () => {
     await children.configure()
     const groups = commands.filter((command) => command.type === 'group')
     const tunnelsOf = (route: string): readonly number[] | undefined => {
-      const set = commands.find((command) => command.type === 'routes' && command.prefixes.includes(prefix(route)))
+      const set = commands.find(
+        (command) => command.type === 'routes' && prefixesOf(command.prefixes).includes(prefix(route)),
+      )
       return groups.find(({ handle }) => set?.type === 'routes' && handle === set.group)?.tunnels
     }
     expect(tunnelsOf('10.1.0.0/16')).toEqual([0])
@@ -89,7 +92,7 @@ describe('Child SAs in the engine', () => {
     const routes = Array.from({ length: 2 * ROUTES_PER_COMMAND + 1 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
     const { children, commands } = bench([planned('peer', routes)])
     await children.configure()
-    const sent = commands.flatMap((command) => (command.type === 'routes' ? [command.prefixes] : []))
+    const sent = commands.flatMap((command) => (command.type === 'routes' ? [prefixesOf(command.prefixes)] : []))
     expect(sent.map((prefixes) => prefixes.length)).toEqual([ROUTES_PER_COMMAND, ROUTES_PER_COMMAND, 1])
     expect(sent.flat()).toEqual(routes)
   })

@@ -7,7 +7,7 @@
  * counted as no_sa, and never leave the site in the clear by another route.
  */
 import type { Address, Prefix, SocketAddress } from '../../protocol/net.ts'
-import type { RouteChange } from '../core/bgp/speaker-types.ts'
+import type { RouteChanges } from '../core/bgp/speaker-types.ts'
 import type { ChildSaSpec } from '../core/ike/types.ts'
 import type { ProbeSettings } from '../core/probe/machine.ts'
 import type { Answer, ChildCounters, Command, Counters, TunnelCounts, WireSocket } from '../data/commands.ts'
@@ -198,7 +198,7 @@ export class Children {
   }
 
   /** Learned ones beside them, each by names of connections in order of preference. Rejects with the first failure. */
-  learn(changes: readonly RouteChange[]): Promise<void> {
+  learn(changes: RouteChanges): Promise<void> {
     return this.#forwarding.learn(changes)
   }
 
@@ -220,6 +220,11 @@ export class Children {
   /** Every prefix that the engines have, with the connections that it leads to. */
   routes(): Generator<RouteEntry> {
     return this.#forwarding.routes()
+  }
+
+  /** What the engines have of exactly this prefix. */
+  route(prefix: Prefix): RouteEntry | undefined {
+    return this.#forwarding.find(prefix)
   }
 
   #enter(planned: PlannedConnection): Connection {

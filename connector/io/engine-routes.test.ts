@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Prefix, prefix } from '../../protocol/net.ts'
+import { blocksOf, prefixesOf } from '../../protocol/prefix-block.ts'
 import type { Command } from '../data/commands.ts'
 import { EngineRoutes } from './engine-routes.ts'
 
@@ -20,8 +21,9 @@ class Engine {
       )
       this.groups.set(command.handle, members.join())
     } else if (command.type === 'refusal') this.groups.set(command.handle, command.answer)
-    else if (command.type === 'routes') for (const each of command.prefixes) this.routes.set(each, command.group)
-    else if (command.type === 'remove-routes') for (const each of command.prefixes) this.routes.delete(each)
+    else if (command.type === 'routes')
+      for (const each of prefixesOf(command.prefixes)) this.routes.set(each, command.group)
+    else if (command.type === 'remove-routes') for (const each of prefixesOf(command.prefixes)) this.routes.delete(each)
   }
 
   /** `10.0.0.0/8 1,2` and so on, in order. */
@@ -34,18 +36,30 @@ const A = prefix('10.1.0.0/16')
 const B = prefix('10.2.0.0/16')
 const C = prefix('10.3.0.0/16')
 
+interface Learned {
+  readonly prefix: Prefix
+  readonly tunnels: readonly number[]
+}
+
+async function learn(routes: EngineRoutes, learned: readonly Learned[]): Promise<void> {
+  const tunnelsOf = new Map(learned.map((each) => [each.prefix, each.tunnels]))
+  for (const prefixes of blocksOf([...tunnelsOf.keys()])) {
+    await routes.learn({ prefixes, tunnels: prefixesOf(prefixes).map((each) => tunnelsOf.get(each)!) })
+  }
+}
+
 it('what is configured comes before what is learned, which waits and takes its place again', async () => {
   const engine = new Engine()
   const routes = new EngineRoutes(engine.tell)
-  await routes.learn([{ prefix: A, tunnels: [1, 2] }])
+  await learn(routes, [{ prefix: A, tunnels: [1, 2] }])
   await routes.set([{ tunnel: 3, routes: [A, B] }])
   expect(engine.table).toEqual([`${A} 3`, `${B} 3`])
-  await routes.learn([
+  await learn(routes, [
     { prefix: A, tunnels: [2] },
     { prefix: B, tunnels: [1] },
   ])
   expect(engine.table).toEqual([`${A} 3`, `${B} 3`])
-  await routes.learn([{ prefix: B, tunnels: [] }])
+  await learn(routes, [{ prefix: B, tunnels: [] }])
   await routes.set([])
   expect(engine.table).toEqual([`${A} 2`])
   expect([...routes.entries()]).toEqual([{ prefix: A, tunnels: [2], learned: true }])
@@ -71,11 +85,11 @@ it('refuses a prefix only while nothing leads there', async () => {
     { prefix: B, answer: 'blackhole' },
   ])
   expect(engine.table).toEqual([`${A} unreachable`, `${B} blackhole`])
-  await routes.learn([{ prefix: A, tunnels: [1] }])
+  await learn(routes, [{ prefix: A, tunnels: [1] }])
   await routes.set([{ tunnel: 2, routes: [B] }])
   expect(engine.table).toEqual([`${A} 1`, `${B} 2`])
   await routes.set([])
-  await routes.learn([{ prefix: A, tunnels: [] }])
+  await learn(routes, [{ prefix: A, tunnels: [] }])
   expect([...routes.entries()]).toEqual([
     { prefix: A, tunnels: [], learned: false, refused: 'unreachable' },
     { prefix: B, tunnels: [], learned: false, refused: 'blackhole' },
@@ -152,7 +166,7 @@ it('after any sequence the engine has what is wanted, and no more groups than le
           await routes.setRefusals(step.refuse)
           refused = new Map(step.refuse.map((each) => [each.prefix, each.answer]))
         } else {
-          await routes.learn(step.learn)
+          await learn(routes, step.learn)
           for (const change of step.learn) {
             if (change.tunnels.length === 0) known.delete(change.prefix)
             else known.set(change.prefix, change.tunnels)
@@ -172,7 +186,7 @@ it('a tunnel that goes is in no learned route, whether it leads or waits', async
   const engine = new Engine()
   const routes = new EngineRoutes(engine.tell)
   await routes.setRefusals([{ prefix: B, answer: 'unreachable' }])
-  await routes.learn([
+  await learn(routes, [
     { prefix: A, tunnels: [1, 2] },
     { prefix: B, tunnels: [2] },
     { prefix: C, tunnels: [2, 3] },

@@ -5,20 +5,25 @@
  * Routes are configured (`set`, all at once) or learned (`learn`, change by change, for there may be a million). Of one
  * prefix the configured one counts; the learned one waits. Where neither is, the prefix may be refused.
  */
-import type { Prefix } from '../../protocol/net.ts'
+import { type Family, familyOf, type Prefix } from '../../protocol/net.ts'
+import { blockOf, blocksOf, type PrefixBlock, pickOf, prefixAt } from '../../protocol/prefix-block.ts'
 import { type Command, ROUTES_PER_COMMAND } from '../data/commands.ts'
 import type { RefusalPlan } from '../plan.ts'
 import { Handles } from './handles.ts'
+import { PrefixNumbers } from './prefix-numbers.ts'
 
 export interface Hop {
   readonly tunnel: number
   readonly routes: readonly Prefix[]
 }
 
-/** Tunnels in order of preference; none: the prefix is gone. */
-export interface LearnedRoute {
-  readonly prefix: Prefix
-  readonly tunnels: readonly number[]
+/**
+ * Of prefix `i` the tunnels in order of preference, mostly the same array for many; none: the prefix is gone. Each
+ * prefix once.
+ */
+export interface LearnedRoutes {
+  readonly prefixes: PrefixBlock
+  readonly tunnels: readonly (readonly number[])[]
 }
 
 export interface EngineRoute {
@@ -47,9 +52,14 @@ export class EngineRoutes {
   /** By the tunnels of the group, or by its answer. */
   readonly #groups = new Map<string, Group>()
   readonly #handles = new Handles()
-  /** The group of each prefix that the engines have. */
-  readonly #routes = new Map<Prefix, Group>()
+  /** By handle. */
+  readonly #byHandle: Group[] = []
+  /** The group of each prefix that the engines have, by its handle + 1. */
+  readonly #routes = new PrefixNumbers()
   #configured: ReadonlyMap<Prefix, readonly number[]> = new Map()
+  /** Which prefixes are configured, and which refused: 1. */
+  #isConfigured = new PrefixNumbers()
+  #isRefused = new PrefixNumbers()
   /** What was learned of configured prefixes. */
   readonly #hidden = new Map<Prefix, readonly number[]>()
   #refusals: ReadonlyMap<Prefix, RefusalPlan['answer']> = new Map()
@@ -77,10 +87,22 @@ export class EngineRoutes {
 
   /** Every prefix that the engines have. */
   *entries(): Generator<EngineRoute> {
-    for (const [prefix, { tunnels, refused }] of this.#routes) {
-      if (refused === undefined) yield { prefix, tunnels, learned: !this.#configured.has(prefix) }
-      else yield { prefix, tunnels, learned: false, refused }
-    }
+    for (const { block, index } of this.#routes.entries()) yield this.#entry(block, index)!
+  }
+
+  /** What the engines have of exactly this prefix. */
+  find(prefix: Prefix): EngineRoute | undefined {
+    const [block] = blocksOf([prefix])
+    return block && this.#entry(block, 0)
+  }
+
+  #entry(block: PrefixBlock, index: number): EngineRoute | undefined {
+    const group = this.#groupAt(block, index)
+    if (group === undefined) return undefined
+    const prefix = prefixAt(block, index)
+    const { tunnels, refused } = group
+    if (refused !== undefined) return { prefix, tunnels, learned: false, refused }
+    return { prefix, tunnels, learned: this.#isConfigured.get(block, index) === 0 }
   }
 
   /**
@@ -91,8 +113,8 @@ export class EngineRoutes {
     return this.#inTurn(() => this.#set(hops))
   }
 
-  /** Each prefix once. Rejects with the first failure. */
-  learn(changes: readonly LearnedRoute[]): Promise<void> {
+  /** Rejects with the first failure. */
+  learn(changes: LearnedRoutes): Promise<void> {
     return this.#inTurn(() => this.#learn(changes))
   }
 
@@ -122,6 +144,7 @@ export class EngineRoutes {
     const wanted = tunnelsByPrefix(hops)
     const before = this.#configured
     this.#configured = wanted
+    this.#isConfigured = marked(wanted.keys())
     const moves = new Map<Prefix, readonly number[]>(wanted)
     for (const prefix of [...before.keys(), ...this.#stuck]) {
       if (wanted.has(prefix)) continue
@@ -129,33 +152,37 @@ export class EngineRoutes {
       this.#hidden.delete(prefix)
     }
     for (const prefix of wanted.keys()) {
-      const route = this.#routes.get(prefix)
+      const route = this.find(prefix)
       if (route !== undefined && route.refused === undefined && !before.has(prefix)) {
         this.#hidden.set(prefix, route.tunnels)
       }
     }
-    await this.#carry(moves)
+    await this.#carry(changesOf(moves))
   }
 
-  async #learn(changes: readonly LearnedRoute[]): Promise<void> {
-    const moves = new Map<Prefix, readonly number[]>()
-    for (const { prefix, tunnels } of changes) {
-      if (!this.#configured.has(prefix)) moves.set(prefix, tunnels)
-      else if (tunnels.length === 0) this.#hidden.delete(prefix)
-      else this.#hidden.set(prefix, tunnels)
+  async #learn(changes: LearnedRoutes): Promise<void> {
+    const { prefixes, tunnels } = changes
+    const free: number[] = []
+    for (let index = 0; index < tunnels.length; index++) {
+      if (this.#isConfigured.get(prefixes, index) === 0) free.push(index)
+      else if (tunnels[index]!.length === 0) this.#hidden.delete(prefixAt(prefixes, index))
+      else this.#hidden.set(prefixAt(prefixes, index), tunnels[index]!)
     }
-    await this.#carry(moves)
+    const isAll = free.length === tunnels.length
+    const open = { prefixes: pickOf(prefixes, free), tunnels: free.map((index) => tunnels[index]!) }
+    await this.#carry([isAll ? changes : open])
   }
 
   async #setRefusals(refusals: readonly RefusalPlan[]): Promise<void> {
     const before = this.#refusals
     this.#refusals = new Map(refusals.map(({ prefix, answer }) => [prefix, answer]))
+    this.#isRefused = marked(this.#refusals.keys())
     const moves = new Map<Prefix, readonly number[]>()
     for (const prefix of [...before.keys(), ...this.#refusals.keys()]) {
-      const route = this.#routes.get(prefix)
+      const route = this.find(prefix)
       if (route === undefined || route.refused !== undefined) moves.set(prefix, [])
     }
-    await this.#carry(moves)
+    await this.#carry(changesOf(moves))
   }
 
   async #setSpreads(spreads: readonly Spread[]): Promise<void> {
@@ -170,25 +197,39 @@ export class EngineRoutes {
   async #forgetTunnel(gone: number): Promise<void> {
     const rest = (tunnels: readonly number[]) => tunnels.filter((tunnel) => tunnel !== gone)
     for (const [prefix, tunnels] of this.#hidden) if (tunnels.includes(gone)) this.#hidden.set(prefix, rest(tunnels))
-    const moves = new Map<Prefix, readonly number[]>()
-    for (const [prefix, { tunnels }] of this.#routes) if (tunnels.includes(gone)) moves.set(prefix, rest(tunnels))
-    await this.#carry(moves)
+    const rests = new Map<number, readonly number[]>()
+    for (const { handle, tunnels } of this.#groups.values()) {
+      if (tunnels.includes(gone)) rests.set(handle, rest(tunnels))
+    }
+    const found: Record<Family, number[]> = { 4: [], 6: [] }
+    const blocks: Partial<Record<Family, PrefixBlock>> = {}
+    for (const { block, index, number } of this.#routes.entries()) {
+      if (!rests.has(number - 1)) continue
+      blocks[block.family] = block
+      found[block.family].push(index)
+    }
+    await this.#carry(
+      Object.values(blocks).map((block) => {
+        const indices = found[block.family]
+        const tunnels = indices.map((index) => rests.get(this.#routes.get(block, index) - 1)!)
+        return { prefixes: pickOf(block, indices), tunnels }
+      }),
+    )
   }
 
-  async #carry(wanted: ReadonlyMap<Prefix, readonly number[]>): Promise<void> {
-    const moves = new Map<Group | undefined, Prefix[]>()
-    for (const [prefix, tunnels] of wanted) {
-      const now = this.#routes.get(prefix)
-      const group = this.#groupFor(prefix, tunnels)
-      if (now === group) continue
-      const prefixes = moves.get(group)
-      if (prefixes === undefined) moves.set(group, [prefix])
-      else prefixes.push(prefix)
-    }
+  async #carry(wanted: readonly LearnedRoutes[]): Promise<void> {
+    const told = new Set<Group>()
     const pending: Promise<void>[] = []
-    for (const [group, prefixes] of moves) {
-      if (group !== undefined) pending.push(this.#tellGroup(group))
-      for (const some of chunks(prefixes)) pending.push(group ? this.#lead(some, group) : this.#forget(some))
+    for (const changes of wanted) {
+      for (const [group, indices] of this.#movesOf(changes)) {
+        if (group !== undefined && !told.has(group)) pending.push(this.#tellGroup(group))
+        if (group !== undefined) told.add(group)
+        for (let from = 0; from < indices.length; from += ROUTES_PER_COMMAND) {
+          const to = Math.min(indices.length, from + ROUTES_PER_COMMAND)
+          const some = pickOf(changes.prefixes, indices, from, to)
+          pending.push(group ? this.#lead(some, group) : this.#forget(some))
+        }
+      }
     }
     const outcomes = await Promise.allSettled(pending)
     this.#releaseGroups()
@@ -196,30 +237,49 @@ export class EngineRoutes {
     if (failed !== undefined) throw failed.reason
   }
 
-  async #lead(prefixes: readonly Prefix[], group: Group): Promise<void> {
-    group.uses += prefixes.length
+  /** Prefixes that do not lead where they should, by where that is. */
+  #movesOf({ prefixes, tunnels }: LearnedRoutes): Map<Group | undefined, number[]> {
+    const known = new Map<readonly number[], Group>()
+    const moves = new Map<Group | undefined, number[]>()
+    for (let index = 0; index < tunnels.length; index++) {
+      const group = known.get(tunnels[index]!) ?? this.#groupFor(prefixes, index, tunnels[index]!)
+      if (group !== undefined && group.refused === undefined) known.set(tunnels[index]!, group)
+      if (this.#groupAt(prefixes, index) === group) continue
+      const indices = moves.get(group)
+      if (indices === undefined) moves.set(group, [index])
+      else indices.push(index)
+    }
+    return moves
+  }
+
+  async #lead(prefixes: PrefixBlock, group: Group): Promise<void> {
+    const count = prefixes.lengths.length
+    group.uses += count
     try {
       await this.#tellAll({ type: 'routes', prefixes, group: group.handle })
     } catch (error) {
-      group.uses -= prefixes.length
+      group.uses -= count
       throw error
     }
-    for (const prefix of prefixes) {
-      this.#stuck.delete(prefix)
-      const before = this.#routes.get(prefix)
-      if (before !== undefined) before.uses--
-      this.#routes.set(prefix, group)
+    for (let index = 0; index < count; index++) {
+      if (this.#stuck.size > 0) this.#stuck.delete(prefixAt(prefixes, index))
+      const before = this.#routes.set(prefixes, index, group.handle + 1)
+      if (before !== 0) this.#byHandle[before - 1]!.uses--
     }
   }
 
-  async #forget(prefixes: readonly Prefix[]): Promise<void> {
-    for (const prefix of prefixes) this.#stuck.add(prefix)
-    await this.#tellAll({ type: 'remove-routes', prefixes })
-    for (const prefix of prefixes) {
-      this.#stuck.delete(prefix)
-      const before = this.#routes.get(prefix)
-      if (before !== undefined) before.uses--
-      this.#routes.delete(prefix)
+  async #forget(prefixes: PrefixBlock): Promise<void> {
+    const count = prefixes.lengths.length
+    try {
+      await this.#tellAll({ type: 'remove-routes', prefixes })
+    } catch (error) {
+      for (let index = 0; index < count; index++) this.#stuck.add(prefixAt(prefixes, index))
+      throw error
+    }
+    for (let index = 0; index < count; index++) {
+      if (this.#stuck.size > 0) this.#stuck.delete(prefixAt(prefixes, index))
+      const before = this.#routes.delete(prefixes, index)
+      if (before !== 0) this.#byHandle[before - 1]!.uses--
     }
   }
 
@@ -229,9 +289,14 @@ export class EngineRoutes {
     return this.#tellAll({ type: 'group', handle, tunnels, ...(weights === undefined ? {} : { weights }) })
   }
 
-  #groupFor(prefix: Prefix, tunnels: readonly number[]): Group | undefined {
+  #groupAt(block: PrefixBlock, index: number): Group | undefined {
+    return this.#byHandle[this.#routes.get(block, index) - 1]
+  }
+
+  #groupFor(block: PrefixBlock, index: number, tunnels: readonly number[]): Group | undefined {
     if (tunnels.length > 0) return this.#groupOf(tunnels.join(' '), { tunnels })
-    const refused = this.#refusals.get(prefix)
+    if (this.#isRefused.get(block, index) === 0) return undefined
+    const refused = this.#refusals.get(prefixAt(block, index))
     return refused === undefined ? undefined : this.#groupOf(refused, { tunnels, refused })
   }
 
@@ -240,6 +305,7 @@ export class EngineRoutes {
     if (known !== undefined) return known
     const group = { key, handle: this.#handles.take(), ...leads, uses: 0 }
     this.#groups.set(key, group)
+    this.#byHandle[group.handle] = group
     return group
   }
 
@@ -274,8 +340,13 @@ function weightsOf(tunnels: readonly number[], spreads: readonly Spread[]): numb
   return undefined
 }
 
-function* chunks(prefixes: readonly Prefix[]): Generator<readonly Prefix[]> {
-  for (let first = 0; first < prefixes.length; first += ROUTES_PER_COMMAND) {
-    yield prefixes.slice(first, first + ROUTES_PER_COMMAND)
-  }
+function marked(prefixes: Iterable<Prefix>): PrefixNumbers {
+  return new PrefixNumbers([...prefixes].map((prefix) => [prefix, 1]))
+}
+
+function changesOf(tunnels: ReadonlyMap<Prefix, readonly number[]>): LearnedRoutes[] {
+  const byFamily = Map.groupBy(tunnels.keys(), familyOf)
+  return [...byFamily].map(([family, prefixes]) => {
+    return { prefixes: blockOf(family, prefixes), tunnels: prefixes.map((prefix) => tunnels.get(prefix)!) }
+  })
 }

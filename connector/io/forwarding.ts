@@ -3,7 +3,7 @@
  * and refusals go through `engine-routes.ts`, classes straight to the engines.
  */
 import type { Prefix } from '../../protocol/net.ts'
-import type { RouteChange } from '../core/bgp/speaker-types.ts'
+import type { RouteChanges } from '../core/bgp/speaker-types.ts'
 import type { Command } from '../data/commands.ts'
 import type { ClassPlan, ConnectorPlan, RefusalPlan } from '../plan.ts'
 import { EngineRoutes } from './engine-routes.ts'
@@ -68,8 +68,16 @@ export class Forwarding {
     await this.#routes.set(hops)
   }
 
-  async learn(changes: readonly RouteChange[]): Promise<void> {
-    await this.#routes.learn(changes.map(({ prefix, tunnels }) => ({ prefix, tunnels: this.#numbers(tunnels) })))
+  async learn({ prefixes, tunnels }: RouteChanges): Promise<void> {
+    const known = new Map<readonly string[], readonly number[]>()
+    const numbers = tunnels.map((names) => {
+      const found = known.get(names)
+      if (found !== undefined) return found
+      const made = this.#numbers(names)
+      known.set(names, made)
+      return made
+    })
+    await this.#routes.learn({ prefixes, tunnels: numbers })
   }
 
   /** Nothing learned leads to the connection any more, which is about to go. */
@@ -89,6 +97,12 @@ export class Forwarding {
     for (const { tunnels, ...entry } of this.#routes.entries()) {
       yield { ...entry, tunnels: tunnels.map((tunnel) => names.get(tunnel) ?? '?') }
     }
+  }
+
+  find(prefix: Prefix): RouteEntry | undefined {
+    const found = this.#routes.find(prefix)
+    const names = this.#names()
+    return found && { ...found, tunnels: found.tunnels.map((tunnel) => names.get(tunnel) ?? '?') }
   }
 
   #names(): ReadonlyMap<number, string> {

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { address, type Prefix, prefix } from '../../protocol/net.ts'
+import { blocksOf } from '../../protocol/prefix-block.ts'
 import { KernelRoutes } from './kernel-routes.ts'
-import { IpFailure } from './routes-linux.ts'
+import { IpFailure, type RouteFailure } from './routes-linux.ts'
 
 const A = prefix('10.1.0.0/16')
 const B = prefix('10.2.0.0/16')
@@ -29,19 +30,29 @@ function kernel(foreign: readonly Prefix[] = []) {
   return { table, lines, run }
 }
 
+async function learn(routes: KernelRoutes, prefixes: readonly Prefix[]): Promise<RouteFailure[]> {
+  const failures: RouteFailure[] = []
+  for (const block of blocksOf(prefixes)) failures.push(...(await routes.learn(block)))
+  return failures
+}
+
+async function unlearn(routes: KernelRoutes, prefixes: readonly Prefix[]): Promise<void> {
+  for (const block of blocksOf(prefixes)) await routes.unlearn(block)
+}
+
 it('a prefix that is configured and learned is one route, and stays until neither wants it', async () => {
   const { table, lines, run } = kernel()
   const routes = new KernelRoutes('tun0', [], [], run)
-  expect(await routes.learn([A, B, C])).toEqual([])
+  expect(await learn(routes, [A, B, C])).toEqual([])
   expect(await routes.add([A])).toEqual([])
-  await routes.unlearn([A, B])
+  await unlearn(routes, [A, B])
   expect([...table].sort()).toEqual([A, C])
   await routes.keep([])
   expect([...table]).toEqual([C])
   expect(await routes.add([C])).toEqual([])
   await routes.keep([])
   expect([...table]).toEqual([C])
-  await routes.unlearn([C])
+  await unlearn(routes, [C])
   expect([...table]).toEqual([])
   expect(lines.filter((line) => line.includes(' add ')).length).toBe(3)
   expect(lines.every((line) => line.endsWith('dev tun0 proto 151'))).toBe(true)
@@ -50,9 +61,9 @@ it('a prefix that is configured and learned is one route, and stays until neithe
 it('a route of somebody else is told with its remedy, and never removed', async () => {
   const { table, run } = kernel([B])
   const routes = new KernelRoutes('tun0', [], [], run)
-  const failures = await routes.learn([A, B])
+  const failures = await learn(routes, [A, B])
   expect(failures.map(({ route, failure }) => [route, failure.code])).toEqual([[B, 'route-conflict']])
-  await routes.unlearn([A, B])
+  await unlearn(routes, [A, B])
   expect([...table]).toEqual([])
 })
 
@@ -60,7 +71,7 @@ it('the end takes all away, however many were learned', async () => {
   const { table, run } = kernel()
   const routes = new KernelRoutes('tun0', [], [], run)
   await routes.add([A])
-  await routes.learn([B, C])
+  await learn(routes, [B, C])
   await routes.tearDown()
   expect([...table]).toEqual([])
 })
@@ -70,7 +81,7 @@ it('the source of a route into a small network is our address in it', async () =
   const addresses = [address('10.1.0.1'), address('169.254.10.2')]
   const routes = new KernelRoutes('tun0', addresses, [], run)
   await routes.add([prefix('169.254.10.0/30')])
-  await routes.learn([B])
+  await learn(routes, [B])
   expect(lines).toEqual([
     'route add 169.254.10.0/30 dev tun0 proto 151 src 169.254.10.2',
     'route add 10.2.0.0/16 dev tun0 proto 151 src 10.1.0.1',

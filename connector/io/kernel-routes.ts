@@ -1,12 +1,16 @@
 /** The routes to our device, and its addresses, as the kernel has them, while connections come and go. */
 import type { Address, Prefix } from '../../protocol/net.ts'
+import { blocksOf, type PrefixBlock, pickOf } from '../../protocol/prefix-block.ts'
 import type { StartFailure } from '../handle.ts'
+import { PrefixNumbers } from './prefix-numbers.ts'
 import {
+  addBlock,
   addRoutes,
   changeAddresses,
   flushRoutes,
   type RouteFailure,
   type RunIp,
+  tearDownBlock,
   tearDownNetwork,
 } from './routes-linux.ts'
 
@@ -16,13 +20,16 @@ export class KernelRoutes {
   readonly #run: RunIp | undefined
   readonly #standing: Set<Prefix>
   /** By BGP. May overlap with those that stand: then the kernel has one route for both. */
-  readonly #learned = new Set<Prefix>()
+  readonly #learned = new PrefixNumbers()
+  /** As `#standing`. */
+  readonly #isStanding: PrefixNumbers
 
   /** @param standing those that are there already */
   constructor(device: string, addresses: readonly Address[], standing: Iterable<Prefix>, run?: RunIp) {
     this.#device = device
     this.#addresses = addresses
     this.#standing = new Set(standing)
+    this.#isStanding = new PrefixNumbers([...this.#standing].map((route) => [route, 1]))
     this.#run = run
   }
 
@@ -47,19 +54,35 @@ export class KernelRoutes {
   /** Adds those that are not there. Returns what could not be added. */
   async add(routes: Iterable<Prefix>): Promise<RouteFailure[]> {
     const missing = [...new Set(routes)].filter((route) => !this.#standing.has(route))
-    return this.#add(missing, this.#standing, this.#learned)
+    const added = missing.filter((route) => !blocksOf([route]).some((block) => this.#learned.get(block, 0) > 0))
+    const plan = { device: this.#device, addresses: this.#addresses, routes: added }
+    const failures = await addRoutes(plan, this.#run)
+    const failed = new Set(failures.map(({ route }) => route))
+    for (const route of missing) if (!failed.has(route)) this.#stand(route)
+    return failures
+  }
+
+  #stand(route: Prefix): void {
+    this.#standing.add(route)
+    for (const block of blocksOf([route])) this.#isStanding.set(block, 0, 1)
   }
 
   /** Adds learned routes that are not there. Returns what could not be added. */
-  async learn(routes: Iterable<Prefix>): Promise<RouteFailure[]> {
-    const missing = [...routes].filter((route) => !this.#learned.has(route))
-    return this.#add(missing, this.#learned, this.#standing)
+  async learn(routes: PrefixBlock): Promise<RouteFailure[]> {
+    const missing = indicesOf(routes, (index) => this.#learned.get(routes, index) === 0)
+    const added = missing.filter((index) => this.#isStanding.get(routes, index) === 0)
+    const plan = { device: this.#device, addresses: this.#addresses }
+    const failures = await addBlock(plan, pickOf(routes, added), this.#run)
+    const failed = new Set(failures.map(({ index }) => added[index]))
+    for (const index of missing) if (!failed.has(index)) this.#learned.set(routes, index, 1)
+    return failures
   }
 
   /** Takes learned routes away. Never rejects. */
-  async unlearn(routes: Iterable<Prefix>): Promise<void> {
-    const gone = [...routes].filter((route) => this.#learned.delete(route) && !this.#standing.has(route))
-    await tearDownNetwork(this.#device, gone, this.#run)
+  async unlearn(routes: PrefixBlock): Promise<void> {
+    const gone = indicesOf(routes, (index) => this.#learned.delete(routes, index) > 0)
+    const unwanted = gone.filter((index) => this.#isStanding.get(routes, index) === 0)
+    await tearDownBlock(this.#device, pickOf(routes, unwanted), this.#run)
   }
 
   /** All, however many. Never rejects. */
@@ -68,21 +91,21 @@ export class KernelRoutes {
     if (this.#learned.size > 0) await flushRoutes(this.#device, this.#run)
   }
 
-  async #add(missing: readonly Prefix[], to: Set<Prefix>, others: ReadonlySet<Prefix>): Promise<RouteFailure[]> {
-    const routes = missing.filter((route) => !others.has(route))
-    const plan = { device: this.#device, addresses: this.#addresses, routes }
-    const failures = await addRoutes(plan, this.#run)
-    const failed = new Set(failures.map(({ route }) => route))
-    for (const route of missing) if (!failed.has(route)) to.add(route)
-    return failures
-  }
-
   /** Takes all others away. Never rejects. */
   async keep(routes: Iterable<Prefix>): Promise<void> {
     const kept = new Set(routes)
     const gone = this.standing.filter((route) => !kept.has(route))
-    const unlearned = gone.filter((route) => !this.#learned.has(route))
+    const unlearned = gone.filter((route) => !blocksOf([route]).some((block) => this.#learned.get(block, 0) > 0))
     await tearDownNetwork(this.#device, unlearned, this.#run)
-    for (const route of gone) this.#standing.delete(route)
+    for (const route of gone) {
+      this.#standing.delete(route)
+      for (const block of blocksOf([route])) this.#isStanding.delete(block, 0)
+    }
   }
+}
+
+function indicesOf({ lengths }: PrefixBlock, holds: (index: number) => boolean): number[] {
+  const indices: number[] = []
+  for (let index = 0; index < lengths.length; index++) if (holds(index)) indices.push(index)
+  return indices
 }

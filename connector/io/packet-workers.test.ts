@@ -1,6 +1,7 @@
 /** Two packet workers in real threads, on loopback: what a device would give comes from socket pairs. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
+import { blockOf } from '../../protocol/prefix-block.ts'
 import type { InstallChild } from '../data/commands.ts'
 import { libc, O_CLOEXEC, O_NONBLOCK, Scratch, SOCK_SEQPACKET } from './ffi.ts'
 import { PacketWorkers } from './packet-workers.ts'
@@ -70,7 +71,7 @@ describe('packet workers', () => {
     expect((await workers.start()).map(({ kind }) => kind)).toEqual(['node', 'node'])
     for (const worker of [0, 1]) {
       await workers.call(worker, { type: 'group', handle: 0, tunnels: [0] })
-      await workers.call(worker, { type: 'routes', prefixes: [prefix('10.1.0.0/16')], group: 0 })
+      await workers.call(worker, { type: 'routes', prefixes: blockOf(4, [prefix('10.1.0.0/16')]), group: 0 })
     }
   })
 

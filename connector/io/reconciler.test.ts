@@ -1,6 +1,7 @@
 /** Connections that change while IKE and the engines run: what is told to whom, and in which order. */
 import { describe, expect, it } from 'vitest'
 import { address, type Prefix, prefix } from '../../protocol/net.ts'
+import { prefixesOf } from '../../protocol/prefix-block.ts'
 import type { ConnectionConfig, IkeInput, IkeKey } from '../core/ike/types.ts'
 import type { Command } from '../data/commands.ts'
 import { type ConnectorEvent, StartFailure } from '../handle.ts'
@@ -107,9 +108,9 @@ function engineText(command: Command): string {
     case 'group':
       return `group ${command.handle} = ${command.tunnels.join(' ')}`
     case 'routes':
-      return `route ${command.prefixes.join(' ')} -> ${command.group}`
+      return `route ${prefixesOf(command.prefixes).join(' ')} -> ${command.group}`
     case 'remove-routes':
-      return `no route ${command.prefixes.join(' ')}`
+      return `no route ${prefixesOf(command.prefixes).join(' ')}`
     case 'refusal':
       return `group ${command.handle} = ${command.answer}`
     case 'remove-tunnel':

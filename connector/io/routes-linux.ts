@@ -1,6 +1,7 @@
 /** Addresses, link and routes of the TUN device, each set in one `ip -batch`; and what a crash left of them. */
 import { execFile } from 'node:child_process'
-import { type Address, familyOf, type Prefix, prefixContains } from '../../protocol/net.ts'
+import { type Address, type Family, familyOf, type Prefix, prefixContains } from '../../protocol/net.ts'
+import { blockOf, blocksOf, type PrefixBlock, prefixAt, wordsOf } from '../../protocol/prefix-block.ts'
 import { EXIT, StartFailure } from '../handle.ts'
 
 /** Marks our routes in the kernel (`ip route show proto 151`), so that none of anybody else's is ever removed. */
@@ -47,19 +48,13 @@ function addressLine(verb: 'add' | 'del', address: Address, device: string): str
  * alone, and the kernel takes all routes that name it away with it.
  */
 function addLine({ device, addresses }: Pick<NetworkPlan, 'device' | 'addresses'>, route: Prefix): string {
-  const source =
-    addresses.find((address) => prefixContains(route, address)) ??
-    addresses.find((address) => familyOf(address) === familyOf(route) && !address.startsWith('169.254.'))
-  return `${routeLine('add', route, device)}${source === undefined ? '' : ` src ${source}`}`
+  const own = addresses.filter((address) => familyOf(address) === familyOf(route))
+  const source = own.find((address) => prefixContains(route, address)) ?? own.find(isGeneral)
+  return `${familyOf(route) === 6 ? '-6 ' : ''}route add ${route} dev ${device} proto ${ROUTE_PROTOCOL}${source === undefined ? '' : ` src ${source}`}`
 }
 
-/** The lines that take the routes away again. */
-export function teardownBatch(device: string, routes: readonly Prefix[]): string[] {
-  return routes.map((route) => routeLine('del', route, device))
-}
-
-function routeLine(verb: 'add' | 'del', route: Prefix, device: string): string {
-  return `${familyOf(route) === 6 ? '-6 ' : ''}route ${verb} ${route} dev ${device} proto ${ROUTE_PROTOCOL}`
+function isGeneral(address: Address): boolean {
+  return !address.startsWith('169.254.')
 }
 
 /** Brings the device up with its routes. A StartFailure says which line failed and what to do. */
@@ -90,15 +85,57 @@ export async function addRoutes(
   run: RunIp = runIp,
 ): Promise<RouteFailure[]> {
   const failures: RouteFailure[] = []
-  for (const family of ['4', '6'] as const) {
-    const own = plan.routes.filter((route) => String(familyOf(route)) === family)
-    if (own.length === 0) continue
-    const lines = own.map((route) => addLine(plan, route).replace('-6 ', ''))
-    await run([`-${family}`, '-force', '-batch', '-'], `${lines.join('\n')}\n`).catch((error: unknown) => {
-      failures.push(...failedLines(error, lines).map(({ line, failure }) => ({ route: own[line]!, failure })))
+  for (const block of blocksOf(plan.routes)) failures.push(...(await addBlock(plan, block, run)))
+  return failures
+}
+
+/** As `addRoutes`; `index` is that of the block. */
+export async function addBlock(
+  { device, addresses }: Pick<NetworkPlan, 'device' | 'addresses'>,
+  block: PrefixBlock,
+  run: RunIp = runIp,
+): Promise<(RouteFailure & { readonly index: number })[]> {
+  if (block.lengths.length === 0) return []
+  const sources = sourcesOf(addresses, block.family)
+  const lines = Array.from(block.lengths, (_, index) => {
+    const source =
+      sources.find((each) => covers(block, index, each.block)) ?? sources.find(({ address }) => isGeneral(address))
+    return `route add ${prefixAt(block, index)} dev ${device} proto ${ROUTE_PROTOCOL}${source?.words ?? ''}`
+  })
+  try {
+    await run([`-${block.family}`, '-force', '-batch', '-'], `${lines.join('\n')}\n`)
+    return []
+  } catch (error) {
+    return failedLines(error, lines).map(({ line, failure }) => {
+      return { route: prefixAt(block, line), index: line, failure }
     })
   }
-  return failures
+}
+
+interface Source {
+  readonly address: Address
+  readonly block: PrefixBlock
+  readonly words: string
+}
+
+function sourcesOf(addresses: readonly Address[], family: Family): Source[] {
+  return addresses
+    .filter((address) => familyOf(address) === family)
+    .map((address) => {
+      const block = blockOf(family, [`${address}/${family === 4 ? 32 : 128}` as Prefix])
+      return { address, block, words: ` src ${address}` }
+    })
+}
+
+function covers({ words, lengths, family }: PrefixBlock, index: number, address: PrefixBlock): boolean {
+  const stride = wordsOf(family)
+  const bits = lengths[index]!
+  for (let word = 0; 32 * word < bits; word++) {
+    const rest = bits - 32 * word
+    const differing = words[index * stride + word]! ^ address.words[word]!
+    if ((rest >= 32 ? differing : differing >>> (32 - rest)) !== 0) return false
+  }
+  return true
 }
 
 /** `ip -force` goes on behind a line that failed, and says of each why and its number. Where it says none, all failed. */
@@ -132,15 +169,16 @@ export async function changeAddresses(
 
 /** Removes the routes as far as they are there. Never rejects. */
 export async function tearDownNetwork(device: string, routes: readonly Prefix[], run: RunIp = runIp): Promise<void> {
-  for (const family of ['4', '6'] as const) {
-    const own = teardownBatch(
-      device,
-      routes.filter((route) => String(familyOf(route)) === family),
-    )
-    if (own.length === 0) continue
-    const batch = `${own.map((line) => line.replace('-6 ', '')).join('\n')}\n`
-    await run([`-${family}`, '-force', '-batch', '-'], batch).catch(() => '')
-  }
+  for (const block of blocksOf(routes)) await tearDownBlock(device, block, run)
+}
+
+/** Likewise. */
+export async function tearDownBlock(device: string, block: PrefixBlock, run: RunIp = runIp): Promise<void> {
+  if (block.lengths.length === 0) return
+  const lines = Array.from(block.lengths, (_, index) => {
+    return `route del ${prefixAt(block, index)} dev ${device} proto ${ROUTE_PROTOCOL}\n`
+  })
+  await run([`-${block.family}`, '-force', '-batch', '-'], lines.join('')).catch(() => '')
 }
 
 /**

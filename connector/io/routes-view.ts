@@ -6,7 +6,7 @@ import { explanationOf } from './bgp/explanation.ts'
 import type { Children } from './children.ts'
 import type { RouteEntry } from './forwarding.ts'
 
-type Source = Pick<Children, 'routes' | 'isSendable'>
+type Source = Pick<Children, 'routes' | 'route' | 'isSendable'>
 
 /** Those at or below `within`, and those that cover it; all where it is absent. */
 export function routesOf(children: Source, within: Prefix | undefined, limit: number): RoutesAnswer {
@@ -23,8 +23,8 @@ export function routesOf(children: Source, within: Prefix | undefined, limit: nu
 }
 
 export function explainRoute(children: Source, bgp: Bgp | undefined, prefix: Prefix): RouteExplanation {
-  let used: RouteRow | undefined
-  for (const entry of children.routes()) if (entry.prefix === prefix) used = rowOf(children, entry)
+  const found = children.route(prefix)
+  const used = found && rowOf(children, found)
   return explanationOf(prefix, used, bgp?.explain(prefix))
 }
 

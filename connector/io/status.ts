@@ -58,7 +58,7 @@ export function buildStatus(parts: StatusParts): ConnectorStatus {
         ? { ...tun, state: 'up' }
         : { ...tun, state: 'failed', error: { code: failure.code, cause: failure.message, remedy: failure.remedy } },
     ...defined('bgp', parts.routing?.bgp?.status()),
-    ...defined('paths', parts.routing?.paths.status()),
+    ...defined('paths', parts.routing?.paths?.status()),
     tunnels: plan.connections.map((planned) => tunnelStatus(parts, planned, ikeOf.get(planned.ike.name), time)),
     drops: parts.drops,
     ike: { ...parts.ike, sendFailures: parts.sendFailures },
@@ -99,6 +99,7 @@ function tunnelStatus(
     ikeRekeys: ike?.ikeRekeys ?? 0,
     children: (ike?.children ?? []).map((child) => childStatus(child, parts.children.get(child.id), now)),
     traffic: traffic(parts.children.total(name)),
+    routes: routesOf(parts.children, name),
     ...defined('rtt', ike?.rtt && { ...ike.rtt, lastMs: micros(ike.rtt.lastMs), medianMs: micros(ike.rtt.medianMs) }),
     ...defined('loss', ike === undefined || ike.requestsSent === 0 ? undefined : lossOf(ike)),
     ...countsOf(planned, parts.children),
@@ -112,6 +113,12 @@ function tunnelStatus(
     ),
     ...defined('lastError', ike?.lastError && { ...ike.lastError, at: time(ike.lastError.at) }),
   }
+}
+
+function routesOf(children: Children, name: string): number {
+  let routes = 0
+  for (const { tunnels, prefixes } of children.groups()) if (tunnels[0] === name) routes += prefixes
+  return routes
 }
 
 function countsOf({ ike, transit, reversePath }: PlannedConnection, children: Children) {

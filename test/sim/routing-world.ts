@@ -6,6 +6,7 @@ import { Speaker } from '../../connector/core/bgp/speaker.ts'
 import type { SpeakerEffect, SpeakerInput } from '../../connector/core/bgp/speaker-types.ts'
 import type { Instant } from '../../protocol/machine.ts'
 import type { Prefix } from '../../protocol/net.ts'
+import { prefixAt } from '../../protocol/prefix-block.ts'
 import { SeededRandom } from './random.ts'
 import { configOf, isHub, type PlannedTunnel, planTunnels, prefixesOf, SITES } from './routing-plan.ts'
 import { Timeline } from './timeline.ts'
@@ -196,7 +197,8 @@ export class RoutingWorld {
       console.log(this.now, life.site, JSON.stringify(effect).slice(0, 200))
     switch (effect.type) {
       case 'routes':
-        for (const { prefix, tunnels } of effect.changes) {
+        for (const [index, tunnels] of effect.tunnels.entries()) {
+          const prefix = prefixAt(effect.prefixes, index)
           if (tunnels.length === 0) life.routes.delete(prefix)
           else life.routes.set(prefix, tunnels)
         }

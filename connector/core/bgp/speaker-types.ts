@@ -1,5 +1,6 @@
 /** The boundary of the speaker: all BGP of one connector, as the driver in `io/bgp` runs it. */
 import type { Address, Family, Prefix, SocketAddress } from '../../../protocol/net.ts'
+import type { PrefixBlock } from '../../../protocol/prefix-block.ts'
 import type { BfdTimers } from '../bfd/config.ts'
 import type { BfdDatagram, BfdEndpointEffect } from '../bfd/endpoint.ts'
 import type { BfdState } from '../bfd/wire.ts'
@@ -90,12 +91,13 @@ export type SpeakerEffect =
       readonly silentMs?: number
     }
   /** What leads where from now on, by names of tunnels, the first one preferred; none: BGP knows no way. */
-  | { readonly type: 'routes'; readonly changes: readonly RouteChange[] }
+  | ({ readonly type: 'routes' } & RouteChanges)
   | { readonly type: 'report'; readonly neighbour: string; readonly event: BgpEvent }
 
-export interface RouteChange {
-  readonly prefix: Prefix
-  readonly tunnels: readonly string[]
+/** The tunnels of prefix `i` are `tunnels[i]`, mostly the same array for many; each prefix once. */
+export interface RouteChanges {
+  readonly prefixes: PrefixBlock
+  readonly tunnels: readonly (readonly string[])[]
 }
 
 /** News of a neighbour, for log and counters. `text` is a sentence without secrets; words of the neighbour are in quotes. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Address, address, prefix } from '../../../protocol/net.ts'
+import { prefixesOf } from '../../../protocol/prefix-block.ts'
 import { DEFAULT_TIMERS } from '../bfd/config.ts'
 import { SESSION_DEFAULTS } from './session-types.ts'
 import { Speaker } from './speaker.ts'
@@ -100,7 +101,8 @@ class World {
   carry(end: End, effect: SpeakerEffect): void {
     end.effects.push(effect)
     if (effect.type === 'routes') {
-      for (const { prefix: name, tunnels } of effect.changes) {
+      for (const [index, name] of prefixesOf(effect.prefixes).entries()) {
+        const tunnels = effect.tunnels[index]!
         if (tunnels.length === 0) end.routes.delete(name)
         else end.routes.set(name, tunnels)
       }

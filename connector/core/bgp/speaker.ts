@@ -29,7 +29,6 @@ import type {
   SpeakerNeighbourStatus,
 } from './speaker-types.ts'
 import { CEASE } from './wire/codec.ts'
-import { prefixAt } from './wire/prefixes.ts'
 
 export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #config: SpeakerConfig
@@ -294,15 +293,14 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
 
   #routes({ prefixes, nextHops }: RoutesChanged): void {
     const ways = new Map<NextHopSet, readonly string[]>()
-    const changes = nextHops.map((set, index) => {
-      let tunnels = ways.get(set)
-      if (tunnels === undefined) {
-        tunnels = this.#tunnelsOf(set)
-        ways.set(set, tunnels)
-      }
-      return { prefix: prefixAt(prefixes, index), tunnels }
+    const tunnels = nextHops.map((set) => {
+      const known = ways.get(set)
+      if (known !== undefined) return known
+      const made = this.#tunnelsOf(set)
+      ways.set(set, made)
+      return made
     })
-    this.#effects.push({ type: 'routes', changes })
+    this.#effects.push({ type: 'routes', prefixes, tunnels })
   }
 
   /** What we originate ourselves leads into no tunnel. */

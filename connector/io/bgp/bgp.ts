@@ -197,8 +197,8 @@ export class Bgp {
         this.#parts.onPath(effect.tunnel, effect.neighbour, effect.up, effect.silentMs)
         return
       case 'routes':
-        this.#routeChanges += effect.changes.length
-        this.#learned.take(effect.changes)
+        this.#routeChanges += effect.tunnels.length
+        this.#learned.take(effect)
         return
       case 'report':
         if (effect.event.code === 'established') this.#troubles.delete(effect.neighbour)

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Address, address, type Prefix, prefix } from '../../../protocol/net.ts'
-import type { RouteChange } from '../../core/bgp/speaker-types.ts'
+import { blocksOf, type PrefixBlock, prefixesOf } from '../../../protocol/prefix-block.ts'
+import type { RouteChanges } from '../../core/bgp/speaker-types.ts'
 import type { ConnectorEvent } from '../../handle.ts'
 import type { RouteFailure } from '../routes-linux.ts'
 import { LearnedRoutes } from './learned-routes.ts'
@@ -24,10 +25,11 @@ class Machine {
   }
 
   readonly children = {
-    learn: async (changes: readonly RouteChange[]): Promise<void> => {
+    learn: async ({ prefixes, tunnels: all }: RouteChanges): Promise<void> => {
       await this.#wait()
       if (this.failing) throw new Error('the table is full')
-      for (const { prefix: each, tunnels } of changes) {
+      for (const [index, each] of prefixesOf(prefixes).entries()) {
+        const tunnels = all[index]!
         this.log.push(`engine ${each} ${tunnels.join(',')}`)
         if (tunnels.length === 0) this.engine.delete(each)
         else this.engine.set(each, tunnels.join(','))
@@ -37,18 +39,18 @@ class Machine {
   }
 
   readonly kernelRoutes = {
-    learn: async (routes: Iterable<Prefix>): Promise<RouteFailure[]> => {
+    learn: async (routes: PrefixBlock): Promise<RouteFailure[]> => {
       await this.#wait()
-      for (const each of routes) {
+      for (const each of prefixesOf(routes)) {
         this.log.push(`kernel + ${each}`)
         this.kernel.add(each)
       }
       this.#look()
       return []
     },
-    unlearn: async (routes: Iterable<Prefix>): Promise<void> => {
+    unlearn: async (routes: PrefixBlock): Promise<void> => {
       await this.#wait()
-      for (const each of routes) {
+      for (const each of prefixesOf(routes)) {
         this.log.push(`kernel - ${each}`)
         this.kernel.delete(each)
       }
@@ -79,14 +81,26 @@ async function settled(routes: LearnedRoutes): Promise<void> {
   throw new Error('it does not come to rest')
 }
 
+interface Change {
+  readonly prefix: Prefix
+  readonly tunnels: readonly string[]
+}
+
+function take(routes: LearnedRoutes, changes: readonly Change[]): void {
+  const tunnelsOf = new Map(changes.map((each) => [each.prefix, each.tunnels]))
+  for (const prefixes of blocksOf([...tunnelsOf.keys()])) {
+    routes.take({ prefixes, tunnels: prefixesOf(prefixes).map((each) => tunnelsOf.get(each)!) })
+  }
+}
+
 it('the engine comes first and goes last; a change of tunnels asks no kernel', async () => {
   const machine = new Machine()
   const routes = machine.make()
-  routes.take([{ prefix: A, tunnels: ['x'] }])
+  take(routes, [{ prefix: A, tunnels: ['x'] }])
   await settled(routes)
-  routes.take([{ prefix: A, tunnels: ['y', 'x'] }])
+  take(routes, [{ prefix: A, tunnels: ['y', 'x'] }])
   await settled(routes)
-  routes.take([{ prefix: A, tunnels: [] }])
+  take(routes, [{ prefix: A, tunnels: [] }])
   await settled(routes)
   expect(machine.log.filter((line) => !line.startsWith('kernel + ') || line === `kernel + ${A}`)).toEqual([
     `engine ${A} x`,
@@ -102,7 +116,7 @@ it('what an engine does not take is told once with a remedy, and the kernel does
   const machine = new Machine()
   const routes = machine.make()
   machine.failing = true
-  routes.take([
+  take(routes, [
     { prefix: A, tunnels: ['x'] },
     { prefix: B, tunnels: ['x'] },
   ])
@@ -115,7 +129,10 @@ it('a default route that would take the tunnels’ own packets is not given to t
   const machine = new Machine()
   const routes = machine.make([address('198.51.100.7')])
   const six = prefix('::/0')
-  routes.take([prefix('0.0.0.0/0'), six, A].map((each) => ({ prefix: each, tunnels: ['x'] })))
+  take(
+    routes,
+    [prefix('0.0.0.0/0'), six, A].map((each) => ({ prefix: each, tunnels: ['x'] })),
+  )
   await settled(routes)
   expect([...machine.kernel].sort()).toEqual([A, six])
   expect(machine.events).toMatchObject([{ code: 'route-loop' }])
@@ -124,10 +141,10 @@ it('a default route that would take the tunnels’ own packets is not given to t
 it('at the end what was learned stays: nothing leaves in the clear while tunnels go down', async () => {
   const machine = new Machine()
   const routes = machine.make()
-  routes.take([{ prefix: A, tunnels: ['x'] }])
+  take(routes, [{ prefix: A, tunnels: ['x'] }])
   await settled(routes)
   await routes.stop()
-  routes.take([{ prefix: A, tunnels: [] }])
+  take(routes, [{ prefix: A, tunnels: [] }])
   await settled(routes)
   expect([...machine.kernel]).toEqual([A])
 })
@@ -146,7 +163,7 @@ it('whatever changes while others are under way, both have the last word, and no
         const routes = machine.make()
         const last = new Map<Prefix, string>()
         for (const [each, turns] of steps) {
-          routes.take([each])
+          take(routes, [each])
           if (each.tunnels.length === 0) last.delete(each.prefix)
           else last.set(each.prefix, each.tunnels.join(','))
           for (let turn = 0; turn < turns && scheduler.count() > 0; turn++) await scheduler.waitOne()
@@ -169,12 +186,12 @@ it('what comes in the place of a prefix that is withdrawn is there before it goe
   const machine = new Machine()
   let pass = () => {}
   const routes = machine.make([], () => new Promise((resolve) => (pass = resolve)))
-  routes.take([{ prefix: A, tunnels: ['x'] }])
+  take(routes, [{ prefix: A, tunnels: ['x'] }])
   await settled(routes)
   machine.log.length = 0
-  routes.take([{ prefix: A, tunnels: [] }])
+  take(routes, [{ prefix: A, tunnels: [] }])
   for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
-  routes.take([{ prefix: B, tunnels: ['x'] }])
+  take(routes, [{ prefix: B, tunnels: ['x'] }])
   for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
   pass()
   await settled(routes)

@@ -2,16 +2,21 @@
  * Brings what BGP has learned into the engines and the kernel, in batches, and never two of a kind at once.
  *
  * The engine of a prefix knows it before the kernel sends packets, and forgets it after: nothing falls between. What is
- * new comes before what is gone goes. A change
- * of tunnels is the engines' affair alone and waits for no kernel. Of many changes of a prefix the last one counts.
+ * new comes before what is gone goes. A change of tunnels is the engines' affair alone and waits for no kernel. Of many
+ * changes of a prefix the last one counts.
  */
-import { type Address, familyOf, type Prefix } from '../../../protocol/net.ts'
-import type { RouteChange } from '../../core/bgp/speaker-types.ts'
+import { type Address, familyOf } from '../../../protocol/net.ts'
+import { type PrefixBlock, pickOf, prefixAt } from '../../../protocol/prefix-block.ts'
+import type { RouteChanges } from '../../core/bgp/speaker-types.ts'
 import type { ConnectorEvent } from '../../handle.ts'
 import type { Children } from '../children.ts'
 import type { KernelRoutes } from '../kernel-routes.ts'
+import type { RouteFailure } from '../routes-linux.ts'
+import { MARK, PendingRoutes, type Taken } from './pending-routes.ts'
 
-const BATCH = 8_192
+const ENGINE_BATCH = 8_192
+/** Larger, for each starts a process. */
+const KERNEL_BATCH = 16_384
 
 export interface LearnedRoutesParts {
   readonly children: Pick<Children, 'learn'>
@@ -28,14 +33,8 @@ export interface LearnedRoutesParts {
 
 export class LearnedRoutes {
   readonly #parts: LearnedRoutesParts
-  /** What waits: for the engines, with tunnels; for the kernel; to be taken from the kernel, then from the engines. */
-  readonly #forEngines = new Map<Prefix, readonly string[]>()
-  readonly #forKernel = new Set<Prefix>()
-  readonly #gone = new Set<Prefix>()
-  readonly #forgotten = new Set<Prefix>()
-  /** What the engines, and the kernel, are just taking in or giving up, as far as nothing newer has come. */
-  readonly #raising = new Set<Prefix>()
-  readonly #leaving = new Set<Prefix>()
+  /** For the engines, with tunnels; for the kernel; to be taken from the kernel, then from the engines. */
+  readonly #waiting = new PendingRoutes()
   #engines: Promise<void> | undefined
   #kernel: Promise<void> | undefined
   #isStopped = false
@@ -44,16 +43,15 @@ export class LearnedRoutes {
     this.#parts = parts
   }
 
-  take(changes: readonly RouteChange[]): void {
+  take({ prefixes, tunnels }: RouteChanges): void {
     if (this.#isStopped) return
-    for (const { prefix, tunnels } of changes) {
-      if (tunnels.length > 0) {
-        for (const set of [this.#gone, this.#forgotten, this.#leaving]) set.delete(prefix)
-        this.#forEngines.set(prefix, tunnels)
+    for (let index = 0; index < tunnels.length; index++) {
+      if (tunnels[index]!.length > 0) {
+        this.#waiting.forget(MARK.gone | MARK.forgotten | MARK.leaving, prefixes, index)
+        this.#waiting.wait(MARK.engines, prefixes, index, tunnels[index])
       } else {
-        this.#forEngines.delete(prefix)
-        for (const set of [this.#forKernel, this.#raising]) set.delete(prefix)
-        this.#gone.add(prefix)
+        this.#waiting.forget(MARK.engines | MARK.kernel | MARK.raising, prefixes, index)
+        this.#waiting.wait(MARK.gone, prefixes, index)
       }
     }
     this.#go()
@@ -61,7 +59,11 @@ export class LearnedRoutes {
 
   /** Changes that are not carried out yet. */
   get pending(): number {
-    return this.#forEngines.size + this.#forKernel.size + this.#gone.size + this.#forgotten.size
+    return this.#pendingOf(MARK.engines, MARK.forgotten) + this.#pendingOf(MARK.kernel, MARK.gone)
+  }
+
+  #pendingOf(...marks: (typeof MARK)[keyof typeof MARK][]): number {
+    return marks.reduce((sum, mark) => sum + this.#waiting.count(mark), 0)
   }
 
   get isBusy(): boolean {
@@ -71,48 +73,45 @@ export class LearnedRoutes {
   /** What has been learned stays where it is until the tunnels are gone, so that nothing leaves in the clear. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    this.#forEngines.clear()
-    this.#forKernel.clear()
-    this.#gone.clear()
-    this.#forgotten.clear()
+    this.#waiting.clear()
     await Promise.all([this.#engines, this.#kernel])
   }
 
   #go(): void {
     this.#engines ??= this.#runEngines().finally(() => {
       this.#engines = undefined
-      if (this.#forEngines.size + this.#forgotten.size > 0) this.#go()
+      if (this.#pendingOf(MARK.engines, MARK.forgotten) > 0) this.#go()
     })
     this.#kernel ??= this.#runKernel().finally(() => {
       this.#kernel = undefined
-      if (this.#forKernel.size + this.#gone.size > 0) this.#go()
+      if (this.#pendingOf(MARK.kernel, MARK.gone) > 0) this.#go()
     })
   }
 
   async #runEngines(): Promise<void> {
-    while (this.#forEngines.size + this.#forgotten.size > 0) {
-      await this.#learn(take(this.#forgotten).map((prefix) => ({ prefix, tunnels: [] })))
-      const changes: RouteChange[] = []
-      for (const [prefix, tunnels] of this.#forEngines) {
-        if (changes.push({ prefix, tunnels }) >= BATCH) break
-      }
-      for (const { prefix } of changes) {
-        this.#forEngines.delete(prefix)
-        this.#raising.add(prefix)
-      }
-      const isLearned = await this.#learn(changes)
-      if (isLearned && !this.#isStopped) for (const prefix of this.#raising) this.#forKernel.add(prefix)
-      this.#raising.clear()
+    const waiting = this.#waiting
+    while (this.#pendingOf(MARK.engines, MARK.forgotten) > 0) {
+      const forgotten = waiting.take(MARK.forgotten, 0, ENGINE_BATCH)
+      await Promise.all(
+        forgotten.map(({ prefixes }) => this.#learn({ prefixes, tunnels: Array(prefixes.lengths.length).fill([]) })),
+      )
+      const changes = waiting.take(MARK.engines, MARK.raising, ENGINE_BATCH)
+      await Promise.all(
+        changes.map(async (each) => {
+          const isLearned = await this.#learn(each)
+          waiting.pass(MARK.raising, isLearned && !this.#isStopped ? MARK.kernel : 0, each)
+        }),
+      )
       this.#go()
     }
   }
 
   async #runKernel(): Promise<void> {
     let hasRested = false
-    while (this.#gone.size + this.#forKernel.size > 0) {
-      await this.#addToKernel(await this.#withoutLoops(take(this.#forKernel)))
-      if (this.#gone.size === 0) hasRested = false
-      else if (hasRested) await this.#takeFromKernel(take(this.#gone))
+    while (this.#pendingOf(MARK.kernel, MARK.gone) > 0) {
+      await this.#addToKernel(this.#waiting.take(MARK.kernel, 0, KERNEL_BATCH))
+      if (this.#waiting.count(MARK.gone) === 0) hasRested = false
+      else if (hasRested) await this.#takeFromKernel(this.#waiting.take(MARK.gone, MARK.leaving, KERNEL_BATCH))
       else {
         hasRested = true
         await this.#parts.grace?.()
@@ -120,17 +119,19 @@ export class LearnedRoutes {
     }
   }
 
-  async #takeFromKernel(gone: readonly Prefix[]): Promise<void> {
-    for (const prefix of gone) this.#leaving.add(prefix)
-    await this.#parts.kernel.unlearn(gone)
-    for (const prefix of this.#leaving) this.#forgotten.add(prefix)
-    this.#leaving.clear()
+  async #takeFromKernel(gone: readonly Taken[]): Promise<void> {
+    for (const each of gone) {
+      await this.#parts.kernel.unlearn(each.prefixes)
+      this.#waiting.pass(MARK.leaving, this.#isStopped ? 0 : MARK.forgotten, each)
+    }
     this.#go()
   }
 
-  async #addToKernel(added: readonly Prefix[]): Promise<void> {
-    if (added.length === 0) return
-    const failures = await this.#parts.kernel.learn(added)
+  async #addToKernel(added: readonly Taken[]): Promise<void> {
+    const failures: RouteFailure[] = []
+    for (const { prefixes } of added) {
+      failures.push(...(await this.#parts.kernel.learn(await this.#withoutLoops(prefixes))))
+    }
     const first = failures[0]
     if (first === undefined) return
     const more = failures.length === 1 ? '' : ` (and ${failures.length - 1} more)`
@@ -139,40 +140,30 @@ export class LearnedRoutes {
   }
 
   /** A default route must not take the tunnels' own packets: the engine has it, the kernel does not. */
-  async #withoutLoops(routes: readonly Prefix[]): Promise<readonly Prefix[]> {
-    const defaults = routes.filter((prefix) => prefix.endsWith('/0'))
-    if (defaults.length === 0 || this.#parts.cutOff === undefined) return routes
-    const families = new Set((await this.#parts.cutOff()).map(familyOf))
-    const looping = defaults.filter((prefix) => families.has(familyOf(prefix)))
-    for (const prefix of looping) {
-      const message = `the default route ${prefix} is not used: the tunnel's own packets would follow it into the tunnel`
-      const remedy = 'Give the outer address of each peer a route of its own: ip route add <address> via <gateway>.'
-      this.#parts.emit({ type: 'warning', code: 'route-loop', message, remedy })
-    }
-    return routes.filter((prefix) => !looping.includes(prefix))
+  async #withoutLoops(routes: PrefixBlock): Promise<PrefixBlock> {
+    const { family, lengths } = routes
+    const found = lengths.indexOf(0)
+    if (found < 0 || this.#parts.cutOff === undefined) return routes
+    const cutOff = await this.#parts.cutOff()
+    if (!cutOff.some((each) => familyOf(each) === family)) return routes
+    const message = `the default route ${prefixAt(routes, found)} is not used: the tunnel's own packets would follow it into the tunnel`
+    const remedy = 'Give the outer address of each peer a route of its own: ip route add <address> via <gateway>.'
+    this.#parts.emit({ type: 'warning', code: 'route-loop', message, remedy })
+    const others = Array.from(lengths.keys()).filter((index) => index !== found)
+    return pickOf(routes, others)
   }
 
-  async #learn(changes: readonly RouteChange[]): Promise<boolean> {
-    if (changes.length === 0) return true
+  async #learn(changes: RouteChanges): Promise<boolean> {
     try {
       await this.#parts.children.learn(changes)
       return true
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error)
-      const message = `the engine refuses ${changes.length} learned routes, from ${changes[0]!.prefix} on: ${text}`
+      const { prefixes, tunnels } = changes
+      const message = `the engine refuses ${tunnels.length} learned routes, from ${prefixAt(prefixes, 0)} on: ${text}`
       const remedy = 'Take fewer: set max_prefixes, or an import policy that is narrower.'
       this.#parts.emit({ type: 'warning', code: 'bgp-routes', message, remedy })
       return false
     }
   }
-}
-
-function take(set: Set<Prefix>): Prefix[] {
-  const taken: Prefix[] = []
-  for (const prefix of set) {
-    taken.push(prefix)
-    set.delete(prefix)
-    if (taken.length >= BATCH) break
-  }
-  return taken
 }

@@ -1,5 +1,6 @@
 /** A site and its hubs on one virtual clock. Octets and datagrams arrive at once and in order, or not at all. */
 import type { Address } from '../../../../protocol/net.ts'
+import { prefixesOf } from '../../../../protocol/prefix-block.ts'
 import { Speaker } from '../speaker.ts'
 import type { SpeakerConfig, SpeakerEffect, SpeakerInput } from '../speaker-types.ts'
 
@@ -71,7 +72,8 @@ export class SpeakerWorld {
     end.effects.push(effect)
     switch (effect.type) {
       case 'routes':
-        for (const { prefix, tunnels } of effect.changes) {
+        for (const [index, prefix] of prefixesOf(effect.prefixes).entries()) {
+          const tunnels = effect.tunnels[index]!
           if (tunnels.length === 0) end.routes.delete(prefix)
           else end.routes.set(prefix, tunnels)
         }

@@ -7,7 +7,10 @@
  * be shared and interned.
  */
 import type { Address, Family } from '../../../../protocol/net.ts'
+import type { PrefixBlock } from '../../../../protocol/prefix-block.ts'
 import type { BgpFault } from './faults.ts'
+
+export type { PrefixBlock } from '../../../../protocol/prefix-block.ts'
 
 export type BgpMessage = OpenMessage | UpdateMessage | NotificationMessage | KeepaliveMessage | RouteRefreshMessage
 
@@ -116,16 +119,6 @@ export interface NextHop {
   readonly address: Address
   /** RFC 2545 section 3. */
   readonly linkLocal?: Address
-}
-
-/**
- * Prefixes of one family without an object for each, in wire order. Prefix `i` has `lengths[i]` bits; of IPv4 it is
- * `words[i]`, of IPv6 `words[4 * i]` to `words[4 * i + 3]`, most significant first. Bits behind the length are zero.
- */
-export interface PrefixBlock {
-  readonly family: Family
-  readonly lengths: Uint8Array
-  readonly words: Uint32Array
 }
 
 export const ORIGIN = { igp: 0, egp: 1, incomplete: 2 } as const

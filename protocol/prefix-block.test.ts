@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Family, formatAddress, parsePrefix, prefix } from '../../../../protocol/net.ts'
-import { blockOf, partOf, prefixAt, prefixesOf } from './prefixes.ts'
+import { type Family, formatAddress, parsePrefix, prefix } from './net.ts'
+import { blockOf, partOf, prefixAt, prefixesOf } from './prefix-block.ts'
 
 describe('blocks of prefixes', () => {
   it('hold an IPv4 prefix in a word and an IPv6 prefix in four', () => {
