@@ -49,7 +49,7 @@ export function blockFrom(family: 4 | 6, at: number, count: number): PrefixBlock
     const place = Math.imul(at + i, 0x9e3779b1) & 0x3fffff
     if (family === 4) words[i] = 0x01000000 + (place << 8)
     else {
-      words[4 * i] = 0x20010000 + (place >>> 16)
+      words[4 * i] = 0x2a000000 + (place >>> 16)
       words[4 * i + 1] = (place & 0xffff) << 16
     }
   }
