@@ -86,6 +86,35 @@ test('what export prints comes to no change, by names and without numbers', asyn
   expect(out).toContain('The network is like that already.\n')
 })
 
+test('faults of the file are told with their places, in words', async () => {
+  writeFileSync(
+    file,
+    `preferences: { topology: star }
+sites:
+  - { name: hq, prefixs: [10.1.0.0/16] }
+tunnels:
+  - { name: hq-lab, sites: [hq], pathMtu: 5 }
+routing:
+  bfd: never
+  sites:
+    - { site: Main Office, hub: yes }
+`,
+  )
+  const { code, err } = await managed.run('plan', file)
+  expect(code).toBe(EXIT.badConfig)
+  const see = 'see docs/intents.md'
+  expect(err.split('\n').flatMap((line) => (line.startsWith(file) ? [line.slice(file.length + 1)] : []))).toEqual([
+    `1:26: preferences.topology: "star" is not one of mesh, none; ${see}`,
+    `3:5: sites[0].prefixes: it is missing: a list; ${see}`,
+    '3:17: sites[0].prefixs: there is no such key; did you mean prefixes?',
+    `5:28: tunnels[0].sites: the number of entries should be at least 2; ${see}`,
+    `5:43: tunnels[0].pathMtu: "5" is not a number of at least 576; ${see}`,
+    `7:8: routing.bfd: "never" is not off, or a mapping; ${see}`,
+    `9:15: routing.sites[0].site: a name is 1 to 63 lower-case letters, digits, dots and dashes; ${see}`,
+    `9:33: routing.sites[0].hub: "yes" is not true or false; ${see}`,
+  ])
+})
+
 test('faults are told by the control plane, all at once', async () => {
   writeFileSync(file, STAR.replace('- { site: hq, hub: true }', '- { site: lab, owns: [10.2.7.0/24], through: [hq] }'))
   const { code, err } = await managed.run('plan', file)
