@@ -5,6 +5,7 @@ import { bgpAction, pathOpinion } from '../bfd/coupling.ts'
 import type { BfdStateChange, BfdStatus } from '../bfd/machine.ts'
 import { DIAGNOSTICS } from '../bfd/wire.ts'
 import { Calm } from './calm.ts'
+import { restartToRib } from './negotiate.ts'
 import type { NeighbourConfig, NeighbourStatus, RibEffect, RibInput } from './rib/types.ts'
 import { BgpSession } from './session.ts'
 import type { Negotiated, RouteInput, SessionEffect } from './session-types.ts'
@@ -103,8 +104,8 @@ export class NeighbourLink {
     return this.#session.deadline()
   }
 
-  start(now: Instant): void {
-    this.#session.handle({ type: 'start' }, now)
+  start(now: Instant, restarting = false): void {
+    this.#session.handle({ type: 'start', restarting }, now)
   }
 
   stop(communication: string, now: Instant): void {
@@ -322,11 +323,7 @@ export class NeighbourLink {
         break
       }
       case 'unsendable':
-        this.report(
-          'unsendable',
-          'warn',
-          `${effect.prefixes.lengths.length} prefixes have attributes that fit no message`,
-        )
+        this.report('unsendable', 'warn', `${effect.prefixes.lengths.length} prefixes: attributes that fit no message`)
         break
       case 'refused':
         this.#refused.push(effect.input)
@@ -347,7 +344,7 @@ export class NeighbourLink {
     this.#isRestarting = false
     this.#isOverLimit = false
     this.#refused = []
-    const { peerAs, holdTimeS, families, enhancedRefresh, gracefulRestart } = negotiated
+    const { peerAs, holdTimeS, families, enhancedRefresh } = negotiated
     const names = families.map((family) => `IPv${family}`).join(' and ')
     this.report('established', 'info', `established with AS ${peerAs}: ${names}, hold time ${holdTimeS} s`)
     this.#parts.rib({
@@ -356,7 +353,7 @@ export class NeighbourLink {
       routerId: negotiated.peerIdentifier,
       families,
       nextHops: this.#neighbour.nextHops,
-      ...(gracefulRestart === undefined ? {} : { keptForwarding: gracefulRestart.preserved }),
+      ...restartToRib(negotiated),
       enhancedRefresh,
     })
     if (this.#leaving !== 'no') this.#tellLeaving()
