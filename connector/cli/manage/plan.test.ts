@@ -51,6 +51,7 @@ test('tells which routes come and go at each site, and changes nothing', async (
       '  + 10.1.0.0/16  lab > hq',
       '  + 10.2.0.0/16  lab > hq > branch',
       '3 sites, 3 prefixes, 6 routes: nothing is wrong with it.',
+      `What next: isthmus apply ${file}`,
     ].join('\n')}\n`,
   )
   expect(await managed.json('network', 'export')).toEqual(before)
