@@ -17,7 +17,7 @@ import type {
   SpeakerNeighbour,
   SpeakerNeighbourStatus,
 } from './speaker-types.ts'
-import { afiOf, CEASE, type NotificationMessage, type UpdateMessage } from './wire/codec.ts'
+import { afiOf, CEASE, type NotificationMessage, prefixLimitData, type UpdateMessage } from './wire/codec.ts'
 import { downWords, notificationWords } from './words.ts'
 
 /** Prefixes that the RIB hands over at once, and that may wait in the session before it hands over more. */
@@ -228,10 +228,18 @@ export class NeighbourLink {
     }
   }
 
+  /** The tunnel or BFD came up: a session that waits need not. One that too many prefixes have closed still does. */
+  pathUp(now: Instant): void {
+    if (!this.#isOverLimit) this.#session.handle({ type: 'path-up' }, now)
+  }
+
   /** BFD has news of the path (RFC 5882 section 4.3). */
   pathChanged(change: BfdStateChange, now: Instant): void {
     const opinion = pathOpinion(change)
-    if (opinion === 'up') this.report('bfd-up', 'info', 'BFD is up')
+    if (opinion === 'up') {
+      this.report('bfd-up', 'info', 'BFD is up')
+      this.pathUp(now)
+    }
     if (opinion === 'down')
       this.report('bfd-down', 'warn', `BFD lost it: ${DIAGNOSTICS[change.diagnostic] ?? change.diagnostic}`)
     const negotiated = this.#negotiated?.gracefulRestart !== undefined
@@ -379,13 +387,7 @@ export class NeighbourLink {
     const again = restartMs === undefined ? 'until somebody resets it' : `for ${Math.round(restartMs / 1000)} s`
     this.report('prefix-limit', 'warn', `more than ${limit} IPv${family} prefixes: closed ${again}`)
     this.#isOverLimit = true
-    const data = new Uint8Array(7)
-    const view = new DataView(data.buffer)
-    // RFC 4486 section 4: AFI, SAFI, upper bound.
-    view.setUint16(0, family === 4 ? 1 : 2)
-    view.setUint8(2, 1)
-    view.setUint32(3, limit)
-    const reason = { subcode: CEASE.maximumPrefixes, data }
+    const reason = { subcode: CEASE.maximumPrefixes, data: prefixLimitData(afiOf(family), limit) }
     if (restartMs === undefined) this.#session.handle({ type: 'stop', ...reason }, now)
     else this.#session.handle({ type: 'reset', holdMs: restartMs, ...reason }, now)
     this.settle(now)

@@ -117,6 +117,8 @@ export type SessionInput =
       /** The neighbour's routes may stay where it restarts gracefully: BFD went down with it (RFC 5882 section 4.3). */
       readonly keepRoutes?: boolean
     } & CeaseReason)
+  /** What kept TCP from the neighbour may be over: it is tried at once unless a connection stands. No wait is reset. */
+  | { readonly type: 'path-up' }
   | { readonly type: 'connected'; readonly connection: ConnectionId }
   /** From the neighbour's address; accepted by TCP. The session closes what it does not want. */
   | { readonly type: 'incoming'; readonly connection: ConnectionId }

@@ -171,7 +171,9 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #tunnel(name: string, up: boolean, ends: readonly Address[], now: Instant): void {
     if (ends.length > 0) this.#ends.set(name, ends)
     for (const link of this.#links.values()) if (link.tunnel === name) link.setTunnelEnds(ends)
-    if (this.#reach.set(name, up)) this.#rib.handle({ kind: 'next-hops-changed' }, now)
+    if (!this.#reach.set(name, up)) return
+    this.#rib.handle({ kind: 'next-hops-changed' }, now)
+    if (up) for (const link of this.#links.values()) if (link.tunnel === name) link.pathUp(now)
   }
 
   /**

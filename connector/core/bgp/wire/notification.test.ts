@@ -1,9 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import { prefix } from '../../../../protocol/net.ts'
-import { blockOf, encodeNotification, hardResetData, notification, packAnnouncement, shutdownData } from './codec.ts'
+import {
+  blockOf,
+  encodeNotification,
+  hardResetData,
+  notification,
+  packAnnouncement,
+  prefixLimitData,
+  shutdownData,
+} from './codec.ts'
 
 const text = (words: string) => new TextEncoder().encode(words)
 const length = (octets: number, ...data: number[]) => Uint8Array.of(octets, ...data)
+
+it('a limit of prefixes is told with its family (RFC 4486 section 4)', () => {
+  expect([...prefixLimitData({ afi: 2, safi: 1 }, 100_000)]).toEqual([0, 2, 1, 0, 1, 0x86, 0xa0])
+})
 
 describe('a shutdown communication (RFC 9003)', () => {
   it('of 255 octets is read (section 2), of 128 at most sent, whole characters of it (section 3)', () => {
