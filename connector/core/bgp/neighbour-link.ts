@@ -18,7 +18,7 @@ import type {
   SpeakerNeighbourStatus,
 } from './speaker-types.ts'
 import { afiOf, CEASE, type NotificationMessage, prefixLimitData, type UpdateMessage } from './wire/codec.ts'
-import { downWords, notificationWords } from './words.ts'
+import { downWords, faultWords, notificationWords } from './words.ts'
 
 /** Prefixes that the RIB hands over at once, and that may wait in the session before it hands over more. */
 const DRAINED = 4_096
@@ -251,12 +251,13 @@ export class NeighbourLink {
     if (action === 'withdraw') this.#parts.rib({ kind: 'neighbour-down', neighbour: this.name })
   }
 
-  report(code: BgpEventCode, level: 'info' | 'warn', text: string): void {
+  report(code: BgpEventCode, level: 'info' | 'warn', text: string, update?: Uint8Array): void {
     if (level === 'warn') this.#lastError = text
     const held = this.#calm.ask(code, this.#parts.now())
     if (held === undefined) return
     const more = held === 0 ? '' : ` (and ${held} more of the kind before)`
-    this.#parts.emit({ type: 'report', neighbour: this.name, event: { code, level, text: `${text}${more}` } })
+    const event = { code, level, text: `${text}${more}`, ...(update === undefined ? {} : { update }) }
+    this.#parts.emit({ type: 'report', neighbour: this.name, event })
   }
 
   status(bfd: BfdStatus | undefined, now: Instant): SpeakerNeighbourStatus {
@@ -319,7 +320,7 @@ export class NeighbourLink {
         this.#parts.rib({ kind: 'update', neighbour: name, update: endOf(effect.family) })
         break
       case 'fault':
-        this.report('fault', 'warn', `${effect.fault.fault} (${effect.fault.consequence}): ${effect.fault.reason}`)
+        this.report('fault', 'warn', faultWords(effect.fault), effect.update)
         break
       case 'refresh-request':
         this.#parts.rib({ kind: 'refresh-asked', neighbour: name, family: effect.family })

@@ -108,6 +108,8 @@ export interface BgpEvent {
   readonly code: BgpEventCode
   readonly level: 'info' | 'warn'
   readonly text: string
+  /** Of a fault: the whole malformed UPDATE (RFC 7606 section 6). */
+  readonly update?: Uint8Array
 }
 
 export const BGP_EVENTS = [
