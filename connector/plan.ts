@@ -39,6 +39,8 @@ export interface ConnectorPlan {
   readonly classes?: readonly ClassPlan[]
   /** Prefixes without a better route: what goes there is answered, or dropped, and never leaves in the clear. */
   readonly refusals?: readonly RefusalPlan[]
+  /** Of our own site: they lead to no tunnel, whatever else is said of them. */
+  readonly networks?: readonly Prefix[]
 }
 
 export interface SpreadPlan {

@@ -21,6 +21,7 @@ export interface PathRow {
   /** As probes have it; `unknown`: the peer has never answered one. Absent without probes. */
   readonly probe?: 'up' | 'down' | 'unknown'
   readonly bfd?: 'up' | 'down'
+  /** This and what follows up to the loss: absent while probes are not answered, for it would be of the past. */
   readonly rttMs?: number
   readonly jitterMs?: number
   /** Shares of packets, 0 to 1. */

@@ -11,8 +11,8 @@ export interface RoutesAnswer {
 
 export interface RouteRow {
   readonly prefix: string
-  /** Configured routes come before learned ones; what is refused has neither. */
-  readonly from: 'configured' | 'bgp' | 'refused'
+  /** `local`: a network of this site. Configured routes come before learned ones; what is refused has neither. */
+  readonly from: 'local' | 'configured' | 'bgp' | 'refused'
   /** What the sender gets where it is refused. */
   readonly answer?: 'unreachable' | 'prohibited' | 'blackhole'
   /** Peers, the first one preferred. */

@@ -31,6 +31,7 @@ export const own: Command = {
     if (rest.length === 0) {
       const owns = enrollment.owns ?? readManagedState(directory)?.document?.site.prefixes ?? []
       for (const prefix of owns) io.stdout(`${prefix}\n`)
+      if (owns.length === 0) io.stderr('It may advertise nothing. What next: isthmus own <prefixes>\n')
       return EXIT.ok
     }
     writeEnrollment(directory, { ...enrollment, owns: prefixesOf(rest) })

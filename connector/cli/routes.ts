@@ -29,7 +29,7 @@ export const routes: Command = {
   name: 'routes',
   summary: 'which prefixes lead into which tunnels, and why',
   description:
-    'Shows the prefixes that lead into tunnels, configured and learned by BGP, with the peers in order of preference. With a prefix: those within it, and those that cover it.',
+    'Shows the prefixes that lead into tunnels, configured and learned by BGP, with the peers in order of preference, and the networks of this site. With a prefix: those within it, and those that cover it.',
   arguments: [{ name: '[prefix]', description: 'only those within it, and those that cover it' }],
   options: [
     JSON_OPTION,
@@ -69,7 +69,8 @@ export function renderRoutes({ total, matching, routes: rows }: RoutesAnswer): s
   return [...table, ...more, `${matching} of ${total} prefixes`].join('\n')
 }
 
-function peersText({ tunnels, answer }: RouteRow): string {
+function peersText({ from, tunnels, answer }: RouteRow): string {
+  if (from === 'local') return 'this site'
   if (answer !== undefined) return answer
   return tunnels.map(({ peer, up }) => (up ? peer : `${peer} (down)`)).join(', ')
 }

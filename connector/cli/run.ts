@@ -114,5 +114,6 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
 
 export function exitsOf(command: Command): [number, string][] {
   const names: (keyof typeof EXIT)[] = ['ok', 'failed', 'usage', ...(command.exits ?? [])]
-  return names.map((name) => [EXIT[name], EXIT_MEANINGS[name]])
+  const exits = names.map((name): [number, string] => [EXIT[name], EXIT_MEANINGS[name]])
+  return exits.sort(([one], [other]) => one - other)
 }

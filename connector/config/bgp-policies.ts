@@ -2,7 +2,7 @@
 import { compilePolicies } from '../core/bgp/rib/policy.ts'
 import type { PolicyDocument, PolicyFault } from '../core/bgp/rib/policy-types.ts'
 import type { ConfigPath, Finding } from './faults.ts'
-import { valueAt } from './issues.ts'
+import { valueAt } from './raw.ts'
 
 /** Ours, and the policy reader's. */
 const SPELLINGS = [

@@ -1,21 +1,14 @@
 /** What of BFD for static routes spans keys. Reads the raw document. */
-import { type Address, familyOf, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../protocol/net.ts'
+import { type Address, familyOf, parseAddress, prefixContains } from '../../protocol/net.ts'
 import type { ConfigPath, Finding } from './faults.ts'
-import { valueAt } from './issues.ts'
-import { parseInside } from './leaf.ts'
+import type { Inside } from './leaf.ts'
 import { otherEnd } from './other-end.ts'
-
-interface Inside {
-  readonly address: Address
-  readonly network: Prefix
-}
+import { insidesOf, isMapping, keysAt, prefixesAt, valueAt } from './raw.ts'
 
 export function checkBfd(root: unknown, peer: string): Finding[] {
   const path: ConfigPath = ['peers', peer, 'bfd']
   if (!isMapping(valueAt(root, path))) return []
-  const insides = listAt(root, ['peers', peer, 'inside']).flatMap((text) =>
-    typeof text === 'string' ? (parseInside(text) ?? []) : [],
-  )
+  const insides = insidesOf(root, peer)
   if (insides.length === 0) {
     const message = 'BFD needs an address inside the tunnel'
     return [{ path, message, remedy: 'add inside: [169.254.10.2/30], or what was agreed on' }]
@@ -73,22 +66,4 @@ function besideBgp(root: unknown, peer: string): Finding[] {
   if (neighbour === undefined) return []
   const message = `the BGP neighbour ${neighbour} has BFD through this tunnel already`
   return [{ path: ['peers', peer, 'bfd'], message, remedy: 'leave it to one of the two', atKey: true }]
-}
-
-function prefixesAt(root: unknown, path: ConfigPath): Prefix[] {
-  return listAt(root, path).flatMap((text) => (typeof text === 'string' ? (parsePrefix(text) ?? []) : []))
-}
-
-function listAt(root: unknown, path: ConfigPath): readonly unknown[] {
-  const list = valueAt(root, path)
-  return Array.isArray(list) ? list : []
-}
-
-function keysAt(root: unknown, path: ConfigPath): string[] {
-  const value = valueAt(root, path)
-  return isMapping(value) ? Object.keys(value) : []
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

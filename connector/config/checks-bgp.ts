@@ -1,15 +1,8 @@
 /** What of BGP spans keys: peers, inner addresses and policies that neighbours name. Reads the raw document. */
-import { type Address, familyOf, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../protocol/net.ts'
+import { type Address, familyOf, type Prefix, parseAddress, prefixContains } from '../../protocol/net.ts'
 import { policyFindings } from './bgp-policies.ts'
 import { type Checked, type ConfigPath, type Finding, nearest } from './faults.ts'
-import { valueAt } from './issues.ts'
-import { parseInside } from './leaf.ts'
-
-interface Inside {
-  readonly address: Address
-  readonly network: Prefix
-  readonly path: ConfigPath
-}
+import { insidesOf, isMapping, keysAt, type PlacedInside, prefixesAt, valueAt } from './raw.ts'
 
 export function checkBgp(root: unknown): Checked {
   const faults: Finding[] = [...checkInsides(root)]
@@ -104,7 +97,7 @@ function checkSelectors(
   path: ConfigPath,
   peer: string,
   address: Address,
-  insides: readonly Inside[],
+  insides: readonly PlacedInside[],
 ): Finding[] {
   const found: Finding[] = []
   const byBgp = valueAt(root, ['peers', peer, 'routes']) === 'bgp'
@@ -174,29 +167,4 @@ function idlePeers(root: unknown): Finding[] {
     const message = 'its routes come by BGP, but no neighbour is reached through it'
     return [{ path, message, remedy: 'add one under bgp.neighbours' }]
   })
-}
-
-function insidesOf(root: unknown, peer: string): Inside[] {
-  const path = ['peers', peer, 'inside']
-  const list = valueAt(root, path)
-  if (!Array.isArray(list)) return []
-  return list.flatMap((text: unknown, index) => {
-    const inside = typeof text === 'string' ? parseInside(text) : undefined
-    return inside === undefined ? [] : [{ ...inside, path: [...path, index] }]
-  })
-}
-
-function prefixesAt(root: unknown, path: ConfigPath): Prefix[] {
-  const list = valueAt(root, path)
-  if (!Array.isArray(list)) return []
-  return list.flatMap((text: unknown) => (typeof text === 'string' ? (parsePrefix(text) ?? []) : []))
-}
-
-function keysAt(root: unknown, path: ConfigPath): string[] {
-  const value = valueAt(root, path)
-  return isMapping(value) ? Object.keys(value) : []
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -2,8 +2,7 @@
 import { type Address, type Prefix, parseAddress, parsePrefix, prefixContains } from '../../protocol/net.ts'
 import { checkBfd } from './checks-bfd.ts'
 import { type Checked, type ConfigPath, type Finding, nearest } from './faults.ts'
-import { valueAt } from './issues.ts'
-import { parseInside } from './leaf.ts'
+import { insidesOf, isMapping, keysAt, listAt, prefixesAt, valueAt } from './raw.ts'
 import { parseDuration } from './units.ts'
 import { parseProtocol, WITH_PORTS } from './words.ts'
 
@@ -217,31 +216,7 @@ function unknownPeer(root: unknown, name: string, path: ConfigPath): Finding[] {
   return [{ path, message: `there is no peer ${name}`, remedy, atKey: true }]
 }
 
-function insidesOf(root: unknown, peer: string): { address: Address; network: Prefix }[] {
-  return listAt(root, ['peers', peer, 'inside']).flatMap((text) =>
-    typeof text === 'string' ? (parseInside(text) ?? []) : [],
-  )
-}
-
-function prefixesAt(root: unknown, path: ConfigPath): Prefix[] {
-  return listAt(root, path).flatMap((text) => (typeof text === 'string' ? (parsePrefix(text) ?? []) : []))
-}
-
 function addressAt(root: unknown, path: ConfigPath): Address | undefined {
   const text = valueAt(root, path)
   return typeof text === 'string' ? parseAddress(text) : undefined
-}
-
-function listAt(root: unknown, path: ConfigPath): readonly unknown[] {
-  const list = valueAt(root, path)
-  return Array.isArray(list) ? list : []
-}
-
-function keysAt(root: unknown, path: ConfigPath): string[] {
-  const value = valueAt(root, path)
-  return isMapping(value) ? Object.keys(value) : []
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

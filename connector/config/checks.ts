@@ -16,7 +16,7 @@ import type { Identity } from '../core/ike/types.ts'
 import { checkBgp } from './checks-bgp.ts'
 import { checkPaths, groupOfBoth } from './checks-paths.ts'
 import type { Checked, ConfigPath, Finding } from './faults.ts'
-import { valueAt } from './issues.ts'
+import { isMapping, keysAt, listAt, valueAt } from './raw.ts'
 import { parseDuration, parseSize } from './units.ts'
 
 interface Located<T> {
@@ -37,7 +37,7 @@ interface PeerFacts {
 export function checkAcrossKeys(root: unknown): Checked {
   const faults: Finding[] = []
   const warnings: Finding[] = []
-  const peers = peerNames(root).map((name) => peerFacts(root, name))
+  const peers = keysAt(root, ['peers']).map((name) => peerFacts(root, name))
   if (isMapping(valueAt(root, ['peers'])) && peers.length === 0) {
     faults.push({
       path: ['peers'],
@@ -265,15 +265,8 @@ function peerFacts(root: unknown, name: string): PeerFacts {
   }
 }
 
-function peerNames(root: unknown): string[] {
-  const peers = valueAt(root, ['peers'])
-  return isMapping(peers) ? Object.keys(peers) : []
-}
-
 function prefixes(root: unknown, path: ConfigPath): Located<Prefix>[] {
-  const list = valueAt(root, path)
-  if (!Array.isArray(list)) return []
-  return list.flatMap((_, index) => parsed(root, [...path, index], parsePrefix) ?? [])
+  return listAt(root, path).flatMap((_, index) => parsed(root, [...path, index], parsePrefix) ?? [])
 }
 
 function parsed<T>(root: unknown, path: ConfigPath, read: (text: string) => T | undefined): Located<T> | undefined {
@@ -285,8 +278,4 @@ function parsed<T>(root: unknown, path: ConfigPath, read: (text: string) => T | 
 function identity(text: string): Identity | undefined {
   const result = parseIdentity(text)
   return 'error' in result ? undefined : result
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

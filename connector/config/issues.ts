@@ -1,6 +1,7 @@
 /** What zod found, in sentences with a remedy and never with a secret. */
 import type { z } from 'zod'
 import { type ConfigPath, type Finding, nearest } from './faults.ts'
+import { valueAt } from './raw.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -67,14 +68,4 @@ function shown(value: unknown): string {
   if (typeof value === 'object') return 'a mapping'
   const text = String(value)
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text)
-}
-
-/** Own properties only: `__proto__` and the like are never followed. */
-export function valueAt(root: unknown, path: ConfigPath): unknown {
-  let value = root
-  for (const part of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined
-    value = (value as Record<string | number, unknown>)[part]
-  }
-  return value
 }

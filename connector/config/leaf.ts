@@ -76,10 +76,16 @@ export function prefixText(doc: KeyDoc) {
 /** An address of ours in a small network, such as `169.254.10.2/30`; the prefix is that network. */
 export function insideText(doc: KeyDoc) {
   const wanted = 'an address with its length; write one like 169.254.10.2/30'
-  return text<{ address: Address; network: Prefix }>('address with length', doc, wanted, parseInside)
+  return text<Inside>('address with length', doc, wanted, parseInside)
 }
 
-export function parseInside(input: string): { address: Address; network: Prefix } | undefined {
+/** An address of ours inside a tunnel, with the network that both ends are in. */
+export interface Inside {
+  readonly address: Address
+  readonly network: Prefix
+}
+
+export function parseInside(input: string): Inside | undefined {
   const slash = input.indexOf('/')
   const address = slash < 0 ? undefined : parseAddress(input.slice(0, slash))
   const network = parsePrefix(input)

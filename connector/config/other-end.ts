@@ -1,7 +1,8 @@
-import { type Address, addressBytes, familyOf, formatAddress, type Prefix, prefixRange } from '../../protocol/net.ts'
+import { type Address, addressBytes, familyOf, formatAddress, prefixRange } from '../../protocol/net.ts'
+import type { Inside } from './leaf.ts'
 
 /** The only other host of a /30 or /126, or of a /31 or /127 (RFC 3021, 6164); undefined where there are more, or none. */
-export function otherEnd({ address, network }: { address: Address; network: Prefix }): Address | undefined {
+export function otherEnd({ address, network }: Inside): Address | undefined {
   const spare = (familyOf(address) === 4 ? 32 : 128) - prefixRange(network).bits
   const bytes = addressBytes(address).slice()
   const last = bytes.length - 1

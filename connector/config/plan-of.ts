@@ -59,6 +59,7 @@ export function planOf(
     ...(config.key_log === undefined ? {} : { keyLog: resolvePath(config.key_log) }),
     ...(config.bgp === undefined ? {} : { bgp: bgpPlanOf(config, config.bgp, passwords) }),
     ...forwardingOf(config),
+    networks: config.networks,
   }
 }
 

@@ -1,6 +1,6 @@
 /** What spans keys of `services.yaml`. Reads the raw document: a typing error somewhere hides no other fault. */
 import type { Finding } from './faults.ts'
-import { valueAt } from './issues.ts'
+import { valueAt } from './raw.ts'
 import { hostOf, SERVICE_NAME } from './services-schema.ts'
 
 /** Keys that only make sense with some kinds. */

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { ConfigPath, Finding } from './faults.ts'
-import { valueAt } from './issues.ts'
+import { valueAt } from './raw.ts'
 import { readSecretFile, type SecretSource } from './secret.ts'
 
 export interface Material {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix, type SocketAddress } from '../../protocol/net.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import type { WireSocket, WorkerShare } from './commands.ts'
 import { Pump, PumpFailure } from './pump.ts'
 import { EAGAIN } from './syscalls.ts'
@@ -22,15 +23,6 @@ const SHARE: WorkerShare = {
   wireInbox: WIRE_INBOX,
 }
 const PEER: SocketAddress = { address: address('192.0.2.2'), port: 4500 }
-const ANY = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 
 function packet(length = 60): Uint8Array {
   const bytes = new Uint8Array(length)
@@ -127,7 +119,7 @@ describe('LAN packets whose Child SA is another worker’s', () => {
     bench.engine.setEndpoint(0, { remote: PEER, encapsulation: 'udp' })
     bench.pump.setEndpoint(0, 0, PEER)
     const keys = { suite: 'aes-128-gcm' as const, key: new Uint8Array(16), salt: new Uint8Array(4), esn: false }
-    const sa = bench.engine.installOutbound({ ...keys, spi: 0x1001, tunnel: 0, endpoint: 0, local: ANY, remote: ANY })
+    const sa = bench.engine.installOutbound({ ...keys, spi: 0x1001, tunnel: 0, endpoint: 0, local: ANY4, remote: ANY4 })
     bench.engine.setTunnel(0, { pathMtu: 1500, clampMss: false, copyDscp: true, sas: [sa], handOver: 0 })
     bench.kernel.inboxes.set(LAN_INBOX, [handed(packet()), handed(packet())])
     bench.turn()
@@ -180,7 +172,7 @@ describe('datagrams for another worker’s SPI', () => {
 
   it('are opened by the one that got them', () => {
     const keys = { suite: 'aes-128-gcm' as const, key: new Uint8Array(16), salt: new Uint8Array(4), esn: false }
-    const sa = { ...keys, spi: 0x1001, tunnel: 0, local: ANY, remote: ANY }
+    const sa = { ...keys, spi: 0x1001, tunnel: 0, local: ANY4, remote: ANY4 }
     bench.engine.setEndpoint(0, { remote: PEER, encapsulation: 'udp' })
     bench.pump.setEndpoint(0, 0, PEER)
     bench.engine.installInbound({ ...sa, replayWindow: 64 })

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { address, type SocketAddress } from '../../protocol/net.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import type { ProbeSettings } from '../core/probe/machine.ts'
 import { randomFrom } from '../core/probe/testing.ts'
 import { type Command, type InstallChild, type Report, SIGNAL_BYTES, SIGNAL_COMMANDS } from './commands.ts'
@@ -17,15 +18,6 @@ const FAST: ProbeSettings = { intervalMs: 50, multiplier: 4, patient: true }
 const MTU = { start: 1400, floor: 576, ceiling: 1500 }
 const EMSGSIZE = 90
 const IP_MTU_DISCOVER = 10
-const ANY = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 
 /** One packet worker of an end whose address ends in `side`; of two of them where `worker` is there. */
 class End {
@@ -79,7 +71,7 @@ class End {
     const keys = (to: 1 | 2) => ({
       ...{ suite: 'aes-128-gcm' as const, salt: new Uint8Array(4), key: new Uint8Array(16).fill(to) },
       // Of worker 1, where there are several.
-      ...{ spi: 0x1001 + 16 * to, esn: false, tunnel: TUNNEL, local: ANY, remote: ANY },
+      ...{ spi: 0x1001 + 16 * to, esn: false, tunnel: TUNNEL, local: ANY4, remote: ANY4 },
     })
     const other = side === 1 ? 2 : 1
     const child: InstallChild = {

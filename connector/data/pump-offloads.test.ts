@@ -9,21 +9,13 @@ import { PROTO_TCP, PROTO_UDP } from '../../wasm/reference/ip.ts'
 import { Random } from '../../wasm/testing/differential-random.ts'
 import { brokenSuperPacket, superPacketOf, tcpSegment, udpDatagram } from '../../wasm/testing/offload-fixture.ts'
 import { ipv4 } from '../../wasm/testing/packets.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import { Pump } from './pump.ts'
 import { FakeKernel } from './testing/fake-kernel.ts'
 
 const TUN = 10
 const NAT = 21
 const PEER = { address: address('192.0.2.2'), port: 4500 }
-const EVERYTHING = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 
 describe('the pump with offloads', () => {
   let kernel: FakeKernel
@@ -52,8 +44,8 @@ describe('the pump with offloads', () => {
       spi: 0x1000,
       esn: false,
       tunnel: 0,
-      local: EVERYTHING,
-      remote: EVERYTHING,
+      local: ANY4,
+      remote: ANY4,
     }
     engine.setEndpoint(0, { remote: PEER, encapsulation: 'udp' })
     pump.setEndpoint(0, 0, PEER)

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { blockOf } from '../../protocol/prefix-block.ts'
 import { createNodeEngine } from '../../wasm/engine-node.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import { CHILDREN_PER_STEP } from './changes.ts'
 import { type Command, type InstallChild, type Report, SIGNAL_BYTES, SIGNAL_COMMANDS, SIGNAL_STOP } from './commands.ts'
 import { Pump } from './pump.ts'
@@ -13,15 +14,6 @@ const NET = blockOf(4, [prefix('10.2.0.0/16')])
 const NAT = 21
 const PEER = { address: address('192.0.2.2'), port: 4500 }
 const MOVED = { address: address('198.51.100.7'), port: 4501 }
-const ANY = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 
 /** A runner whose commands and clock are in the test's hands. */
 class Bench {
@@ -70,8 +62,8 @@ function child(id: number, limits: { softPackets?: number; hardPackets?: number 
   const key = (): Uint8Array => new Uint8Array(16).fill(id + 1)
   return {
     id,
-    inbound: { ...keys, key: key(), replayWindow: 64, local: ANY, remote: ANY },
-    outbound: { ...keys, key: key(), endpoint: 0, local: ANY, remote: ANY, ...limits },
+    inbound: { ...keys, key: key(), replayWindow: 64, local: ANY4, remote: ANY4 },
+    outbound: { ...keys, key: key(), endpoint: 0, local: ANY4, remote: ANY4, ...limits },
     remote: PEER,
     encapsulation: 'udp',
     socket: 0,

@@ -6,6 +6,7 @@ import { createEngine } from '../../wasm/load.ts'
 import type { OutboundSa, PacketEngine, Tunnel } from '../../wasm/packet-engine.ts'
 import { openEsp, sealEsp, splitTrailer } from '../../wasm/reference/esp.ts'
 import { ipv4, udp } from '../../wasm/testing/packets.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import type { WorkerShare } from './commands.ts'
 import { Pump } from './pump.ts'
 import { FakeKernel } from './testing/fake-kernel.ts'
@@ -19,15 +20,6 @@ const PEERS: readonly SocketAddress[] = [
   { address: address('192.0.2.10'), port: 4500 },
   { address: address('192.0.2.11'), port: 4500 },
 ]
-const ANY = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 const TUNNEL: Tunnel = { pathMtu: 1500, clampMss: false, copyDscp: false, sas: [], transit: true }
 
 /** Of a peer's end; SPIs are the worker's that has the tunnel. */
@@ -35,7 +27,7 @@ function saOf(tunnel: number, worker: number, inbound: boolean): OutboundSa {
   const key = new Uint8Array(16).fill(tunnel + (inbound ? 1 : 11))
   const spi = (inbound ? 0x1000 : 0x3000) + tunnel * 256 + worker
   const sa = { suite: 'aes-128-gcm', key, salt: new Uint8Array(4), spi, esn: false, tunnel, endpoint: tunnel } as const
-  return { ...sa, local: ANY, remote: ANY }
+  return { ...sa, local: ANY4, remote: ANY4 }
 }
 
 /** One worker with its queues: what it writes to descriptor 40 + n is for worker n. */

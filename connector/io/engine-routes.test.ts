@@ -129,6 +129,26 @@ it('spreads flows where all tunnels of a group are of one spread, and tells only
   expect(told[1]).not.toHaveProperty('weights')
 })
 
+it('our own networks lead to no tunnel, whatever else is configured, learned or refused', async () => {
+  const engine = new Engine()
+  const routes = new EngineRoutes(engine.tell)
+  await routes.set([{ tunnel: 1, routes: [A, B] }])
+  await learn(routes, [{ prefix: C, tunnels: [2] }])
+  await routes.setNetworks([A, C, prefix('0.0.0.0/0'), prefix('::/0')])
+  await routes.setRefusals([{ prefix: A, answer: 'blackhole' }])
+  expect(engine.table).toEqual([`${A} `, `${B} 1`, `${C} `])
+  expect(routes.find(A)).toEqual({ prefix: A, tunnels: [], learned: false, local: true })
+  expect([...routes.groups()]).toEqual([{ tunnels: [1], prefixes: 1 }])
+  // What we originate ourselves is learned to lead nowhere.
+  await learn(routes, [{ prefix: C, tunnels: [] }])
+  await routes.set([{ tunnel: 3, routes: [A, B] }])
+  expect(engine.table).toEqual([`${A} `, `${B} 3`, `${C} `])
+  await routes.setNetworks([B])
+  expect(engine.table).toEqual([`${A} 3`, `${B} `])
+  await routes.set([])
+  expect(engine.table).toEqual([`${A} blackhole`, `${B} `])
+})
+
 const somePrefix = fc.constantFrom(...['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16', '2001:db8::/48'].map(prefix))
 const someTunnels = fc.uniqueArray(fc.integer({ min: 1, max: 3 }), { maxLength: 3 })
 const configured = fc.array(fc.record({ tunnel: fc.integer({ min: 1, max: 3 }), routes: fc.array(somePrefix) }))
@@ -143,10 +163,13 @@ const refusals = fc.uniqueArray(
 
 it('after any sequence the engine has what is wanted, and no more groups than lead anywhere', async () => {
   const steps = fc.array(
-    fc.oneof(fc.record({ set: configured }), fc.record({ learn: learned }), fc.record({ refuse: refusals })),
-    {
-      maxLength: 12,
-    },
+    fc.oneof(
+      fc.record({ set: configured }),
+      fc.record({ learn: learned }),
+      fc.record({ refuse: refusals }),
+      fc.record({ own: fc.uniqueArray(somePrefix) }),
+    ),
+    { maxLength: 12 },
   )
   await fc.assert(
     fc.asyncProperty(steps, async (sequence) => {
@@ -155,6 +178,7 @@ it('after any sequence the engine has what is wanted, and no more groups than le
       const known = new Map<Prefix, readonly number[]>()
       let wanted = new Map<Prefix, number[]>()
       let refused = new Map<Prefix, string>()
+      let own = new Map<Prefix, string>()
       for (const step of sequence) {
         if ('set' in step) {
           await routes.set(step.set)
@@ -162,6 +186,9 @@ it('after any sequence the engine has what is wanted, and no more groups than le
           for (const hop of step.set) {
             for (const each of hop.routes) wanted.set(each, [...new Set([...(wanted.get(each) ?? []), hop.tunnel])])
           }
+        } else if ('own' in step) {
+          await routes.setNetworks(step.own)
+          own = new Map(step.own.map((each) => [each, '']))
         } else if ('refuse' in step) {
           await routes.setRefusals(step.refuse)
           refused = new Map(step.refuse.map((each) => [each.prefix, each.answer]))
@@ -172,7 +199,7 @@ it('after any sequence the engine has what is wanted, and no more groups than le
             else known.set(change.prefix, change.tunnels)
           }
         }
-        const expected = new Map<Prefix, unknown>([...refused, ...known, ...wanted])
+        const expected = new Map<Prefix, unknown>([...refused, ...known, ...wanted, ...own])
         expect(engine.table).toEqual([...expected].map(([each, leads]) => `${each} ${leads}`).sort())
         expect(routes.size).toBe(expected.size)
       }

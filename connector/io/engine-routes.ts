@@ -3,7 +3,8 @@
  * for what differs only. A prefix changes its group at one stroke, so that nothing falls between.
  *
  * Routes are configured (`set`, all at once) or learned (`learn`, change by change, for there may be a million). Of one
- * prefix the configured one counts; the learned one waits. Where neither is, the prefix may be refused.
+ * prefix the configured one counts; the learned one waits. Where neither is, the prefix may be refused. Before all of
+ * these come the networks of our own site, which lead to no tunnel.
  */
 import { type Family, familyOf, type Prefix } from '../../protocol/net.ts'
 import { blockOf, blocksOf, type PrefixBlock, pickOf, prefixAt } from '../../protocol/prefix-block.ts'
@@ -28,9 +29,11 @@ export interface LearnedRoutes {
 
 export interface EngineRoute {
   readonly prefix: Prefix
-  /** None where it is refused. */
+  /** None where it is local or refused. */
   readonly tunnels: readonly number[]
   readonly learned: boolean
+  /** A network of our own. */
+  readonly local?: true
   readonly refused?: RefusalPlan['answer']
 }
 
@@ -38,7 +41,8 @@ interface Group {
   readonly key: string
   readonly handle: number
   readonly tunnels: readonly number[]
-  /** Of a group without tunnels. */
+  /** Of a group without tunnels: one of these. */
+  readonly local?: true
   readonly refused?: RefusalPlan['answer']
   /** Routes that lead to it, or are about to. */
   uses: number
@@ -46,6 +50,9 @@ interface Group {
 
 /** Weights by tunnel. */
 export type Spread = ReadonlyMap<number, number>
+
+/** The tunnels of our own networks, which are told from a route that is gone by being this very list. */
+const LOCAL: readonly number[] = []
 
 export class EngineRoutes {
   readonly #tellAll: (command: Command) => Promise<void>
@@ -56,6 +63,9 @@ export class EngineRoutes {
   readonly #byHandle: Group[] = []
   /** The group of each prefix that the engines have, by its handle + 1. */
   readonly #routes = new PrefixNumbers()
+  #hops: readonly Hop[] = []
+  #networks: readonly Prefix[] = []
+  /** What follows from both. */
   #configured: ReadonlyMap<Prefix, readonly number[]> = new Map()
   /** Which prefixes are configured, and which refused: 1. */
   #isConfigured = new PrefixNumbers()
@@ -100,7 +110,8 @@ export class EngineRoutes {
     const group = this.#groupAt(block, index)
     if (group === undefined) return undefined
     const prefix = prefixAt(block, index)
-    const { tunnels, refused } = group
+    const { tunnels, local, refused } = group
+    if (local) return { prefix, tunnels, learned: false, local }
     if (refused !== undefined) return { prefix, tunnels, learned: false, refused }
     return { prefix, tunnels, learned: this.#isConfigured.get(block, index) === 0 }
   }
@@ -110,7 +121,22 @@ export class EngineRoutes {
    * not been done is tried again by the next call.
    */
   set(hops: readonly Hop[]): Promise<void> {
-    return this.#inTurn(() => this.#set(hops))
+    return this.#inTurn(() => {
+      this.#hops = hops
+      return this.#configure()
+    })
+  }
+
+  /**
+   * These are all of our own: what comes for them by a tunnel is for the LAN, whatever wider route there is, and what
+   * comes from the LAN is answered. 0.0.0.0/0 and ::/0 are left out, for they are no route that others should give way
+   * to. Rejects likewise.
+   */
+  setNetworks(networks: readonly Prefix[]): Promise<void> {
+    return this.#inTurn(() => {
+      this.#networks = networks.filter((each) => !each.endsWith('/0'))
+      return this.#configure()
+    })
   }
 
   /** Rejects with the first failure. */
@@ -140,8 +166,9 @@ export class EngineRoutes {
     return done
   }
 
-  async #set(hops: readonly Hop[]): Promise<void> {
-    const wanted = tunnelsByPrefix(hops)
+  async #configure(): Promise<void> {
+    const wanted: Map<Prefix, readonly number[]> = tunnelsByPrefix(this.#hops)
+    for (const network of this.#networks) wanted.set(network, LOCAL)
     const before = this.#configured
     this.#configured = wanted
     this.#isConfigured = marked(wanted.keys())
@@ -294,13 +321,14 @@ export class EngineRoutes {
   }
 
   #groupFor(block: PrefixBlock, index: number, tunnels: readonly number[]): Group | undefined {
+    if (tunnels === LOCAL) return this.#groupOf('local', { tunnels, local: true })
     if (tunnels.length > 0) return this.#groupOf(tunnels.join(' '), { tunnels })
     if (this.#isRefused.get(block, index) === 0) return undefined
     const refused = this.#refusals.get(prefixAt(block, index))
     return refused === undefined ? undefined : this.#groupOf(refused, { tunnels, refused })
   }
 
-  #groupOf(key: string, leads: Pick<Group, 'tunnels' | 'refused'>): Group {
+  #groupOf(key: string, leads: Pick<Group, 'tunnels' | 'local' | 'refused'>): Group {
     const known = this.#groups.get(key)
     if (known !== undefined) return known
     const group = { key, handle: this.#handles.take(), ...leads, uses: 0 }

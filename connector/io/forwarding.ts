@@ -8,15 +8,16 @@ import type { Command } from '../data/commands.ts'
 import type { ClassPlan, ConnectorPlan, RefusalPlan } from '../plan.ts'
 import { EngineRoutes } from './engine-routes.ts'
 
-export type ForwardingPlan = Partial<Pick<ConnectorPlan, 'spreads' | 'classes' | 'refusals'>>
+export type ForwardingPlan = Partial<Pick<ConnectorPlan, 'spreads' | 'classes' | 'refusals' | 'networks'>>
 /** Its tunnels in the order that counts now. */
 export type ClassOrder = Pick<ClassPlan, 'name' | 'matches' | 'prefer'>
 
 export interface RouteEntry {
   readonly prefix: Prefix
-  /** Names of connections, the first one preferred; none where it is refused. */
+  /** Names of connections, the first one preferred; none where it is local or refused. */
   readonly tunnels: readonly string[]
   readonly learned: boolean
+  readonly local?: true
   readonly refused?: RefusalPlan['answer']
 }
 
@@ -35,10 +36,14 @@ export class Forwarding {
     this.#routes = new EngineRoutes(tellAll)
   }
 
-  /** Spreads and refusals. Rejects with the first failure. */
+  /** Spreads, refusals and our own networks. Rejects with the first failure. */
   async setPlan(plan: ForwardingPlan): Promise<void> {
     this.#plan = plan
-    await Promise.all([this.#routes.setSpreads(this.#spreads()), this.#routes.setRefusals(plan.refusals ?? [])])
+    await Promise.all([
+      this.#routes.setSpreads(this.#spreads()),
+      this.#routes.setRefusals(plan.refusals ?? []),
+      this.#routes.setNetworks(plan.networks ?? []),
+    ])
   }
 
   /** These are all classes. Rejects with the first failure. */

@@ -62,8 +62,8 @@ export async function openPacketPath(plan: ConnectorPlan, options: PacketPathOpt
 }
 
 /** Which flow takes which tunnel of a spread is nothing that a sender should be able to work out. */
-function tablesOf({ tun, spreads = [], classes = [], refusals = [] }: ConnectorPlan): TablesPlan {
-  return { spreads, classes, refusals, ownAddresses: tun.addresses, flowSeed: randomBytes(4).readUInt32LE() }
+function tablesOf({ tun, spreads = [], classes = [], refusals = [], networks = [] }: ConnectorPlan): TablesPlan {
+  return { spreads, classes, refusals, networks, ownAddresses: tun.addresses, flowSeed: randomBytes(4).readUInt32LE() }
 }
 
 function lanFormatOf({ offload }: TunDevice): LanFormat {

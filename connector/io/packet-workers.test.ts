@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { address, prefix } from '../../protocol/net.ts'
 import { blockOf } from '../../protocol/prefix-block.ts'
+import { ANY4 } from '../../wasm/testing/selectors.ts'
 import type { InstallChild } from '../data/commands.ts'
 import { libc, O_CLOEXEC, O_NONBLOCK, Scratch, SOCK_SEQPACKET } from './ffi.ts'
 import { PacketWorkers } from './packet-workers.ts'
@@ -10,15 +11,6 @@ import { freePort } from './testing/free-port.ts'
 
 const AF_UNIX = 1
 const HERE = { address: address('127.0.0.1'), port: await freePort() }
-const ANY = [
-  {
-    protocol: 0,
-    startPort: 0,
-    endPort: 65535,
-    startAddress: address('0.0.0.0'),
-    endAddress: address('255.255.255.255'),
-  },
-]
 
 /** Sends to itself, and opens what it sealed: the same SPI and key both ways. */
 function loop(id: number, spi: number): InstallChild {
@@ -26,8 +18,8 @@ function loop(id: number, spi: number): InstallChild {
   const key = (): Uint8Array => new Uint8Array(16).fill(id + 1)
   return {
     id,
-    inbound: { ...keys, key: key(), replayWindow: 64, local: ANY, remote: ANY },
-    outbound: { ...keys, key: key(), endpoint: 0, local: ANY, remote: ANY },
+    inbound: { ...keys, key: key(), replayWindow: 64, local: ANY4, remote: ANY4 },
+    outbound: { ...keys, key: key(), endpoint: 0, local: ANY4, remote: ANY4 },
     remote: HERE,
     encapsulation: 'udp',
     socket: 0,

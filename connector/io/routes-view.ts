@@ -28,7 +28,8 @@ export function explainRoute(children: Source, bgp: Bgp | undefined, prefix: Pre
   return explanationOf(prefix, used, bgp?.explain(prefix))
 }
 
-function rowOf(children: Source, { prefix, tunnels, learned, refused }: RouteEntry): RouteRow {
+function rowOf(children: Source, { prefix, tunnels, learned, local, refused }: RouteEntry): RouteRow {
+  if (local) return { prefix, from: 'local', tunnels: [] }
   if (refused !== undefined) return { prefix, from: 'refused', answer: refused, tunnels: [] }
   return {
     prefix,

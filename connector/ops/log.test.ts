@@ -148,3 +148,10 @@ test('the level is the least that is written', () => {
   logEvent(log, failed)
   expect(lines).toHaveLength(1)
 })
+
+test('a malformed UPDATE is there as hex (RFC 7606 section 6)', () => {
+  const { log, lines } = record('json')
+  const event = { code: 'fault' as const, level: 'warn' as const, text: 'origin-value', update: Uint8Array.of(0xff, 2) }
+  logEvent(log, { type: 'bgp', neighbour: 'cloud', event })
+  expect(JSON.parse(lines[0]!)).toMatchObject({ neighbour: 'cloud', code: 'fault', update: 'ff02' })
+})

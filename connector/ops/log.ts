@@ -100,8 +100,9 @@ function connectorLine(event: Exclude<ConnectorEvent, { type: 'ike' }>): LogLine
     case 'stream':
       return streamLine(event.record)
     case 'bgp': {
-      const { code, level, text } = event.event
-      const fields = { event: event.type, neighbour: event.neighbour, code }
+      const { code, level, text, update } = event.event
+      const hex = update === undefined ? {} : { update: Buffer.from(update).toString('hex') }
+      const fields = { event: event.type, neighbour: event.neighbour, code, ...hex }
       return { level, fields, message: `BGP neighbour ${event.neighbour}: ${text}` }
     }
     case 'path':

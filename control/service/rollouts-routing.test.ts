@@ -1,8 +1,8 @@
 /** Rollouts of routing: BGP comes up tunnel by tunnel as both ends have it, and goes the same way. */
 import { beforeEach, expect, test } from 'vitest'
 import type { PathHealth } from '../../protocol/control/routing.ts'
-import { converge, TestConnector } from '../testing/connector.ts'
-import { joinToken, makeNetwork, makeSite, must, type TestNetwork } from '../testing/network.ts'
+import type { TestConnector } from '../testing/connector.ts'
+import { makeNetwork, makeStar, must, type TestNetwork } from '../testing/network.ts'
 import { createWorld, type World } from '../testing/world.ts'
 
 const SITES = ['hub', 'a', 'b'] as const
@@ -17,20 +17,7 @@ let deafAt: number | undefined
 beforeEach(async () => {
   world = await createWorld()
   network = await makeNetwork(world)
-  must(await network.ask('PUT', '/preferences', { body: { topology: 'none' }, headers: { 'if-match': '*' } }), 200)
-  const sites: Record<string, string> = {}
-  for (const [at, name] of SITES.entries()) {
-    sites[name] = await makeSite(network, name, `10.${at}.0.0/16`, { endpoint: { address: `192.0.2.${at + 1}` } })
-  }
-  for (const name of SITES.slice(1)) {
-    must(await network.ask('POST', '/tunnels', { body: { name: `hub-${name}`, sites: [sites.hub, sites[name]] } }), 201)
-  }
-  const joined: [Name, TestConnector][] = []
-  for (const [at, name] of SITES.entries()) {
-    joined.push([name, await TestConnector.join(world, await joinToken(network, sites[name]!), 100 * (at + 1))])
-  }
-  all = Object.fromEntries(joined) as Record<Name, TestConnector>
-  await converge(...Object.values(all))
+  all = await makeStar(world, network, SITES)
   deafAt = undefined
 })
 

@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { ConnectorDocument } from '../../protocol/control/document.ts'
 import type { Intent } from '../../protocol/control/intent.ts'
 import type { PathHealth } from '../../protocol/control/routing.ts'
-import { converge, TestConnector } from '../testing/connector.ts'
-import { joinToken, makeNetwork, makeSite, must, type TestNetwork } from '../testing/network.ts'
+import { TestConnector } from '../testing/connector.ts'
+import { joinToken, makeNetwork, makeStar, must, type TestNetwork } from '../testing/network.ts'
 import { createWorld, type World } from '../testing/world.ts'
 
 const SITES = ['hub', 'a', 'b', 'c', 'd'] as const
@@ -26,21 +26,7 @@ let reached: Set<Name>
 beforeEach(async () => {
   world = await createWorld()
   network = await makeNetwork(world)
-  must(await network.ask('PUT', '/preferences', { body: { topology: 'none' }, headers: { 'if-match': '*' } }), 200)
-  const sites: Record<string, string> = {}
-  for (const [at, name] of SITES.entries()) {
-    sites[name] = await makeSite(network, name, `10.${at}.0.0/16`, { endpoint: { address: `192.0.2.${at + 1}` } })
-  }
-  for (const name of SITES.slice(1)) {
-    const body = { name: `hub-${name}`, sites: [sites.hub, sites[name]] }
-    must(await network.ask('POST', '/tunnels', { body }), 201)
-  }
-  const joined = SITES.map(async (name, at) => [
-    name,
-    await TestConnector.join(world, await joinToken(network, sites[name]!), 100 * (at + 1)),
-  ])
-  all = Object.fromEntries(await Promise.all(joined))
-  await converge(...Object.values(all))
+  all = await makeStar(world, network, SITES)
   paths = {}
   silent = new Set()
   stuck = new Set()

@@ -3,7 +3,7 @@
 import { type Grant, grantSchema, type SessionClaims, sessionClaimsSchema } from '../../protocol/control/grant.ts'
 import { Verifier } from '../service/signatures.ts'
 import type { Answer, Caller, RequestOptions } from './caller.ts'
-import { TestConnector } from './connector.ts'
+import { converge, TestConnector } from './connector.ts'
 
 export interface TestNetwork {
   readonly id: string
@@ -78,4 +78,28 @@ export async function makePair(
   const right = await TestConnector.join(world, await joinToken(network, branch), 22)
   const tunnels = must(await network.ask('GET', '/tunnels'), 200).body.items
   return { left, right, tunnel: tunnels.find(({ name }: { name: string }) => name === 'hq-branch').id }
+}
+
+/** A site for each name, the first with a tunnel to every other one, and their connectors joined, with all keys there. */
+export async function makeStar<Name extends string>(
+  world: Caller,
+  network: TestNetwork,
+  names: readonly [hub: Name, ...others: Name[]],
+): Promise<Record<Name, TestConnector>> {
+  must(await network.ask('PUT', '/preferences', { body: { topology: 'none' }, headers: { 'if-match': '*' } }), 200)
+  const sites: string[] = []
+  for (const [at, name] of names.entries()) {
+    sites.push(await makeSite(network, name, `10.${at}.0.0/16`, { endpoint: { address: `192.0.2.${at + 1}` } }))
+  }
+  for (const [at, name] of names.entries()) {
+    if (at === 0) continue
+    const body = { name: `${names[0]}-${name}`, sites: [sites[0], sites[at]] }
+    must(await network.ask('POST', '/tunnels', { body }), 201)
+  }
+  const all = {} as Record<Name, TestConnector>
+  for (const [at, name] of names.entries()) {
+    all[name] = await TestConnector.join(world, await joinToken(network, sites[at]!), 100 * (at + 1))
+  }
+  await converge(...Object.values<TestConnector>(all))
+  return all
 }

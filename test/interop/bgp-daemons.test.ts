@@ -65,5 +65,23 @@ for (const [name, peer, start] of DAEMONS) {
       await them.stop()
       await neighbourWhen(us, 'told of its end', ({ state, flaps }) => state !== 'established' && flaps === 1)
     })
+
+    if (peer !== 'exabgp') return
+
+    it('malformed attributes: one withdraws its route, one is left out (RFC 7606)', async () => {
+      await us.up()
+      await neighbourWhen(us, 'established', ({ state, ipv4 }) => state === 'established' && ipv4.accepted === 2)
+      // LARGE_COMMUNITY of 8 octets: the route that was there is taken back.
+      them.tell!('announce route 10.9.0.0/16 next-hop self attribute [ 0x20 0xc0 0x0000fde900000001 ]')
+      await routesWhen(lab, ['10.8.2.0/24', '169.254.10.0/30'])
+      const { lastError } = (await us.status()).bgp!.neighbours[0]!
+      expect(lastError).toMatch(/^large-communities-length \(treat-as-withdraw\)/)
+      // AGGREGATOR of 5 octets: the route is taken without it.
+      them.tell!('announce route 10.10.0.0/16 next-hop self attribute [ 0x07 0xc0 0x0000fde9c0 ]')
+      await routesWhen(lab, ['10.10.0.0/16', '10.8.2.0/24', '169.254.10.0/30'])
+      const after = (await us.status()).bgp!.neighbours[0]!
+      expect(after).toMatchObject({ state: 'established', flaps: 0, ipv4: { accepted: 2 } })
+      expect(after.lastError).toMatch(/^aggregator-length \(attribute-discard\)/)
+    })
   })
 }

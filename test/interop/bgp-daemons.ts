@@ -18,6 +18,8 @@ export interface Daemon {
   knows(prefix: string): Promise<string>
   /** Takes back what it announces of that prefix. */
   withdraw(prefix: string): Promise<void>
+  /** A command in its own language; ExaBGP only. */
+  tell?(command: string): void
   log(): string
   stop(): Promise<void>
 }
@@ -150,6 +152,7 @@ ${prefixes.map((prefix) => `    route ${prefix} next-hop self;`).join('\n')}
     withdraw: async (prefix) => {
       writeFileSync(pipe, `withdraw route ${prefix} next-hop self\n`, { flag: 'a' })
     },
+    tell: (command) => writeFileSync(pipe, `${command}\n`, { flag: 'a' }),
     log: () => daemon.output(),
     stop: () => daemon.stop(),
   }

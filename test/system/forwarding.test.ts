@@ -1,6 +1,6 @@
 /**
  * Two spokes and a hub: `a` has two tunnels to the hub that share its flows, `b` has one, and the hub passes packets on
- * between them without its kernel.
+ * between them without its kernel. All that is not known better the hub sends to `b`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -38,7 +38,7 @@ tun: { addresses: [10.8.3.1] }
 peers:
   a-one: ${peer('address: 192.0.2.1, id: a-one, local_id: hub-one, networks: [10.8.1.0/24], transit: true, children: { net: { local: [10.8.2.0/24, 10.8.3.0/24] } }')}
   a-two: ${peer('address: 198.51.100.1, local_address: 198.51.100.2, id: a-two, local_id: hub-two, networks: [10.8.1.0/24], transit: true, children: { net: { local: [10.8.2.0/24, 10.8.3.0/24] } }')}
-  b: ${peer('address: 203.0.113.1, local_address: 203.0.113.2, id: b, local_id: hub-b, networks: [10.8.2.0/24], transit: true, reverse_path: strict, children: { net: { local: [10.8.1.0/24, 10.8.3.0/24] } }')}
+  b: ${peer('address: 203.0.113.1, local_address: 203.0.113.2, id: b, local_id: hub-b, networks: [10.8.2.0/24], routes: [10.8.2.0/24, 10.8.0.0/16], transit: true, reverse_path: strict, children: { net: { local: [10.8.1.0/24, 10.8.3.0/24] } }')}
 groups: { a: { order: [a-two, a-one] } }
 `,
   b: `site: b
@@ -89,6 +89,18 @@ describe.skipIf(skipWithoutNamespaces('forwarding'))('a hub and two spokes', () 
       'the hub to count them',
       async () => (await passed('b')) >= 5 && (await passed('a-one')) + (await passed('a-two')) >= 5,
     )
+  })
+
+  it('what comes for the hub’s own network stays there, though a wider one leads into a tunnel', async () => {
+    const { stdout } = await world.exec('a', 'ping -c 5 -i 0.05 -W 2 10.8.3.1')
+    expect(stdout).toContain('5 received')
+    // From the LAN they should not come; they go nowhere.
+    const home = await world.exec('hub', 'ping -c 1 -W 1 -I isthmus0 10.8.3.9', { check: false })
+    expect(home.stdout).toContain('From 10.8.3.9 icmp_seq=1 Destination Host Unreachable')
+    expect((await verb('hub', 'routes', 'explain', '10.8.3.0/24')).stdout).toContain(
+      '10.8.3.0/24 leads to this site (local)',
+    )
+    expect((await verb('hub', 'routes', 'explain', '10.8.0.0/16')).stdout).toContain('leads to b (configured)')
   })
 
   it('a packet whose TTL ends at the hub is answered from its own address', async () => {

@@ -28,7 +28,7 @@ export function readIntentFile(path: string, io: Pick<CliIo, 'stderr'>): IntentD
   const parsed = intentDraftSchema.safeParse(source.value ?? {})
   if (parsed.success) return source.value as IntentDraft
   const keys = schemaOf(z.toJSONSchema(intentDraftSchema, { io: 'input' }) as Referring)
-  const found = findingsOf(parsed.error.issues, source.value, (at) => keysIn(keys, at)).map(ofIntents)
+  const found = findingsOf(parsed.error.issues.map(worded), source.value, (at) => keysIn(keys, at)).map(ofIntents)
   throw faulty(path, placed(source, found).map(formatFault), io)
 }
 
@@ -50,6 +50,8 @@ function parsedJson(text: string): unknown {
   }
 }
 
+type Issue = z.core.$ZodIssue
+
 interface Referring {
   readonly $ref?: string
   readonly $defs?: Readonly<Record<string, Referring>>
@@ -68,6 +70,46 @@ function schemaOf(root: Referring): SchemaNode {
     } as SchemaNode
   }
   return whole(root)
+}
+
+/** With what it should be in place of zod's own words, which make no sentence here. */
+function worded(issue: Issue): Issue {
+  const wanted = wantedBy(issue)
+  return wanted === undefined ? issue : { ...issue, message: wanted }
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  array: 'a list',
+  tuple: 'a list',
+  object: 'a mapping',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a number',
+  string: 'text',
+}
+
+function wantedBy(issue: Issue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return TYPES[issue.expected]
+    case 'invalid_value':
+      return issue.values.length === 1 ? String(issue.values[0]) : `one of ${issue.values.join(', ')}`
+    case 'too_small':
+      return limitText(issue.origin, `at least ${issue.minimum}`)
+    case 'too_big':
+      return limitText(issue.origin, `at most ${issue.maximum}`)
+    case 'invalid_union': {
+      const each = issue.errors.flatMap(([first]) => (first === undefined ? [] : (wantedBy(first) ?? first.message)))
+      return each.find((text) => text.includes(' is ')) ?? [...new Set(each)].join(', or ')
+    }
+    default:
+      return undefined
+  }
+}
+
+function limitText(origin: string, limit: string): string {
+  if (origin === 'string') return `text of ${limit} characters`
+  return origin === 'array' || origin === 'tuple' ? `the number of entries should be ${limit}` : `a number of ${limit}`
 }
 
 function ofIntents(finding: Finding): Finding {

@@ -51,6 +51,7 @@ test('tells which routes come and go at each site, and changes nothing', async (
       '  + 10.1.0.0/16  lab > hq',
       '  + 10.2.0.0/16  lab > hq > branch',
       '3 sites, 3 prefixes, 6 routes: nothing is wrong with it.',
+      `What next: isthmus apply ${file}`,
     ].join('\n')}\n`,
   )
   expect(await managed.json('network', 'export')).toEqual(before)
@@ -84,6 +85,35 @@ test('what export prints comes to no change, by names and without numbers', asyn
   const { code, out } = await managed.run('plan', file)
   expect(code).toBe(EXIT.ok)
   expect(out).toContain('The network is like that already.\n')
+})
+
+test('faults of the file are told with their places, in words', async () => {
+  writeFileSync(
+    file,
+    `preferences: { topology: star }
+sites:
+  - { name: hq, prefixs: [10.1.0.0/16] }
+tunnels:
+  - { name: hq-lab, sites: [hq], pathMtu: 5 }
+routing:
+  bfd: never
+  sites:
+    - { site: Main Office, hub: yes }
+`,
+  )
+  const { code, err } = await managed.run('plan', file)
+  expect(code).toBe(EXIT.badConfig)
+  const see = 'see docs/intents.md'
+  expect(err.split('\n').flatMap((line) => (line.startsWith(file) ? [line.slice(file.length + 1)] : []))).toEqual([
+    `1:26: preferences.topology: "star" is not one of mesh, none; ${see}`,
+    `3:5: sites[0].prefixes: it is missing: a list; ${see}`,
+    '3:17: sites[0].prefixs: there is no such key; did you mean prefixes?',
+    `5:28: tunnels[0].sites: the number of entries should be at least 2; ${see}`,
+    `5:43: tunnels[0].pathMtu: "5" is not a number of at least 576; ${see}`,
+    `7:8: routing.bfd: "never" is not off, or a mapping; ${see}`,
+    `9:15: routing.sites[0].site: a name is 1 to 63 lower-case letters, digits, dots and dashes; ${see}`,
+    `9:33: routing.sites[0].hub: "yes" is not true or false; ${see}`,
+  ])
 })
 
 test('faults are told by the control plane, all at once', async () => {

@@ -34,6 +34,7 @@ export async function plan(input: CommandInput, io: CliIo): Promise<number> {
   else {
     io.stdout(`${path} for the network ${network.name}, which is at version ${result.base}.\n`)
     io.stdout(renderPlan(result, io))
+    if (result.changes && !result.blocked) io.stdout(`What next: isthmus apply ${path}\n`)
   }
   return result.findings.length === 0 ? EXIT.ok : EXIT.findings
 }

@@ -4,14 +4,12 @@ import { EXIT } from '../../handle.ts'
 import type { CliIo } from '../command.ts'
 import { nowOf, type Place, pauseOf } from './access.ts'
 import { printJson } from './options.ts'
+import { Patience } from './patience.ts'
 import { Redraw } from './redraw.ts'
 import { exitOf, hasEnded, progressText, renderRollout, verdict } from './rollout-view.ts'
-import { ApiFailure } from './transport.ts'
 import { paint, since } from './view.ts'
 
 const POLL_MS = 1000
-/** It goes on without the control plane's answers; a person should look after this. */
-const PATIENCE_MS = 10 * 60_000
 const SHOWN = 8
 const AWAY = 'the control plane does not answer; sites keep what they have, waiting for it'
 
@@ -43,21 +41,18 @@ async function watchRollout(
   signal: AbortSignal,
 ): Promise<RolloutDetail | undefined> {
   const teller = quiet ? SILENT : io.isTty ? screen(io) : lines(io)
-  let awaySince: number | undefined
+  const patience = new Patience()
   while (!signal.aborted) {
     try {
       const rollout = await place.api.value('rollouts.get', { params: { ...place.params, rollout: id } })
-      awaySince = undefined
+      patience.answered()
       if (hasEnded(rollout)) {
         teller.end()
         return rollout
       }
       teller.tell(rollout, nowOf(io))
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.exitCode !== EXIT.noControl) throw error
-      if (awaySince === undefined) teller.away()
-      awaySince ??= nowOf(io)
-      if (nowOf(io) - awaySince > PATIENCE_MS) throw error
+      if (patience.bear(error, nowOf(io))) teller.away()
     }
     await pauseOf(io)(POLL_MS, signal)
   }

@@ -1,15 +1,12 @@
 /** A run of rotations while it goes on: drawn anew on a terminal, told line by line elsewhere. */
 import type { Rotation, Run, Tunnel } from '../../../protocol/control/generated/api-client.ts'
-import { EXIT } from '../../handle.ts'
 import type { CliIo } from '../command.ts'
 import { nowOf, type Place, pauseOf } from './access.ts'
+import { Patience } from './patience.ts'
 import { Redraw } from './redraw.ts'
-import { ApiFailure } from './transport.ts'
 import { paint, since } from './view.ts'
 
 const POLL_MS = 500
-/** Rotations go on without the control plane's answers; a person should look after this. */
-const PATIENCE_MS = 10 * 60_000
 /** A run has ended with its last rotation decided; those that go back to the old key may need a little more. */
 const SETTLE_MS = 30_000
 const SHOWN = 8
@@ -33,12 +30,12 @@ export async function watchRun(
 ): Promise<Finished | undefined> {
   const names = await namesOf(place, tunnels)
   const teller = quiet ? silent : io.isTty ? new Screen(io, names) : new Lines(io, names)
-  let awaySince: number | undefined
+  const patience = new Patience()
   let endedAt: number | undefined
   while (!signal.aborted) {
     try {
       const moment = await look(place, id, teller.explains)
-      awaySince = undefined
+      patience.answered()
       teller.tell(moment, nowOf(io))
       if (moment.run.state !== 'running') {
         endedAt ??= nowOf(io)
@@ -49,10 +46,7 @@ export async function watchRun(
         }
       }
     } catch (error) {
-      if (!(error instanceof ApiFailure) || error.exitCode !== EXIT.noControl) throw error
-      if (awaySince === undefined) teller.away()
-      awaySince ??= nowOf(io)
-      if (nowOf(io) - awaySince > PATIENCE_MS) throw error
+      if (patience.bear(error, nowOf(io))) teller.away()
     }
     await pauseOf(io)(POLL_MS, signal)
   }

@@ -1,6 +1,7 @@
 /** From our configuration and the neighbour's OPEN to what both may do (RFC 4271 section 6.2 and capabilities). */
 import type { Family } from '../../../protocol/net.ts'
 import { concat } from '../ike/wire/bytes.ts'
+import type { NeighbourUp } from './rib/types.ts'
 import type { Negotiated, PeerRestart, SessionConfig } from './session-types.ts'
 import { encodeCapability } from './wire/capabilities.ts'
 import {
@@ -157,6 +158,12 @@ function restartOf(config: SessionConfig, open: OpenMessage, families: readonly 
     families: named(() => true),
     preserved: named((forwarding) => forwarding),
   }
+}
+
+/** What the RIB is to know of the neighbour's graceful restart. */
+export function restartToRib({ gracefulRestart }: Negotiated): Pick<NeighbourUp, 'keptForwarding' | 'isRestarting'> {
+  if (gracefulRestart === undefined) return {}
+  return { keptForwarding: gracefulRestart.preserved, isRestarting: gracefulRestart.restarting }
 }
 
 /** The last of its kind: RFC 4724 section 3 and RFC 5492 section 4 let a repetition replace what came before. */

@@ -5,6 +5,7 @@ import { bgpAction, pathOpinion } from '../bfd/coupling.ts'
 import type { BfdStateChange, BfdStatus } from '../bfd/machine.ts'
 import { DIAGNOSTICS } from '../bfd/wire.ts'
 import { Calm } from './calm.ts'
+import { restartToRib } from './negotiate.ts'
 import type { NeighbourConfig, NeighbourStatus, RibEffect, RibInput } from './rib/types.ts'
 import { BgpSession } from './session.ts'
 import type { Negotiated, RouteInput, SessionEffect } from './session-types.ts'
@@ -16,8 +17,8 @@ import type {
   SpeakerNeighbour,
   SpeakerNeighbourStatus,
 } from './speaker-types.ts'
-import { afiOf, CEASE, type NotificationMessage, type UpdateMessage } from './wire/codec.ts'
-import { downWords, notificationWords } from './words.ts'
+import { afiOf, CEASE, type NotificationMessage, prefixLimitData, type UpdateMessage } from './wire/codec.ts'
+import { downWords, faultWords, notificationWords } from './words.ts'
 
 /** Prefixes that the RIB hands over at once, and that may wait in the session before it hands over more. */
 const DRAINED = 4_096
@@ -103,8 +104,8 @@ export class NeighbourLink {
     return this.#session.deadline()
   }
 
-  start(now: Instant): void {
-    this.#session.handle({ type: 'start' }, now)
+  start(now: Instant, restarting = false): void {
+    this.#session.handle({ type: 'start', restarting }, now)
   }
 
   stop(communication: string, now: Instant): void {
@@ -227,10 +228,18 @@ export class NeighbourLink {
     }
   }
 
+  /** The tunnel or BFD came up: a session that waits need not. One that too many prefixes have closed still does. */
+  pathUp(now: Instant): void {
+    if (!this.#isOverLimit) this.#session.handle({ type: 'path-up' }, now)
+  }
+
   /** BFD has news of the path (RFC 5882 section 4.3). */
   pathChanged(change: BfdStateChange, now: Instant): void {
     const opinion = pathOpinion(change)
-    if (opinion === 'up') this.report('bfd-up', 'info', 'BFD is up')
+    if (opinion === 'up') {
+      this.report('bfd-up', 'info', 'BFD is up')
+      this.pathUp(now)
+    }
     if (opinion === 'down')
       this.report('bfd-down', 'warn', `BFD lost it: ${DIAGNOSTICS[change.diagnostic] ?? change.diagnostic}`)
     const negotiated = this.#negotiated?.gracefulRestart !== undefined
@@ -242,12 +251,13 @@ export class NeighbourLink {
     if (action === 'withdraw') this.#parts.rib({ kind: 'neighbour-down', neighbour: this.name })
   }
 
-  report(code: BgpEventCode, level: 'info' | 'warn', text: string): void {
+  report(code: BgpEventCode, level: 'info' | 'warn', text: string, update?: Uint8Array): void {
     if (level === 'warn') this.#lastError = text
     const held = this.#calm.ask(code, this.#parts.now())
     if (held === undefined) return
     const more = held === 0 ? '' : ` (and ${held} more of the kind before)`
-    this.#parts.emit({ type: 'report', neighbour: this.name, event: { code, level, text: `${text}${more}` } })
+    const event = { code, level, text: `${text}${more}`, ...(update === undefined ? {} : { update }) }
+    this.#parts.emit({ type: 'report', neighbour: this.name, event })
   }
 
   status(bfd: BfdStatus | undefined, now: Instant): SpeakerNeighbourStatus {
@@ -310,7 +320,7 @@ export class NeighbourLink {
         this.#parts.rib({ kind: 'update', neighbour: name, update: endOf(effect.family) })
         break
       case 'fault':
-        this.report('fault', 'warn', `${effect.fault.fault} (${effect.fault.consequence}): ${effect.fault.reason}`)
+        this.report('fault', 'warn', faultWords(effect.fault), effect.update)
         break
       case 'refresh-request':
         this.#parts.rib({ kind: 'refresh-asked', neighbour: name, family: effect.family })
@@ -322,11 +332,7 @@ export class NeighbourLink {
         break
       }
       case 'unsendable':
-        this.report(
-          'unsendable',
-          'warn',
-          `${effect.prefixes.lengths.length} prefixes have attributes that fit no message`,
-        )
+        this.report('unsendable', 'warn', `${effect.prefixes.lengths.length} prefixes: attributes that fit no message`)
         break
       case 'refused':
         this.#refused.push(effect.input)
@@ -347,7 +353,7 @@ export class NeighbourLink {
     this.#isRestarting = false
     this.#isOverLimit = false
     this.#refused = []
-    const { peerAs, holdTimeS, families, enhancedRefresh, gracefulRestart } = negotiated
+    const { peerAs, holdTimeS, families, enhancedRefresh } = negotiated
     const names = families.map((family) => `IPv${family}`).join(' and ')
     this.report('established', 'info', `established with AS ${peerAs}: ${names}, hold time ${holdTimeS} s`)
     this.#parts.rib({
@@ -356,7 +362,7 @@ export class NeighbourLink {
       routerId: negotiated.peerIdentifier,
       families,
       nextHops: this.#neighbour.nextHops,
-      ...(gracefulRestart === undefined ? {} : { keptForwarding: gracefulRestart.preserved }),
+      ...restartToRib(negotiated),
       enhancedRefresh,
     })
     if (this.#leaving !== 'no') this.#tellLeaving()
@@ -382,13 +388,7 @@ export class NeighbourLink {
     const again = restartMs === undefined ? 'until somebody resets it' : `for ${Math.round(restartMs / 1000)} s`
     this.report('prefix-limit', 'warn', `more than ${limit} IPv${family} prefixes: closed ${again}`)
     this.#isOverLimit = true
-    const data = new Uint8Array(7)
-    const view = new DataView(data.buffer)
-    // RFC 4486 section 4: AFI, SAFI, upper bound.
-    view.setUint16(0, family === 4 ? 1 : 2)
-    view.setUint8(2, 1)
-    view.setUint32(3, limit)
-    const reason = { subcode: CEASE.maximumPrefixes, data }
+    const reason = { subcode: CEASE.maximumPrefixes, data: prefixLimitData(afiOf(family), limit) }
     if (restartMs === undefined) this.#session.handle({ type: 'stop', ...reason }, now)
     else this.#session.handle({ type: 'reset', holdMs: restartMs, ...reason }, now)
     this.settle(now)

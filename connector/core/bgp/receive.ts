@@ -32,7 +32,7 @@ export function receive(session: SessionCore, connection: Connection, bytes: Uin
     if (message === undefined) return
     if (isBgpFault(message)) refuse(session, connection, message, now)
     else if (!awaits(connection, message[TYPE]!)) surprise(session, connection, message[TYPE]!, now)
-    else take(session, connection, decodeMessage(message, options), now)
+    else take(session, connection, decodeMessage(message, options), message, now)
   }
 }
 
@@ -59,9 +59,15 @@ function surprise(session: SessionCore, connection: Connection, type: number, no
 }
 
 /** A message that the state awaits. */
-function take(session: SessionCore, connection: Connection, message: BgpMessage | BgpFault, now: Instant): void {
+function take(
+  session: SessionCore,
+  connection: Connection,
+  message: BgpMessage | BgpFault,
+  bytes: Uint8Array,
+  now: Instant,
+): void {
   if (isBgpFault(message)) {
-    refuse(session, connection, message, now)
+    refuse(session, connection, message, now, bytes[TYPE] === UPDATE ? bytes : undefined)
     return
   }
   switch (message.type) {
@@ -77,7 +83,7 @@ function take(session: SessionCore, connection: Connection, message: BgpMessage 
       break
     case 'UPDATE':
       hold(connection, now)
-      takeUpdate(session, message)
+      takeUpdate(session, message, bytes)
       break
     case 'ROUTE-REFRESH':
       hold(connection, now)
@@ -89,8 +95,14 @@ function take(session: SessionCore, connection: Connection, message: BgpMessage 
 }
 
 /** Events 21, 22 and 28. */
-function refuse(session: SessionCore, connection: Connection, fault: BgpFault, now: Instant): void {
-  session.emit({ type: 'fault', fault })
+function refuse(
+  session: SessionCore,
+  connection: Connection,
+  fault: BgpFault,
+  now: Instant,
+  update?: Uint8Array,
+): void {
+  session.emit({ type: 'fault', fault, ...(update === undefined ? {} : { update: update.slice() }) })
   session.fail(connection, fault.code, fault.subcode, fault.data, now)
 }
 
@@ -144,8 +156,8 @@ function establish(session: SessionCore, connection: Connection, now: Instant): 
   session.emit({ type: 'established', negotiated })
 }
 
-function takeUpdate(session: SessionCore, update: UpdateMessage): void {
-  for (const fault of update.faults) session.emit({ type: 'fault', fault })
+function takeUpdate(session: SessionCore, update: UpdateMessage, bytes: Uint8Array): void {
+  for (const fault of update.faults) session.emit({ type: 'fault', fault, update: bytes.slice() })
   const family = update.endOfRib === undefined ? undefined : familyOfAfi(update.endOfRib)
   if (family !== undefined) session.emit({ type: 'end-of-rib', family })
   else if (update.withdrawn.length + update.reach.length > 0) session.emit({ type: 'update', update })

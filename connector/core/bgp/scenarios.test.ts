@@ -242,6 +242,8 @@ describe('messages of an established session', () => {
     broken[26] = 9
     const effects = driven.bytes(broken)
     expect(words(effects)).toBe('origin-value, update')
+    // RFC 7606 section 6: with the whole message.
+    expect(effects[0]).toMatchObject({ type: 'fault', update: broken })
     expect(effects.at(-1)).toMatchObject({ update: { reach: [], withdrawn: [{ family: 4 }] } })
     expect(driven.session.state).toBe('established')
   })

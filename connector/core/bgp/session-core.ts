@@ -302,6 +302,13 @@ export class SessionCore {
     this.connect(now)
   }
 
+  /** As Event 9, or 13 where it is idle; what has failed until now still counts for the next wait. */
+  pathUp(now: Instant): void {
+    if (!this.started || [...this.connections.values()].some(hasOpened)) return
+    if (this.idleUntil !== undefined) this.begin(now)
+    else if (!this.config.passive) this.retry(now)
+  }
+
   /** Octets have left for the kernel. */
   sent(connection: Connection, octets: number, now: Instant): void {
     connection.inFlight = Math.max(0, connection.inFlight - octets)

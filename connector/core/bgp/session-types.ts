@@ -117,6 +117,8 @@ export type SessionInput =
       /** The neighbour's routes may stay where it restarts gracefully: BFD went down with it (RFC 5882 section 4.3). */
       readonly keepRoutes?: boolean
     } & CeaseReason)
+  /** What kept TCP from the neighbour may be over: it is tried at once unless a connection stands. No wait is reset. */
+  | { readonly type: 'path-up' }
   | { readonly type: 'connected'; readonly connection: ConnectionId }
   /** From the neighbour's address; accepted by TCP. The session closes what it does not want. */
   | { readonly type: 'incoming'; readonly connection: ConnectionId }
@@ -174,8 +176,11 @@ export type SessionEffect =
   /** Withdrawals, then announcements. Its faults come before it, as `fault`. */
   | { readonly type: 'update'; readonly update: UpdateMessage }
   | { readonly type: 'end-of-rib'; readonly family: Family }
-  /** A fault with its consequence carried out; one that ends the session comes with its `notification`. */
-  | { readonly type: 'fault'; readonly fault: BgpFault }
+  /**
+   * A fault with its consequence carried out; one that ends the session comes with its `notification`. `update`: a copy
+   * of the whole message.
+   */
+  | { readonly type: 'fault'; readonly fault: BgpFault; readonly update?: Uint8Array }
   /** The neighbour wants all routes again; or begins or ends to send all its own (RFC 7313). */
   | { readonly type: 'refresh-request' | 'refresh-begin' | 'refresh-end'; readonly family: Family }
   /** Their attributes fit into no message: they were withdrawn instead. */

@@ -20,6 +20,7 @@ const EVENTS = {
   '1 start': (driven) => driven.give({ type: 'start' }),
   '2 stop': (driven) => driven.give({ type: 'stop', subcode: 2 }),
   '8 reset': (driven) => driven.give({ type: 'reset', subcode: 4 }),
+  'path up': (driven) => driven.give({ type: 'path-up' }),
   'a timer': (driven) => driven.due(),
   'time, nothing due': (driven) => driven.give({ type: 'time' }),
   '10 hold timer': (driven) => {
@@ -67,6 +68,14 @@ const TABLE: Readonly<Record<keyof typeof EVENTS, Readonly<Record<SessionState, 
     'open-sent': 'send 6/4, close, deaf -> idle',
     'open-confirm': 'send 6/4, close, deaf -> idle',
     established: 'down stopped, send 6/4, close, deaf -> idle',
+  },
+  'path up': {
+    idle: '-> idle',
+    connect: 'close, connect -> connect',
+    active: 'connect -> connect',
+    'open-sent': '-> open-sent',
+    'open-confirm': '-> open-confirm',
+    established: '-> established',
   },
   'a timer': {
     idle: '-> idle',

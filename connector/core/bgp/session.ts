@@ -73,6 +73,9 @@ export class BgpSession implements Machine<SessionInput, SessionEffect> {
       case 'reset':
         core.reset(input, now, input.holdMs, input.keepRoutes ?? false)
         break
+      case 'path-up':
+        core.pathUp(now)
+        break
       case 'incoming':
         core.incoming(input.connection, now)
         break

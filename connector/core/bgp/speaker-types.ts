@@ -53,8 +53,11 @@ type OfConnection<Type extends string, Rest = unknown> = {
 
 export type SpeakerInput =
   | { readonly type: 'time' }
-  /** All neighbours, once. */
-  | { readonly type: 'start' }
+  /**
+   * All neighbours, once. `restarting`: our process was away and forwarding went on (RFC 4724 section 4.1), so neighbours
+   * that know graceful restart hear it, and nothing is decided before they have told all, or after `deferMs`.
+   */
+  | { readonly type: 'start'; readonly restarting?: { readonly deferMs: number } }
   /** From now on this holds. Sessions end only where what they agreed on changes. Tunnels that are new are down. */
   | { readonly type: 'configure'; readonly config: SpeakerConfig }
   /** Ends all sessions for good, with words for the operators of the neighbours (RFC 9003). */
@@ -105,6 +108,8 @@ export interface BgpEvent {
   readonly code: BgpEventCode
   readonly level: 'info' | 'warn'
   readonly text: string
+  /** Of a fault: the whole malformed UPDATE (RFC 7606 section 6). */
+  readonly update?: Uint8Array
 }
 
 export const BGP_EVENTS = [

@@ -251,6 +251,38 @@ describe('a site with two tunnels to two hubs', () => {
     expect(world.texts()).toContain('lost: we ended it: Hold Timer Expired')
   })
 
+  it('a session that waits is tried at once when its tunnel comes up, and only then', () => {
+    const world = new World()
+    world.run(5_000)
+    world.cut.add('a')
+    world.run(200_000)
+    expect(world.states()[0]).not.toBe('established')
+    const ends = [world.site, world.hubs.a!]
+    const tell = (up: boolean) => {
+      for (const end of ends) world.give(end, { type: 'tunnel', name: 'a', up, ends: [] })
+    }
+    const attempts = () => world.site.effects.filter(({ type }) => type === 'connect').length
+    const before = attempts()
+    tell(true)
+    tell(false)
+    expect(attempts()).toBe(before)
+    world.cut.delete('a')
+    tell(true)
+    world.run(0)
+    expect(world.states()).toEqual(['established', 'established'])
+  })
+
+  it('BFD that comes up ends the wait of its session as well', () => {
+    const world = new World({ bfd: true })
+    world.run(10_000)
+    world.cut.add('a')
+    world.run(40_000)
+    world.cut.delete('a')
+    world.run(5_000)
+    expect(world.reports()).toContain('a bfd-up')
+    expect(world.states()).toEqual(['established', 'established'])
+  })
+
   it('routes of a neighbour that restarts stay; where BFD says that its path is gone, they do not', () => {
     const gracefulRestart = { restartTimeS: 60, notification: true, forwarding: true }
     const helper = { ...gracefulRestart, helperOnly: true }
@@ -284,6 +316,9 @@ describe('a site with two tunnels to two hubs', () => {
     const world = new World()
     const limited = new World({ site: { rib: { ...rib, maxPrefixes } } })
     for (const each of [world, limited]) each.run(5_000)
+    for (const up of [false, true]) limited.give(limited.site, { type: 'tunnel', name: 'a', up, ends: [] })
+    limited.run(20_000)
+    expect(limited.states()[0]).toBe('idle')
     expect(limited.reports()).toContain('a prefix-limit')
     expect(limited.texts()).toContain('Cease, Maximum Number of Prefixes Reached')
     expect(routes(limited.site)['10.3.0.0/16']).toBeUndefined()

@@ -123,7 +123,7 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
         this.#configure(input.config, now)
         break
       case 'start':
-        this.#start(now)
+        this.#start(input.restarting?.deferMs, now)
         break
       case 'stop':
         this.#stop(input.communication, now)
@@ -145,14 +145,19 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
     }
   }
 
-  #start(now: Instant): void {
+  /** `deferMs`: we restarted, and the Selection_Deferral_Timer runs so long. */
+  #start(deferMs: number | undefined, now: Instant): void {
     if (this.#phase !== 'new') return
     this.#phase = 'running'
     for (const link of this.#links.values()) this.#rib.handle({ kind: 'neighbour', config: link.ribConfig }, now)
     if (this.#config.networks.length > 0) {
       this.#rib.handle({ kind: 'originate', prefixes: this.#config.networks }, now)
     }
-    for (const link of this.#links.values()) link.start(now)
+    if (deferMs !== undefined) {
+      const waited = this.#config.neighbours.filter(({ session }) => session.gracefulRestart !== undefined)
+      this.#rib.handle({ kind: 'restarting', neighbours: waited.map(({ name }) => name), deferMs }, now)
+    }
+    for (const link of this.#links.values()) link.start(now, deferMs !== undefined)
     this.#wantBfd(now)
   }
 
@@ -166,7 +171,9 @@ export class Speaker implements Machine<SpeakerInput, SpeakerEffect> {
   #tunnel(name: string, up: boolean, ends: readonly Address[], now: Instant): void {
     if (ends.length > 0) this.#ends.set(name, ends)
     for (const link of this.#links.values()) if (link.tunnel === name) link.setTunnelEnds(ends)
-    if (this.#reach.set(name, up)) this.#rib.handle({ kind: 'next-hops-changed' }, now)
+    if (!this.#reach.set(name, up)) return
+    this.#rib.handle({ kind: 'next-hops-changed' }, now)
+    if (up) for (const link of this.#links.values()) if (link.tunnel === name) link.pathUp(now)
   }
 
   /**

@@ -34,6 +34,8 @@ function pathRow(
   time: (instant: number) => string,
 ): PathRow {
   const pathMtu = report?.mtu?.pathMtu
+  // What probes have measured is of the past where they are not answered.
+  const measured = report?.state === 'up' && state !== 'no-sa' ? report : undefined
   return {
     peer: connection,
     state,
@@ -43,10 +45,10 @@ function pathRow(
     classes: classes.filter(({ tunnel }) => tunnel === connection).map(({ name }) => name),
     ...(report === undefined ? {} : { probe: report.state }),
     ...(bfd === undefined ? {} : { bfd: bfd ? 'up' : 'down' }),
-    ...(report?.rttMs === undefined ? {} : { rttMs: round(report.rttMs) }),
-    ...(report?.jitterMs === undefined ? {} : { jitterMs: round(report.jitterMs) }),
-    ...(report?.lossOut === undefined ? {} : { lossOut: round(report.lossOut) }),
-    ...(report?.lossIn === undefined ? {} : { lossIn: round(report.lossIn) }),
+    ...(measured?.rttMs === undefined ? {} : { rttMs: round(measured.rttMs) }),
+    ...(measured?.jitterMs === undefined ? {} : { jitterMs: round(measured.jitterMs) }),
+    ...(measured?.lossOut === undefined ? {} : { lossOut: round(measured.lossOut) }),
+    ...(measured?.lossIn === undefined ? {} : { lossIn: round(measured.lossIn) }),
     ...(pathMtu === undefined ? {} : { pathMtu }),
     failovers,
     ...(lastFailover === undefined ? {} : { lastFailover: failoverRow(lastFailover, time) }),

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isOver, ROLLOUT_DEADLINES, type RolloutRecord, type RolloutStep, stepRollout } from './rollout.ts'
+import { rolloutRecord, START } from './testing/rollout-record.ts'
 import type { Health, SiteView, TunnelHealth } from './watch.ts'
 
 const TROUBLES = ['stuck', 'silent', 'refuses', 'breaks', 'session', 'flaps', 'loses'] as const
@@ -26,7 +27,6 @@ interface Settings {
   readonly stepEveryMs: number
 }
 
-const START = 1_000_000
 const BASE = 1
 
 class Site {
@@ -100,23 +100,11 @@ class RolloutWorld {
     this.settings = settings
     this.sites = settings.sites.map((model) => new Site(model))
     const order = this.sites.map((_, at) => ({ site: `site_${at}`, name: `s${at}` }))
-    this.rollout = {
-      id: 'roll_1',
-      state: 'planned',
-      startedBy: 'token:t',
-      createdAt: START,
-      stateSince: START,
-      deadline: START + ROLLOUT_DEADLINES.planned,
-      base: BASE,
-      target: BASE + 1,
-      canary: 's0',
+    this.rollout = rolloutRecord({
       batchPercent: settings.batchPercent,
       watch: { canarySeconds: settings.canarySeconds, batchSeconds: settings.batchSeconds, lossPercent: 1 },
-      force: false,
-      step: 0,
-      counts: { sites: order.length, in: 0, away: 0 },
       order,
-    }
+    })
   }
 
   /** To the end. Throws when that does not come. */

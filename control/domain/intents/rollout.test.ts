@@ -3,37 +3,14 @@ import type { RolloutState } from '../../../protocol/control/rollout.ts'
 import {
   batchSize,
   isOver,
-  ROLLOUT_DEADLINES,
   type RolloutRecord,
   type RolloutStep,
   stepRollout,
   stopRollout,
   waitedFor,
 } from './rollout.ts'
+import { rolloutRecord, START } from './testing/rollout-record.ts'
 import { faultText, type Health, type SiteView, type TunnelHealth } from './watch.ts'
-
-const START = 1_000_000
-
-function record(more: Partial<RolloutRecord> = {}): RolloutRecord {
-  return {
-    id: 'roll_1',
-    state: 'planned',
-    startedBy: 'token:t',
-    createdAt: START,
-    stateSince: START,
-    deadline: START + ROLLOUT_DEADLINES.planned,
-    base: 1,
-    target: 2,
-    canary: 'a',
-    batchPercent: 25,
-    watch: { canarySeconds: 60, batchSeconds: 30, lossPercent: 1 },
-    force: false,
-    step: 0,
-    counts: { sites: 3, in: 0, away: 0 },
-    order: ['a', 'b', 'c'].map((name) => ({ site: `site_${name}`, name })),
-    ...more,
-  }
-}
 
 const TUNNEL: TunnelHealth = { tunnel: 'tun_1', passing: true }
 
@@ -66,7 +43,7 @@ function outcome(step: RolloutStep | undefined): string {
 describe('the table of states', () => {
   const one = { counts: { sites: 3, in: 1, away: 0 } }
   const inState = (state: RolloutState, more: Partial<RolloutRecord> = {}) =>
-    record({ state, deadline: START + 1000, ...one, ...more })
+    rolloutRecord({ state, deadline: START + 1000, ...one, ...more })
   const last = { counts: { sites: 3, in: 3, away: 0 }, step: 2 }
   const bad = view('a', { health: health({ tunnels: [{ ...TUNNEL, passing: false }] }) })
   const refusing = view('a', { health: health({ refused: ['no'] }) })
@@ -78,18 +55,18 @@ describe('the table of states', () => {
   const quick = { watch: { canarySeconds: 0, batchSeconds: 0, lossPercent: 1 } }
 
   test.each<[string, RolloutRecord, SiteView[], number, string]>([
-    ['planned: nobody has a part', record({ order: [] }), [], 0, 'done 0'],
-    ['planned: all have spoken', record(), [view('a'), view('b')], 0, 'canary 1 site_a'],
-    ['planned: one has not', record(), [view('a'), view('b', { health: undefined })], 0, 'stays'],
+    ['planned: nobody has a part', rolloutRecord({ order: [] }), [], 0, 'done 0'],
+    ['planned: all have spoken', rolloutRecord(), [view('a'), view('b')], 0, 'canary 1 site_a'],
+    ['planned: one has not', rolloutRecord(), [view('a'), view('b', { health: undefined })], 0, 'stays'],
     [
       'planned: one has not, in time',
-      record(),
+      rolloutRecord(),
       [view('a', { health: health({ at: START + 40_000 }) }), view('b', { health: undefined })],
       45_000,
       'canary 1 site_a',
     ],
-    ['planned: the canary has not', record(), [mute], 45_000, 'failed 0 restore'],
-    ['planned: the canary is gone', record(), [gone], 0, 'failed 0 restore'],
+    ['planned: the canary has not', rolloutRecord(), [mute], 45_000, 'failed 0 restore'],
+    ['planned: the canary is gone', rolloutRecord(), [gone], 0, 'failed 0 restore'],
     ['canary: carried out', inState('canary'), [view('a')], 0, 'watching 1 mark'],
     ['canary: not watched at all', inState('canary', quick), [view('a')], 0, 'batch 2 site_b'],
     ['canary: not yet', inState('canary'), [old], 0, 'stays'],
@@ -122,7 +99,7 @@ describe('the table of states', () => {
   })
 
   test.each(['planned', 'canary', 'batch', 'watching'] as const)('%s: somebody ends it', (state) => {
-    const rollout = state === 'planned' ? record() : inState(state)
+    const rollout = state === 'planned' ? rolloutRecord() : inState(state)
     const step = stopRollout(rollout, 'aborted', 'aborted by token:t', START)
     expect(outcome(step)).toBe(state === 'planned' ? 'aborted 0 restore' : 'rolling-back 1 restore')
     expect(step.rollout.reason).toBe('aborted by token:t')
@@ -134,7 +111,7 @@ describe('the table of states', () => {
 })
 
 describe('rules of watching', () => {
-  const watching = record({ state: 'watching', deadline: START + 60_000, counts: { sites: 3, in: 1, away: 0 } })
+  const watching = rolloutRecord({ state: 'watching', deadline: START + 60_000, counts: { sites: 3, in: 1, away: 0 } })
   const told = (is: Partial<Health>, more: Partial<SiteView> = {}) => view('a', { health: health(is), ...more })
   const tunnel = (is: Partial<TunnelHealth>) => [{ ...TUNNEL, ...is }]
   const marked = (is: Partial<TunnelHealth>) => ({ mark: health({ tunnels: tunnel(is) }) })
@@ -215,7 +192,7 @@ describe('rules of watching', () => {
     const site = told({ version: 1 })
     expect(waitedFor({ rollout, now: START, upSince: 0 }, site)).toBe('a carries out version 1 of its document, not 2')
     expect(waitedFor({ rollout, now: START, upSince: 0 }, view('a'))).toBeUndefined()
-    expect(waitedFor({ rollout: record(), now: START, upSince: 0 }, view('a', { health: undefined }))).toBe(
+    expect(waitedFor({ rollout: rolloutRecord(), now: START, upSince: 0 }, view('a', { health: undefined }))).toBe(
       'a has not said how it is',
     )
     expect(faultText({ site: 'a', measure: 'silent', value: 'always', limit: '30 s' })).toMatch(/^a has been silent/)
@@ -228,13 +205,13 @@ describe('a control plane that was away itself', () => {
   const old = view('a', { health: health({ version: 1 }) })
 
   test.each<[string, RolloutRecord, SiteView[]]>([
-    ['waits for those who have not said how they are', record(), [view('a', { health: undefined })]],
-    ['blames nobody for silence', record({ state: 'watching', ...one, deadline: later + 1000 }), [view('a')]],
-    ['gives them time to carry out what they got', record({ state: 'canary', ...one }), [old]],
-    ['gives them time to go back', record({ state: 'rolling-back', ...one }), [old]],
+    ['waits for those who have not said how they are', rolloutRecord(), [view('a', { health: undefined })]],
+    ['blames nobody for silence', rolloutRecord({ state: 'watching', ...one, deadline: later + 1000 }), [view('a')]],
+    ['gives them time to carry out what they got', rolloutRecord({ state: 'canary', ...one }), [old]],
+    ['gives them time to go back', rolloutRecord({ state: 'rolling-back', ...one }), [old]],
     [
       'lets the next ones speak first',
-      record({ state: 'watching', ...one }),
+      rolloutRecord({ state: 'watching', ...one }),
       [view('a', { health: health({ at: later }) })],
     ],
   ])('%s', (_, rollout, sites) => {
@@ -245,7 +222,7 @@ describe('a control plane that was away itself', () => {
   })
 
   test('waits for one that never speaks again an hour at the most', () => {
-    const rollout = record({ state: 'watching', ...one })
+    const rollout = rolloutRecord({ state: 'watching', ...one })
     const at = (now: number) => stepRollout({ rollout, sites: [view('a')], now, upSince: now })
     expect(at(START + 3_600_000)).toBeUndefined()
     expect(at(START + 3_602_000)?.rollout).toMatchObject({ state: 'rolling-back', fault: { measure: 'silent' } })
@@ -257,7 +234,7 @@ test('batches double up to their limit, and the last has what is left', () => {
     const order = Array.from({ length: count }, (_, at) => ({ site: `site_${at}`, name: `s${at}` }))
     const all: number[] = []
     for (let step = 0, done = 0; done < count; step++) {
-      const size = batchSize(record({ order, batchPercent, step, counts: { sites: count, in: done, away: 0 } }))
+      const size = batchSize(rolloutRecord({ order, batchPercent, step, counts: { sites: count, in: done, away: 0 } }))
       all.push(size)
       done += size
     }

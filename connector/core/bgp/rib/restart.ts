@@ -21,8 +21,10 @@ export class Restart {
     this.#check()
   }
 
+  /** `families`: whose end it is going to tell; none: it is not waited for. */
   up(neighbour: string, families: readonly Family[]): void {
-    if (this.#awaited.has(neighbour)) this.#awaited.set(neighbour, new Set(families))
+    if (families.length === 0) this.down(neighbour)
+    else if (this.#awaited.has(neighbour)) this.#awaited.set(neighbour, new Set(families))
   }
 
   /** One that was up and is not any more is not waited for; one that never came has until the end. */

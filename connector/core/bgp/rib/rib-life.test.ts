@@ -135,8 +135,8 @@ describe('when we restart (RFC 4724 section 4.1)', () => {
   test('nothing is decided or told until every neighbour has ended its initial routes', () => {
     const world = new RibWorld()
     world.give({ kind: 'restarting', neighbours: ['a', 'b'], deferMs: 60_000 })
-    world.add('a', 65001)
-    world.add('b', 65002)
+    world.add('a', 65001, {}, { keptForwarding: [] })
+    world.add('b', 65002, {}, { keptForwarding: [] })
     world.announce('a', ['10.1.0.0/16'])
     for (const family of [4, 6] as const) world.endOfRib('a', family)
     world.settle()
@@ -153,7 +153,7 @@ describe('when we restart (RFC 4724 section 4.1)', () => {
     for (const end of ['time', 'down'] as const) {
       const world = new RibWorld()
       world.give({ kind: 'restarting', neighbours: ['a'], deferMs: 60_000 })
-      world.add('a', 65001)
+      world.add('a', 65001, {}, { keptForwarding: [] })
       world.add('c', 65003)
       world.announce('c', ['10.1.0.0/16'])
       expect(world.rib.deadline()).toBe(60_000)
@@ -164,6 +164,17 @@ describe('when we restart (RFC 4724 section 4.1)', () => {
       expect(world.forwarding.size).toBe(1)
     }
   })
+})
+
+test('when we restart, a neighbour that has restarted too or knows no graceful restart is not waited for', () => {
+  for (const up of [{ keptForwarding: [], isRestarting: true }, {}]) {
+    const world = new RibWorld()
+    world.give({ kind: 'restarting', neighbours: ['a'], deferMs: 60_000 })
+    world.add('a', 65001, {}, up)
+    world.announce('a', ['10.1.0.0/16'])
+    world.settle()
+    expect(world.forwarding.size).toBe(1)
+  }
 })
 
 describe('a refresh of a neighbour’s routes (RFC 7313)', () => {

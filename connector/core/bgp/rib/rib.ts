@@ -137,7 +137,8 @@ export class Rib implements Machine<RibInput, RibEffect> {
     const state = this.#byId.get(neighbour)?.of[family]
     if (state === undefined) return undefined
     const { received, accepted, staleRoutes } = state.generations
-    return { received, accepted, stale: staleRoutes, advertised: state.out.size, pending: !state.out.isIdle }
+    const pending = !state.out.isIdle && !this.#restart.isDeferring
+    return { received, accepted, stale: staleRoutes, advertised: state.out.size, pending }
   }
 
   counters(neighbour: string): Readonly<NeighbourCounters> | undefined {
@@ -227,7 +228,8 @@ export class Rib implements Machine<RibInput, RibEffect> {
   #up(neighbour: Neighbour, input: NeighbourUp, now: Instant): void {
     if (neighbour.isUp) this.#down(neighbour, { kind: 'neighbour-down', neighbour: input.neighbour }, now)
     neighbour.up(input)
-    this.#restart.up(neighbour.config.id, input.families)
+    const ends = input.keptForwarding !== undefined && input.isRestarting !== true
+    this.#restart.up(neighbour.config.id, ends ? input.families : [])
     for (const family of FAMILIES) {
       const { generations, out } = neighbour.of[family]
       if (generations.stale !== undefined) {

@@ -119,6 +119,8 @@ export interface NeighbourUp {
    * of graceful restart.
    */
   readonly keptForwarding?: readonly Family[]
+  /** It has restarted: if we have too, neither waits for the other (RFC 4724 section 4.1). */
+  readonly isRestarting?: boolean
   /** How long it has to announce again what is stale, and to end its initial routes; six minutes where absent. */
   readonly staleMs?: number
   /** It speaks enhanced route refresh (RFC 7313). */

@@ -26,7 +26,7 @@ export class SpeakerEnd {
 /** The site's neighbours are called as the hubs; each hub has one neighbour, which is called as itself. */
 export class SpeakerWorld {
   now = 1_000
-  readonly site: SpeakerEnd
+  site: SpeakerEnd
   readonly hubs: ReadonlyMap<string, SpeakerEnd>
   readonly cut = new Set<string>()
   readonly #later: (() => void)[] = []
@@ -38,6 +38,13 @@ export class SpeakerWorld {
     for (const [name, { neighbours }] of hubs) {
       for (const { local, rib } of neighbours) this.#addresses.set(local, name).set(rib.address, name)
     }
+  }
+
+  /** The site's process begins anew; what was on its way is lost. */
+  restart(config: SpeakerConfig): SpeakerEnd {
+    this.#later.length = 0
+    this.site = new SpeakerEnd(config)
+    return this.site
   }
 
   give(end: SpeakerEnd, input: SpeakerInput): void {

@@ -24,7 +24,14 @@ export {
 } from './faults.ts'
 export { decodeHeader, type Header } from './header.ts'
 export { afiOf, familyOfAfi } from './multiprotocol.ts'
-export { encodeNotification, hardResetData, MAX_COMMUNICATION, notification, shutdownData } from './notification.ts'
+export {
+  encodeNotification,
+  hardResetData,
+  MAX_COMMUNICATION,
+  notification,
+  prefixLimitData,
+  shutdownData,
+} from './notification.ts'
 export { encodeOpen } from './open.ts'
 export { blockOf, partOf, prefixAt, prefixesOf, wordsOf } from './prefixes.ts'
 export { encodeRefresh, REFRESH } from './refresh.ts'

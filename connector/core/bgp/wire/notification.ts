@@ -2,7 +2,7 @@
 import { putU8 } from '../../ike/wire/bytes.ts'
 import { CEASE, ERROR, HEADER_LENGTH, MESSAGE } from './constants.ts'
 import { encodeHeader } from './header.ts'
-import type { NotificationMessage } from './types.ts'
+import type { AfiSafi, NotificationMessage } from './types.ts'
 
 /** Octets of a shutdown communication that we send; 255 are read. Nobody says that he reads more (RFC 9003 section 3). */
 export const MAX_COMMUNICATION = 128
@@ -43,6 +43,16 @@ export function shutdownData(text: string): Uint8Array {
   if (written === 0) return new Uint8Array(0)
   room[0] = written
   return room.slice(0, 1 + written)
+}
+
+/** RFC 4486 section 4: AFI, SAFI, upper bound. */
+export function prefixLimitData({ afi, safi }: AfiSafi, limit: number): Uint8Array {
+  const data = new Uint8Array(7)
+  const view = new DataView(data.buffer)
+  view.setUint16(0, afi)
+  view.setUint8(2, safi)
+  view.setUint32(3, limit)
+  return data
 }
 
 /** RFC 8538 section 3.1: wrapped, so that a peer that keeps routes over NOTIFICATIONs does not keep them. */
