@@ -12,7 +12,7 @@ import { openState, type StateStore } from '../store/state.ts'
 import type { InstalledChild } from './children.ts'
 import { type Driver, drive } from './driver.ts'
 import { engineChoice } from './engine-choice.ts'
-import { libc } from './ffi.ts'
+import { libc, returnLargeBlocks } from './ffi.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { KeyLog } from './key-log.ts'
 import { loopWarnings } from './loops.ts'
@@ -97,6 +97,7 @@ class Connector implements ConnectorHandle {
     const engine = this.#options.engine ?? engineChoice(process.env.ISTHMUS_ENGINE)
     for (const warning of loopWarnings(plan.connections)) this.#emit(warning)
     libc()
+    returnLargeBlocks()
     const state = openState(plan.stateDirectory)
     this.#undo.push(() => state.close())
     await this.#cleanLeftovers(state)

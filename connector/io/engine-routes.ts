@@ -11,7 +11,7 @@ import { blockOf, blocksOf, type PrefixBlock, pickOf, prefixAt } from '../../pro
 import { type Command, ROUTES_PER_COMMAND } from '../data/commands.ts'
 import type { RefusalPlan } from '../plan.ts'
 import { Handles } from './handles.ts'
-import { PrefixNumbers } from './prefix-numbers.ts'
+import { PrefixNumbers, PrefixSet } from './prefix-numbers.ts'
 
 export interface Hop {
   readonly tunnel: number
@@ -62,14 +62,14 @@ export class EngineRoutes {
   /** By handle. */
   readonly #byHandle: Group[] = []
   /** The group of each prefix that the engines have, by its handle + 1. */
-  readonly #routes = new PrefixNumbers()
+  readonly #routes = new PrefixNumbers(Uint32Array)
   #hops: readonly Hop[] = []
   #networks: readonly Prefix[] = []
   /** What follows from both. */
   #configured: ReadonlyMap<Prefix, readonly number[]> = new Map()
-  /** Which prefixes are configured, and which refused: 1. */
-  #isConfigured = new PrefixNumbers()
-  #isRefused = new PrefixNumbers()
+  /** The prefixes of `#configured` and of `#refusals`. */
+  readonly #isConfigured = new PrefixSet()
+  readonly #isRefused = new PrefixSet()
   /** What was learned of configured prefixes. */
   readonly #hidden = new Map<Prefix, readonly number[]>()
   #refusals: ReadonlyMap<Prefix, RefusalPlan['answer']> = new Map()
@@ -113,7 +113,7 @@ export class EngineRoutes {
     const { tunnels, local, refused } = group
     if (local) return { prefix, tunnels, learned: false, local }
     if (refused !== undefined) return { prefix, tunnels, learned: false, refused }
-    return { prefix, tunnels, learned: this.#isConfigured.get(block, index) === 0 }
+    return { prefix, tunnels, learned: !this.#isConfigured.has(block, index) }
   }
 
   /**
@@ -171,7 +171,8 @@ export class EngineRoutes {
     for (const network of this.#networks) wanted.set(network, LOCAL)
     const before = this.#configured
     this.#configured = wanted
-    this.#isConfigured = marked(wanted.keys())
+    this.#isConfigured.clear()
+    for (const prefix of wanted.keys()) this.#isConfigured.add(prefix)
     const moves = new Map<Prefix, readonly number[]>(wanted)
     for (const prefix of [...before.keys(), ...this.#stuck]) {
       if (wanted.has(prefix)) continue
@@ -191,7 +192,7 @@ export class EngineRoutes {
     const { prefixes, tunnels } = changes
     const free: number[] = []
     for (let index = 0; index < tunnels.length; index++) {
-      if (this.#isConfigured.get(prefixes, index) === 0) free.push(index)
+      if (!this.#isConfigured.has(prefixes, index)) free.push(index)
       else if (tunnels[index]!.length === 0) this.#hidden.delete(prefixAt(prefixes, index))
       else this.#hidden.set(prefixAt(prefixes, index), tunnels[index]!)
     }
@@ -203,7 +204,8 @@ export class EngineRoutes {
   async #setRefusals(refusals: readonly RefusalPlan[]): Promise<void> {
     const before = this.#refusals
     this.#refusals = new Map(refusals.map(({ prefix, answer }) => [prefix, answer]))
-    this.#isRefused = marked(this.#refusals.keys())
+    this.#isRefused.clear()
+    for (const prefix of this.#refusals.keys()) this.#isRefused.add(prefix)
     const moves = new Map<Prefix, readonly number[]>()
     for (const prefix of [...before.keys(), ...this.#refusals.keys()]) {
       const route = this.find(prefix)
@@ -323,7 +325,7 @@ export class EngineRoutes {
   #groupFor(block: PrefixBlock, index: number, tunnels: readonly number[]): Group | undefined {
     if (tunnels === LOCAL) return this.#groupOf('local', { tunnels, local: true })
     if (tunnels.length > 0) return this.#groupOf(tunnels.join(' '), { tunnels })
-    if (this.#isRefused.get(block, index) === 0) return undefined
+    if (!this.#isRefused.has(block, index)) return undefined
     const refused = this.#refusals.get(prefixAt(block, index))
     return refused === undefined ? undefined : this.#groupOf(refused, { tunnels, refused })
   }
@@ -366,10 +368,6 @@ function weightsOf(tunnels: readonly number[], spreads: readonly Spread[]): numb
     if (weights.length === tunnels.length) return weights
   }
   return undefined
-}
-
-function marked(prefixes: Iterable<Prefix>): PrefixNumbers {
-  return new PrefixNumbers([...prefixes].map((prefix) => [prefix, 1]))
 }
 
 function changesOf(tunnels: ReadonlyMap<Prefix, readonly number[]>): LearnedRoutes[] {

@@ -106,6 +106,24 @@ function loadLibrary(): ReturnType<typeof koffi.load> {
   )
 }
 
+const M_TRIM_THRESHOLD = -1
+const M_MMAP_THRESHOLD = -3
+const MEGABYTE = 1 << 20
+
+/**
+ * Blocks of a megabyte and more get mappings of their own, which go back to the system when they are freed. By itself glibc
+ * raises that limit up to 32 MB (mallopt(3)), and tables that grow leave holes behind. Other C libraries do as they do.
+ */
+export function returnLargeBlocks(): void {
+  try {
+    const mallopt = koffi.load('libc.so.6').func('mallopt', 'int', ['int', 'int'])
+    mallopt(M_MMAP_THRESHOLD, MEGABYTE)
+    mallopt(M_TRIM_THRESHOLD, MEGABYTE)
+  } catch {
+    // musl has no mallopt, and no such limit.
+  }
+}
+
 /** Of OpenSSL's EVP_EncryptInit(3), with addresses as Numbers; 1 is success. */
 export interface Libcrypto {
   EVP_aes_128_ecb(): number

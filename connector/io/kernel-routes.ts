@@ -2,7 +2,7 @@
 import type { Address, Prefix } from '../../protocol/net.ts'
 import { blocksOf, type PrefixBlock, pickOf } from '../../protocol/prefix-block.ts'
 import type { StartFailure } from '../handle.ts'
-import { PrefixNumbers } from './prefix-numbers.ts'
+import { PrefixNumbers, PrefixSet } from './prefix-numbers.ts'
 import {
   addBlock,
   addRoutes,
@@ -20,16 +20,16 @@ export class KernelRoutes {
   readonly #run: RunIp | undefined
   readonly #standing: Set<Prefix>
   /** By BGP. May overlap with those that stand: then the kernel has one route for both. */
-  readonly #learned = new PrefixNumbers()
+  readonly #learned = new PrefixNumbers(Uint8Array)
   /** As `#standing`. */
-  readonly #isStanding: PrefixNumbers
+  readonly #isStanding: PrefixSet
 
   /** @param standing those that are there already */
   constructor(device: string, addresses: readonly Address[], standing: Iterable<Prefix>, run?: RunIp) {
     this.#device = device
     this.#addresses = addresses
     this.#standing = new Set(standing)
-    this.#isStanding = new PrefixNumbers([...this.#standing].map((route) => [route, 1]))
+    this.#isStanding = new PrefixSet(this.#standing)
     this.#run = run
   }
 
@@ -64,13 +64,13 @@ export class KernelRoutes {
 
   #stand(route: Prefix): void {
     this.#standing.add(route)
-    for (const block of blocksOf([route])) this.#isStanding.set(block, 0, 1)
+    this.#isStanding.add(route)
   }
 
   /** Adds learned routes that are not there. Returns what could not be added. */
   async learn(routes: PrefixBlock): Promise<RouteFailure[]> {
     const missing = indicesOf(routes, (index) => this.#learned.get(routes, index) === 0)
-    const added = missing.filter((index) => this.#isStanding.get(routes, index) === 0)
+    const added = missing.filter((index) => !this.#isStanding.has(routes, index))
     const plan = { device: this.#device, addresses: this.#addresses }
     const failures = await addBlock(plan, pickOf(routes, added), this.#run)
     const failed = new Set(failures.map(({ index }) => added[index]))
@@ -81,7 +81,7 @@ export class KernelRoutes {
   /** Takes learned routes away. Never rejects. */
   async unlearn(routes: PrefixBlock): Promise<void> {
     const gone = indicesOf(routes, (index) => this.#learned.delete(routes, index) > 0)
-    const unwanted = gone.filter((index) => this.#isStanding.get(routes, index) === 0)
+    const unwanted = gone.filter((index) => !this.#isStanding.has(routes, index))
     await tearDownBlock(this.#device, pickOf(routes, unwanted), this.#run)
   }
 
@@ -99,7 +99,7 @@ export class KernelRoutes {
     await tearDownNetwork(this.#device, unlearned, this.#run)
     for (const route of gone) {
       this.#standing.delete(route)
-      for (const block of blocksOf([route])) this.#isStanding.delete(block, 0)
+      this.#isStanding.delete(route)
     }
   }
 }

@@ -19,6 +19,7 @@ import { libc, O_CLOEXEC, O_NONBLOCK, Scratch } from './ffi.ts'
 
 const READY_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 3000
+const YOUNG_MB = 8
 
 /** What the worker tells, except what this class answers for itself. */
 export type PacketReport = Exclude<Report, { type: 'done' | 'refused' | 'failed' | 'stopped' | 'ready' }>
@@ -71,6 +72,8 @@ export class PacketWorker {
     })
     this.engine.catch(() => {})
     this.#worker = new Worker(new URL('../data/worker.ts', import.meta.url), {
+      // Packets make no garbage, and commands little.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       name: `isthmus-packets-${share?.worker ?? 0}`,
       workerData: {
         ...{ tunFd, lanFormat, sockets, eventFd: this.#eventFd, signals, engine },

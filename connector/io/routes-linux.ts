@@ -97,19 +97,27 @@ export async function addBlock(
 ): Promise<(RouteFailure & { readonly index: number })[]> {
   if (block.lengths.length === 0) return []
   const sources = sourcesOf(addresses, block.family)
-  const lines = Array.from(block.lengths, (_, index) => {
-    const source =
-      sources.find((each) => covers(block, index, each.block)) ?? sources.find(({ address }) => isGeneral(address))
-    return `route add ${prefixAt(block, index)} dev ${device} proto ${ROUTE_PROTOCOL}${source?.words ?? ''}`
-  })
+  const general = sources.find(({ address }) => isGeneral(address))
+  const ending = ` dev ${device} proto ${ROUTE_PROTOCOL}`
+  const lineAt = (index: number): string => {
+    const source = sources.find((each) => covers(block, index, each.block)) ?? general
+    return `route add ${prefixAt(block, index)}${ending}${source?.words ?? ''}`
+  }
   try {
-    await run([`-${block.family}`, '-force', '-batch', '-'], `${lines.join('\n')}\n`)
+    await run([`-${block.family}`, '-force', '-batch', '-'], batchOf(block, lineAt))
     return []
   } catch (error) {
+    const lines = Array.from(block.lengths, (_, index) => lineAt(index))
     return failedLines(error, lines).map(({ line, failure }) => {
       return { route: prefixAt(block, line), index: line, failure }
     })
   }
+}
+
+function batchOf({ lengths }: PrefixBlock, lineAt: (index: number) => string): string {
+  let batch = ''
+  for (let index = 0; index < lengths.length; index++) batch += `${lineAt(index)}\n`
+  return batch
 }
 
 interface Source {
@@ -175,10 +183,9 @@ export async function tearDownNetwork(device: string, routes: readonly Prefix[],
 /** Likewise. */
 export async function tearDownBlock(device: string, block: PrefixBlock, run: RunIp = runIp): Promise<void> {
   if (block.lengths.length === 0) return
-  const lines = Array.from(block.lengths, (_, index) => {
-    return `route del ${prefixAt(block, index)} dev ${device} proto ${ROUTE_PROTOCOL}\n`
-  })
-  await run([`-${block.family}`, '-force', '-batch', '-'], lines.join('')).catch(() => '')
+  const ending = ` dev ${device} proto ${ROUTE_PROTOCOL}`
+  const batch = batchOf(block, (index) => `route del ${prefixAt(block, index)}${ending}`)
+  await run([`-${block.family}`, '-force', '-batch', '-'], batch).catch(() => '')
 }
 
 /**

@@ -86,7 +86,6 @@ export function startNear({ world, directory }: BenchLab, ways: readonly Way[]):
     `${way.ns}: { peer: ${way.ns}, address: ${insideOf(way).them[4]}, as: ${way.as}, passive: true, import: all, export: none }`
   return startIsthmus(world, 'us', directory, {
     address: outerOf(first!).us,
-    env: process.env.J_OPTS ? { NODE_OPTIONS: process.env.J_OPTS } : {},
     networks: ['172.31.1.0/24', 'fd31:1::/48'],
     peer: {
       name: first!.ns,

@@ -12,7 +12,11 @@ interface Way {
  * Never asks the RIB (RFC 4271 section 9.1.2.1): a route cannot lead to itself. A default route of a tunnel counts for
  * nothing, for it would make everything reachable.
  */
+const MOST_FOUND = 1_024
+
 export class Reachability {
+  /** Tunnels of addresses that were asked for: with each announcement there is one. */
+  readonly #found = new Map<Address, string | undefined>()
   /** Longest prefix first. */
   readonly #ways: readonly Way[]
   readonly #up = new Set<string>()
@@ -46,7 +50,12 @@ export class Reachability {
 
   /** The tunnel, whether or not it is up. */
   tunnelOf(address: Address): string | undefined {
-    return this.#ways.find(({ prefix }) => prefixContains(prefix, address))?.tunnel
+    if (this.#found.has(address)) return this.#found.get(address)
+    // Neighbours choose next hops: there may be any number of them.
+    if (this.#found.size === MOST_FOUND) this.#found.clear()
+    const tunnel = this.#ways.find(({ prefix }) => prefixContains(prefix, address))?.tunnel
+    this.#found.set(address, tunnel)
+    return tunnel
   }
 
   /** The interior cost: 0, or undefined where there is no way. */

@@ -9,6 +9,7 @@ import type { ConnectorEvent } from '../../handle.ts'
 import type { BgpPlan } from '../../plan.ts'
 import type { Children } from '../children.ts'
 import { type Driver, drive } from '../driver.ts'
+import { collectSooner } from '../heap.ts'
 import type { KernelRoutes } from '../kernel-routes.ts'
 import { isByDefault } from '../routes-linux.ts'
 import { BfdSockets } from './bfd-sockets.ts'
@@ -57,6 +58,7 @@ export class Bgp {
 
   constructor(parts: BgpParts) {
     const { plan } = parts
+    collectSooner()
     this.#parts = parts
     this.#plan = plan
     this.#speaker = new Speaker(plan, (length) => new Uint8Array(randomBytes(length)))

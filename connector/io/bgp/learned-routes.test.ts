@@ -197,3 +197,29 @@ it('what comes in the place of a prefix that is withdrawn is there before it goe
   await settled(routes)
   expect(machine.log).toEqual([`engine ${B} x`, `kernel + ${B}`, `kernel - ${A}`, `engine ${A} `])
 })
+
+it('a table of many thousands that is withdrawn and told again meanwhile ends as it was told last', async () => {
+  const machine = new Machine()
+  const routes = machine.make()
+  const many = Array.from({ length: 20_000 }, (_, i) => prefix(`10.${i >> 8}.${i & 255}.0/24`))
+  const six = Array.from({ length: 3_000 }, (_, i) => prefix(`2001:db8:${i.toString(16)}::/48`))
+  const tell = (prefixes: readonly Prefix[], ...tunnels: string[]) => {
+    take(
+      routes,
+      prefixes.map((each) => ({ prefix: each, tunnels })),
+    )
+  }
+  tell([...many, ...six], 'x')
+  await new Promise(setImmediate)
+  tell(many.slice(5_000), 'y', 'x')
+  tell(six)
+  await new Promise(setImmediate)
+  tell(many.slice(0, 10_000))
+  tell(six.slice(1_000), 'z')
+  await settled(routes)
+  expect(machine.engine.size).toBe(12_000)
+  expect(new Set(many.slice(10_000).map((each) => machine.engine.get(each)))).toEqual(new Set(['y,x']))
+  expect(new Set(six.slice(1_000).map((each) => machine.engine.get(each)))).toEqual(new Set(['z']))
+  expect([...machine.kernel].sort()).toEqual([...machine.engine.keys()].sort())
+  expect(routes.pending).toBe(0)
+})

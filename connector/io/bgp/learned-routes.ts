@@ -14,9 +14,7 @@ import type { KernelRoutes } from '../kernel-routes.ts'
 import type { RouteFailure } from '../routes-linux.ts'
 import { MARK, PendingRoutes, type Taken } from './pending-routes.ts'
 
-const ENGINE_BATCH = 8_192
-/** Larger, for each starts a process. */
-const KERNEL_BATCH = 16_384
+const BATCH = 8_192
 
 export interface LearnedRoutesParts {
   readonly children: Pick<Children, 'learn'>
@@ -91,11 +89,11 @@ export class LearnedRoutes {
   async #runEngines(): Promise<void> {
     const waiting = this.#waiting
     while (this.#pendingOf(MARK.engines, MARK.forgotten) > 0) {
-      const forgotten = waiting.take(MARK.forgotten, 0, ENGINE_BATCH)
+      const forgotten = waiting.take(MARK.forgotten, 0, BATCH)
       await Promise.all(
         forgotten.map(({ prefixes }) => this.#learn({ prefixes, tunnels: Array(prefixes.lengths.length).fill([]) })),
       )
-      const changes = waiting.take(MARK.engines, MARK.raising, ENGINE_BATCH)
+      const changes = waiting.take(MARK.engines, MARK.raising, BATCH)
       await Promise.all(
         changes.map(async (each) => {
           const isLearned = await this.#learn(each)
@@ -109,9 +107,9 @@ export class LearnedRoutes {
   async #runKernel(): Promise<void> {
     let hasRested = false
     while (this.#pendingOf(MARK.kernel, MARK.gone) > 0) {
-      await this.#addToKernel(this.#waiting.take(MARK.kernel, 0, KERNEL_BATCH))
+      await this.#addToKernel(this.#waiting.take(MARK.kernel, 0, BATCH))
       if (this.#waiting.count(MARK.gone) === 0) hasRested = false
-      else if (hasRested) await this.#takeFromKernel(this.#waiting.take(MARK.gone, MARK.leaving, KERNEL_BATCH))
+      else if (hasRested) await this.#takeFromKernel(this.#waiting.take(MARK.gone, MARK.leaving, BATCH))
       else {
         hasRested = true
         await this.#parts.grace?.()

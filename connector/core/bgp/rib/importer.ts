@@ -24,11 +24,14 @@ interface Prepared {
   /** With what roles and RFC 8326 change. */
   readonly attributes: PathAttributes
   readonly isDrained: boolean
+  readonly tunnelEnds: readonly Uint32Array[]
   readonly nextHop: NextHop
   readonly policy: CompiledPolicy | 'accept-all' | undefined
   /** Outcomes of policies so far: most often there is one. */
   readonly outcomes: { readonly actions: readonly CompiledActions[]; readonly path: number }[]
 }
+
+const NO_ENDS: readonly Address[] = []
 
 export class Importer {
   policies: Policies
@@ -36,6 +39,8 @@ export class Importer {
   readonly #paths: Paths
   #own: ReadonlySet<Address>
   #prepared: Prepared | undefined
+  /** Of outer ends of tunnels, which are asked for with each announcement. */
+  readonly #ends = new WeakMap<readonly Address[], readonly Uint32Array[]>()
 
   constructor(config: RibConfig, paths: Paths) {
     this.#config = config
@@ -58,7 +63,7 @@ export class Importer {
     if (isMartian(block, index)) return rejected('martian')
     if (block.lengths[index] === 0 && neighbour.config.acceptDefault !== true) return rejected('default-route')
     if (prepared.reason !== 'accepted') return rejected(prepared.reason)
-    if (coversTunnelEnd(neighbour, block, index)) return rejected('recursive')
+    if (covers(block, index, prepared.tunnelEnds)) return rejected('recursive')
     const { policy, attributes } = prepared
     if (policy === undefined) return rejected('no-policy')
     if (policy === 'accept-all') return this.#accept(prepared, [])
@@ -104,11 +109,20 @@ export class Importer {
       reason: this.#fault(neighbour, attributes, nextHop),
       attributes: this.#transform(neighbour, attributes),
       isDrained: isDrained(neighbour, attributes),
+      tunnelEnds: this.#endsOf(neighbour),
       nextHop,
       policy: this.#policyOf(neighbour),
       outcomes: [],
     }
     return this.#prepared
+  }
+
+  #endsOf({ config: { tunnelEnds = NO_ENDS } }: Neighbour): readonly Uint32Array[] {
+    const known = this.#ends.get(tunnelEnds)
+    if (known !== undefined) return known
+    const made = tunnelEnds.map(wordsOfAddress)
+    this.#ends.set(tunnelEnds, made)
+    return made
   }
 
   #fault(neighbour: Neighbour, attributes: PathAttributes, nextHop: NextHop): Ineligible {
@@ -166,18 +180,24 @@ function sameActions(one: readonly CompiledActions[], other: readonly CompiledAc
 }
 
 /** A default route covers everything and is nobody's detour: its tunnel's end has a route of its own. */
-function coversTunnelEnd({ config: { tunnelEnds = [] } }: Neighbour, block: PrefixBlock, index: number): boolean {
-  const length = block.lengths[index]!
-  if (tunnelEnds.length === 0 || length === 0) return false
-  const stride = block.family === 4 ? 1 : 4
-  return tunnelEnds.some((end) => {
-    const bytes = addressBytes(end)
-    if (bytes.length !== 4 * stride) return false
-    const view = new DataView(bytes.buffer)
-    for (let word = 0; word < stride && 32 * word < length; word++) {
+function covers({ family, lengths, words }: PrefixBlock, index: number, ends: readonly Uint32Array[]): boolean {
+  const length = lengths[index]!
+  if (length === 0) return false
+  const stride = family === 4 ? 1 : 4
+  for (const end of ends) {
+    let isCovered = end.length === stride
+    for (let word = 0; isCovered && 32 * word < length; word++) {
       const bits = Math.min(32, length - 32 * word)
-      if ((view.getUint32(4 * word) ^ block.words[index * stride + word]!) >>> (32 - bits) !== 0) return false
+      isCovered = (end[word]! ^ words[index * stride + word]!) >>> (32 - bits) === 0
     }
-    return true
-  })
+    if (isCovered) return true
+  }
+  return false
+}
+
+/** In 32-bit words, most significant first. */
+function wordsOfAddress(address: Address): Uint32Array {
+  const bytes = addressBytes(address)
+  const view = new DataView(bytes.buffer)
+  return Uint32Array.from({ length: bytes.length / 4 }, (_, word) => view.getUint32(4 * word))
 }

@@ -21,7 +21,9 @@ export class PrefixTable {
   /** Of pid + 1; zero is an empty place. */
   #slots: Uint32Array
   readonly #seed: number
-  readonly #free: number[] = []
+  /** The first `#freed` are pids to be given out again, the last one first. */
+  #free = new Uint32Array(64)
+  #freed = 0
   #isUsed: Uint8Array
 
   /** `seed`: 32 random bits, so that no neighbour can choose prefixes that collide. */
@@ -66,7 +68,7 @@ export class PrefixTable {
     const at = index * this.stride
     const place = this.#place(block.words, at, length)
     if (this.#slots[place] !== 0) return this.#slots[place]! - 1
-    const pid = this.#free.pop() ?? this.#append()
+    const pid = this.#freed > 0 ? this.#free[--this.#freed]! : this.#append()
     for (let word = 0; word < this.stride; word++) this.words[pid * this.stride + word] = block.words[at + word]!
     this.lengths[pid] = length
     this.#isUsed[pid] = 1
@@ -80,7 +82,8 @@ export class PrefixTable {
     if (!this.has(pid)) return
     this.#close(this.#place(this.words, pid * this.stride, this.lengths[pid]!))
     this.#isUsed[pid] = 0
-    this.#free.push(pid)
+    if (this.#freed === this.#free.length) this.#free = grown(this.#free, 2 * this.#freed)
+    this.#free[this.#freed++] = pid
     this.size--
   }
 
