@@ -55,7 +55,7 @@ const NONCE_BYTES = 12
 /** An engine with empty tables. */
 export function createNodeEngine(): PacketEngine {
   const engine = createState()
-  const { memory, tables, routes, tally } = engine
+  const { memory, tables, tally } = engine
   return {
     kind: 'node',
     memory: memory.buffer,
@@ -67,6 +67,22 @@ export function createNodeEngine(): PacketEngine {
     wireTx: memory.wireTx,
     probes: memory.probes,
     transit: memory.transit,
+    ...controlOf(engine),
+    ...batchesOf(engine),
+    pollEvent: () => tally.poll(),
+    counters: (sa) => countersOf(tables.sa(sa)),
+    tunnelCounters: (tunnel) => ({ ...tables.tunnelTally(tunnel) }),
+    drops: () => tally.report(),
+    installAead: (suite: AeadSuite, key) => tables.installAead(suite, key),
+    aeadSeal: (key, nonce, aad, plaintext) => aeadSeal(engine, key, nonce, aad, plaintext),
+    aeadOpen: (key, nonce, aad, sealed) => aeadOpen(engine, key, nonce, aad, sealed),
+  }
+}
+
+/** What is installed, set and removed. */
+function controlOf(engine: EngineState) {
+  const { tables, routes } = engine
+  return {
     installInbound: (sa) => tables.installInbound(sa),
     installOutbound: (sa) => tables.installOutbound(sa),
     removeSa: (sa) => tables.removeSa(sa),
@@ -93,6 +109,12 @@ export function createNodeEngine(): PacketEngine {
     },
     lookupRoute: (destination: Address) => routes.lookup(addressBytes(destination)),
     innerMtu: (sa) => innerMtu(tables, tables.outbound(sa), tables.tunnel(tables.outbound(sa).sa.tunnel)),
+  } satisfies Partial<PacketEngine>
+}
+
+/** What packets go through. */
+function batchesOf(engine: EngineState) {
+  return {
     sealBatch: (first, count, now, fromInbox = false) => sealBatch(engine, first, count, now, fromInbox),
     openBatch: (count, encapsulation, now) => openBatch(engine, count, encapsulation, now),
     setLanFormat: (format) => setLanFormat(engine, format),
@@ -109,14 +131,7 @@ export function createNodeEngine(): PacketEngine {
     },
     outerLength: (tunnel, size) => outerLength(engine, tunnel, size),
     probeOverhead: (tunnel) => outerLength(engine, tunnel, 2) && outerLength(engine, tunnel, 2)! - 2,
-    pollEvent: () => tally.poll(),
-    counters: (sa) => countersOf(tables.sa(sa)),
-    tunnelCounters: (tunnel) => ({ ...tables.tunnelTally(tunnel) }),
-    drops: () => tally.report(),
-    installAead: (suite: AeadSuite, key) => tables.installAead(suite, key),
-    aeadSeal: (key, nonce, aad, plaintext) => aeadSeal(engine, key, nonce, aad, plaintext),
-    aeadOpen: (key, nonce, aad, sealed) => aeadOpen(engine, key, nonce, aad, sealed),
-  }
+  } satisfies Partial<PacketEngine>
 }
 
 function removeTunnel(engine: EngineState, handle: TunnelHandle): void {

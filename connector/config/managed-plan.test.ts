@@ -87,6 +87,7 @@ function routedPlan(learned: readonly string[] = [], transit = false) {
 
 test('with routing a tunnel takes everything, and leads to its peer before BGP says so', () => {
   const plan = routedPlan()
+  expect(plan.networks).toEqual(['10.1.0.0/16'])
   const [routed, old] = plan.connections
   expect(routed!.ike.children[0]!.local.map(({ startAddress }) => startAddress)).toEqual(['0.0.0.0', '::'])
   expect(routed!.routes).toEqual(['169.254.0.0/30', '10.2.0.0/16'])

@@ -5,9 +5,12 @@ import type { ConnectionConfig } from '../core/ike/types.ts'
 import type { Answer, Command } from '../data/commands.ts'
 import type { PlannedConnection } from '../plan.ts'
 import { Children, type TablesPlan } from './children.ts'
+import type { KernelRoutes } from './kernel-routes.ts'
+import { Reconciler } from './reconciler.ts'
+import { explainRoute } from './routes-view.ts'
 
 function planned(name: string, routes: string[] = []): PlannedConnection {
-  const ike = { name, children: [{ name: 'net' }] } as unknown as ConnectionConfig
+  const ike = { name, psk: new Uint8Array(1), children: [{ name: 'net' }] } as unknown as ConnectionConfig
   return { ike, routes: routes.map(prefix), pathMtu: 1500, clampMss: true, copyDscp: false }
 }
 
@@ -60,4 +63,24 @@ it('a group of tunnels that are spread has their weights; what is refused leads 
   await children.removeConnection('b')
   await children.setForwarding({ refusals: [] })
   expect([...children.routes()]).toHaveLength(1)
+})
+
+it('our own networks are local from the start, and may become a peer’s, or its own no more, while all runs', async () => {
+  const connections = [planned('a', ['10.1.0.0/16'])]
+  const [one, other] = ['10.1.0.0/16', '10.7.0.0/16'].map(prefix)
+  const { children } = bench(connections, { networks: [one!, other!] })
+  await children.configure()
+  const ways = () => [one!, other!].map((each) => explainRoute(children, undefined, each).used)
+  const local = (each: string) => ({ prefix: each, from: 'local', tunnels: [] })
+  expect(ways()).toEqual([local('10.1.0.0/16'), local('10.7.0.0/16')])
+  const kernel = { add: async () => [], keep: async () => {}, standing: [] } as unknown as KernelRoutes
+  const reconciler = new Reconciler(connections, {
+    ...{ children, kernel },
+    ...{ post: () => {}, note: () => {}, emit: (event) => expect.unreachable(JSON.stringify(event)) },
+  })
+  await reconciler.reconcile(connections, { networks: [other!] })
+  const tunnels = [{ peer: 'a', up: false }]
+  expect(ways()).toEqual([{ prefix: one, from: 'configured', tunnels }, local('10.7.0.0/16')])
+  await reconciler.reconcile(connections, { networks: [one!] })
+  expect(ways()).toEqual([local('10.1.0.0/16'), undefined])
 })

@@ -6,7 +6,7 @@ import type { ConnectionConfig, IkeInput, IkeKey } from '../core/ike/types.ts'
 import type { Command } from '../data/commands.ts'
 import { type ConnectorEvent, StartFailure } from '../handle.ts'
 import type { PlannedConnection } from '../plan.ts'
-import { Children, type TablesPlan } from './children.ts'
+import { Children } from './children.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { Reconciler } from './reconciler.ts'
 import { IpFailure } from './routes-linux.ts'
@@ -38,7 +38,7 @@ function planned(name: string, wish: Wish = {}): PlannedConnection {
 }
 
 /** Engines, `ip` and IKE that only note what they are told, one line for each; IKE forgets a connection when told to. */
-async function bench(running: PlannedConnection[], options: Partial<Faults> = {}, tables: TablesPlan = {}) {
+async function bench(running: PlannedConnection[], options: Partial<Faults> = {}) {
   const log: string[] = []
   const events: ConnectorEvent[] = []
   const noted: string[][] = []
@@ -49,8 +49,9 @@ async function bench(running: PlannedConnection[], options: Partial<Faults> = {}
     if (faults.engine(text)) throw new Error('a table is full')
     return {}
   }
-  const one = async (worker: number, command: Command) => (worker === 1 ? call(worker, command) : {})
-  const children = new Children(running, [[], []], one, tables)
+  const children = new Children(running, [[], []], async (worker, command) =>
+    worker === 1 ? call(worker, command) : {},
+  )
   await children.configure()
   const run = async (_args: readonly string[], batch: string) => {
     log.push(
@@ -177,18 +178,6 @@ describe('changes of connections', () => {
       'no route 10.1.0.0/16',
       'note',
     ])
-  })
-
-  it('our own networks lead nowhere from the start, and may become a peer’s, or be its own no more', async () => {
-    const home = ['10.1.0.0/16', '10.7.0.0/16'].map(prefix)
-    const { reconciler, log, children } = await bench([planned('a')], {}, { networks: home })
-    expect(home.map((each) => children.route(each)?.local)).toEqual([true, true])
-    expect(log).toEqual([])
-    await reconciler.reconcile([planned('a')], { networks: home.slice(1) })
-    expect(log).toEqual(['group 1 = 0', 'route 10.1.0.0/16 -> 1'])
-    log.length = 0
-    await reconciler.reconcile([planned('a')], { networks: [prefix('10.1.0.0/16')] })
-    expect(log.toSorted()).toEqual(['group 0 = ', 'no route 10.7.0.0/16', 'route 10.1.0.0/16 -> 0'])
   })
 
   it('one that goes keeps its routes until IKE has forgotten it, and then gives its tunnel to others', async () => {

@@ -209,6 +209,7 @@ describe.skipIf(missing)(WHAT, () => {
     bird = await startNeighbour(lab, graceful)
     us = await startConnector(lab)
     await established()
+    await routesWhen(lab, ROUTES)
     await bird.kill()
     await neighbourWhen(us, 'restarting', ({ state, ipv4 }) => state !== 'established' && ipv4.stale === 2)
     expect(us.log()).toContain('its routes stay for 60 s')

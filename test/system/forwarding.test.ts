@@ -2,19 +2,15 @@
  * Two spokes and a hub: `a` has two tunnels to the hub that share its flows, `b` has one, and the hub passes packets on
  * between them without its kernel. All that is not known better the hub sends to `b`.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { controlClient } from '../../connector/ops/client.ts'
 import type { ConnectorStatus, TunnelStatus } from '../../protocol/status.ts'
-import { createWorld, type Spawned, skipWithoutNamespaces, type World } from './netns.ts'
+import { ConnectorsByFile } from './by-file.ts'
+import { createWorld, skipWithoutNamespaces, type World } from './netns.ts'
 import { until } from './until.ts'
 
-const MAIN = join(import.meta.dirname, '../../connector/main.ts')
 const FLOWS = 400
 
-const COMMON = 'metrics: { enabled: false }\nlog: { format: json, level: debug }\n'
 const peer = (keys: string) => `{ ${keys}, secret: { file: psk }, probe: off, dpd: 2s }`
 
 const CONFIGURATIONS = {
@@ -53,30 +49,27 @@ peers:
 type Site = keyof typeof CONFIGURATIONS
 
 describe.skipIf(skipWithoutNamespaces('forwarding'))('a hub and two spokes', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'isthmus-forwarding-'))
-  const ends: Spawned[] = []
   let world: World
+  let connectors: ConnectorsByFile
 
   beforeAll(async () => {
     world = await createWorld()
+    connectors = new ConnectorsByFile(world)
     for (const ns of Object.keys(CONFIGURATIONS)) await world.ns(ns)
     await world.link('a', 'hub', { addresses: [['192.0.2.1/30'], ['192.0.2.2/30']] })
     await world.link('a', 'hub', { addresses: [['198.51.100.1/30'], ['198.51.100.2/30']] })
     await world.link('b', 'hub', { addresses: [['203.0.113.1/30'], ['203.0.113.2/30']] })
     for (const ns of Object.keys(CONFIGURATIONS)) await world.exec(ns, 'sysctl -qw net.ipv4.ip_forward=0')
-    for (const site of ['hub', 'a', 'b'] as const) ends.push(start(site))
-    await until('all tunnels to be up', async () => {
+    for (const site of ['hub', 'a', 'b'] as const) connectors.start(site, CONFIGURATIONS[site])
+    await connectors.until('all tunnels to be up', async () => {
       const all = await Promise.all((['a', 'hub', 'b'] as const).map(statusOf))
       return all.every((status) => status?.tunnels.every(({ state }) => state === 'up') === true)
-    }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${ends.map((end) => end.output().slice(-2000)).join('\n')}`)
     })
   })
 
   afterAll(async () => {
-    await Promise.all(ends.map((end) => end.stop()))
+    await connectors?.stop()
     await world?.close()
-    rmSync(directory, { recursive: true, force: true })
   })
 
   it('the hub passes packets on from spoke to spoke, without its kernel', async () => {
@@ -97,10 +90,12 @@ describe.skipIf(skipWithoutNamespaces('forwarding'))('a hub and two spokes', () 
     // From the LAN they should not come; they go nowhere.
     const home = await world.exec('hub', 'ping -c 1 -W 1 -I isthmus0 10.8.3.9', { check: false })
     expect(home.stdout).toContain('From 10.8.3.9 icmp_seq=1 Destination Host Unreachable')
-    expect((await verb('hub', 'routes', 'explain', '10.8.3.0/24')).stdout).toContain(
+    expect((await connectors.verb('hub', 'routes', 'explain', '10.8.3.0/24')).stdout).toContain(
       '10.8.3.0/24 leads to this site (local)',
     )
-    expect((await verb('hub', 'routes', 'explain', '10.8.0.0/16')).stdout).toContain('leads to b (configured)')
+    expect((await connectors.verb('hub', 'routes', 'explain', '10.8.0.0/16')).stdout).toContain(
+      'leads to b (configured)',
+    )
   })
 
   it('a packet whose TTL ends at the hub is answered from its own address', async () => {
@@ -129,29 +124,16 @@ describe.skipIf(skipWithoutNamespaces('forwarding'))('a hub and two spokes', () 
     expect(one / FLOWS).toBeLessThan(0.84)
     // The same flows take the same ways.
     expect(await sharesOf(FLOWS)).toEqual([one, two])
-    await verb('a', 'drain', 'one')
+    await connectors.verb('a', 'drain', 'one')
     await until('the first to be empty', async () => (await sharesOf(20))[0] === 0)
     expect(await sharesOf(FLOWS)).toEqual([0, FLOWS])
-    await verb('a', 'undrain', 'one')
+    await connectors.verb('a', 'undrain', 'one')
     await until('the first to be back', async () => (await sharesOf(20))[0] > 0)
     expect(await sharesOf(FLOWS)).toEqual([one, two])
   })
 
-  function start(site: Site): Spawned {
-    const folder = join(directory, site)
-    mkdirSync(folder)
-    writeFileSync(join(folder, 'psk'), 'correct horse battery staple, and more of it', { mode: 0o600 })
-    const own = `state_directory: ${folder}/state\ncontrol_socket: ${folder}/s\n`
-    writeFileSync(join(folder, 'isthmus.yaml'), `${CONFIGURATIONS[site]}${own}${COMMON}`)
-    return world.spawn(site, [process.execPath, MAIN, 'up', '--config', join(folder, 'isthmus.yaml')])
-  }
-
-  const verb = (site: Site, ...words: string[]) => {
-    return world.exec(site, [process.execPath, MAIN, ...words, '--config', join(directory, site, 'isthmus.yaml')])
-  }
-
   async function statusOf(site: Site): Promise<ConnectorStatus | undefined> {
-    return controlClient(join(directory, site, 's'))
+    return controlClient(connectors.socket(site))
       .status()
       .catch(() => undefined)
   }

@@ -69,12 +69,12 @@ async function neighbours(
   return (await managed.status(name))?.bgp?.neighbours ?? []
 }
 
-/** These and no others, the inner networks of tunnels aside. */
+/** These and no others, our own and the inner networks of tunnels aside. */
 async function untilRoutes(managed: Managed, name: SiteName, wanted: Record<string, string>): Promise<void> {
   let found: Record<string, string> = {}
   const holds = async () => {
     const answer = (await controlRequest(managed.sites[name].controlSocket, 'POST', '/routes', {})) as RoutesAnswer
-    const rows = answer.routes.filter(({ prefix }) => !prefix.startsWith('169.254.'))
+    const rows = answer.routes.filter(({ prefix, from }) => from !== 'local' && !prefix.startsWith('169.254.'))
     found = Object.fromEntries(rows.map(({ prefix, from }) => [prefix, from]))
     return JSON.stringify(Object.entries(found).sort()) === JSON.stringify(Object.entries(wanted).sort())
   }

@@ -1,20 +1,16 @@
 /** Two sites with two tunnels between them: one is cut, drained, and made to lose packets, while packets flow. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { controlRequest } from '../../connector/ops/client.ts'
 import type { ClassRow, PathRow, PathsStatus } from '../../protocol/paths.ts'
 import { skipWithoutPeers } from '../interop/peers.ts'
+import { ConnectorsByFile } from './by-file.ts'
 import { createWorld, type Spawned, skipWithoutNamespaces, type World } from './netns.ts'
 import { until } from './until.ts'
 
-const MAIN = join(import.meta.dirname, '../../connector/main.ts')
-const COMMON = 'metrics: { enabled: false }\nlog: { format: json, level: debug }\n'
 const ROUTERS = { a: 1, b: 2 } as const
 type Site = keyof typeof ROUTERS
 
-function configuration(site: Site, folder: string): string {
+function configuration(site: Site): string {
   const [own, other] = site === 'a' ? [1, 2] : [2, 1]
   const peer = (name: string, network: string) =>
     `  ${name}: { address: ${network}.${other}, local_address: ${network}.${own}, id: ${name}-${other}, local_id: ${name}-${own}, ` +
@@ -29,48 +25,43 @@ ${peer('two', '198.51.100')}
 groups: { all: { order: [one, two] } }
 steering:
   pings: { match: [{ protocol: icmp }], prefer: [one, two], limits: { loss: 1% }, hold: 5s }
-state_directory: ${folder}/state
-control_socket: ${folder}/s
-${COMMON}`
+`
 }
 
 const what = 'failover between two tunnels'
 const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'nftables')
 
 describe.skipIf(skip)('two tunnels', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'isthmus-paths-'))
-  const ends: Spawned[] = []
   let world: World
+  let connectors: ConnectorsByFile
 
   beforeAll(async () => {
     world = await createWorld()
+    connectors = new ConnectorsByFile(world)
     for (const site of ['a', 'b']) await world.ns(site)
     await world.link('a', 'b', { names: ['one', 'one'], addresses: [['192.0.2.1/30'], ['192.0.2.2/30']] })
     await world.link('a', 'b', { names: ['two', 'two'], addresses: [['198.51.100.1/30'], ['198.51.100.2/30']] })
-    for (const site of ['b', 'a'] as const) ends.push(start(site))
-    await until('all paths to be up', async () => {
+    for (const site of ['b', 'a'] as const) connectors.start(site, configuration(site))
+    await connectors.until('all paths to be up', async () => {
       const all = [...(await rows('a')), ...(await rows('b'))]
       return (
         all.length === 4 && all.every(({ state, probe, lossIn }) => state === 'up' && probe === 'up' && lossIn === 0)
       )
-    }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${ends.map((end) => end.output().slice(-2000)).join('\n')}`)
     })
   })
 
   afterAll(async () => {
-    await Promise.all(ends.map((end) => end.stop()))
+    await connectors?.stop()
     await world?.close()
-    rmSync(directory, { recursive: true, force: true })
   })
 
   it('a drained tunnel loses no packet either way, and has its traffic back when it is not drained any more', async () => {
     const pings = ping(600)
     await until('some to have passed', () => pings.output().includes('icmp_seq=50 '))
-    await verb('a', 'drain', 'one')
+    await connectors.verb('a', 'drain', 'one')
     await until('it to be drained', async () => (await row('a', 'one')).state === 'drained')
     expect(await row('a', 'two')).toMatchObject({ prefixes: 1, classes: ['pings'] })
-    await verb('a', 'undrain', 'one')
+    await connectors.verb('a', 'undrain', 'one')
     await until('it to be used', async () => (await row('a', 'one')).classes.includes('pings'))
     expect(await lostOf(pings)).toBe(0)
   })
@@ -91,40 +82,36 @@ describe.skipIf(skip)('two tunnels', () => {
     expect(lastFailover!.ms).toBeLessThan(300)
     expect(lastFailover!.lostPackets).toBeGreaterThan(0)
     expect(lastFailover!.lostPackets).toBeLessThan(120)
-    expect(ends[1]!.output()).toMatch(/"code":"failover","tunnel":"one","cause":"probe".*one gives way to two/)
+    expect(connectors.output('a')).toMatch(/"code":"failover","tunnel":"one","cause":"probe".*one gives way to two/)
     await faults(undefined)
     await until('it to be back', async () => (await row('a', 'one')).state === 'up')
   })
 
   it('a class leaves a tunnel that loses packets, whose other traffic stays', async () => {
     await until('the class to be back, and free to move again', async () => {
-      const [{ peer, since }] = (await paths('a')).classes as [ClassRow]
-      return peer === 'one' && Date.now() - Date.parse(since) > 3_000
+      const both = await Promise.all([paths('a'), paths('b')])
+      const rows = both.flatMap(({ classes }): readonly ClassRow[] => classes)
+      return (
+        rows.length === 2 && rows.every(({ peer, since }) => peer === 'one' && Date.now() - Date.parse(since) > 3_000)
+      )
     })
     await faults('numgen random mod 100 < 5 drop')
-    await until('the class to have moved', async () => (await row('a', 'two')).classes.includes('pings'))
+    // Each end decides on what it sends: answers leave the tunnel when the other one has moved.
+    await until('the class to have moved at both ends', async () => {
+      const [here, there] = await Promise.all([row('a', 'two'), row('b', 'two')])
+      return here.classes.includes('pings') && there.classes.includes('pings')
+    })
     expect(await row('a', 'one')).toMatchObject({ state: 'up', prefixes: 1, classes: [] })
     expect((await paths('a')).classes).toMatchObject([{ because: 'loss', from: 'one', peer: 'two' }])
     const pings = ping(100)
     expect(await lostOf(pings)).toBe(0)
-    const { stdout } = await verb('a', 'paths')
+    const { stdout } = await connectors.verb('a', 'paths')
     expect(stdout).toMatch(/pings +two +\S+ +one loses too much; one is beyond its limit of loss/)
     await faults(undefined)
   })
 
-  function start(site: Site): Spawned {
-    const folder = join(directory, site)
-    mkdirSync(folder)
-    writeFileSync(join(folder, 'psk'), 'correct horse battery staple, and more of it', { mode: 0o600 })
-    writeFileSync(join(folder, 'isthmus.yaml'), configuration(site, folder))
-    return world.spawn(site, [process.execPath, MAIN, 'up', '--config', join(folder, 'isthmus.yaml')])
-  }
-
-  const verb = (site: Site, ...words: string[]) =>
-    world.exec(site, [process.execPath, MAIN, ...words, '--config', join(directory, site, 'isthmus.yaml')])
-
   const paths = async (site: Site): Promise<PathsStatus> =>
-    (await controlRequest(join(directory, site, 's'), 'GET', '/paths').catch(() => ({
+    (await controlRequest(connectors.socket(site), 'GET', '/paths').catch(() => ({
       paths: [],
       classes: [],
     }))) as PathsStatus

@@ -326,11 +326,9 @@ export class NeighbourLink {
         this.#parts.rib({ kind: 'refresh-asked', neighbour: name, family: effect.family })
         break
       case 'refresh-begin':
-      case 'refresh-end': {
-        const kind = effect.type === 'refresh-begin' ? 'refresh-begins' : 'refresh-ends'
-        this.#parts.rib({ kind, neighbour: name, family: effect.family })
+      case 'refresh-end':
+        this.#parts.rib({ kind: `${effect.type}s`, neighbour: name, family: effect.family })
         break
-      }
       case 'unsendable':
         this.report('unsendable', 'warn', `${effect.prefixes.lengths.length} prefixes: attributes that fit no message`)
         break
