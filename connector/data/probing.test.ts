@@ -37,6 +37,7 @@ class End {
     const probing: Probing = new Probing({
       engine: this.engine,
       send: (whole) => pump.sendProbe(whole),
+      routeMtu: (tunnel) => this.runner.routeMtu(tunnel),
       handOver: (...probe) => pump.handOverProbe(...probe),
       post: (report) => this.reports.push(report),
       random: (length) => Uint8Array.from({ length }, () => Math.floor(random() * 256)),
@@ -181,6 +182,24 @@ describe('probes in a packet worker', () => {
     run(a, b, 1000)
     expect(a.mtu).toMatchObject({ pathMtu: 1400, searching: false })
     expect(refused).toBeGreaterThan(0)
+  })
+
+  it('ask for no size that the route of the kernel does not take: what is sealed and stays here counts as lost', () => {
+    a.kernel.routeMtu = 1400
+    a.probe({ ...FAST, mtu: MTU })
+    b.probe(undefined)
+    const bySpi = new Map<number, number[]>()
+    const longest: number[] = []
+    run(a, b, 1000, (bytes) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset)
+      bySpi.set(view.getUint32(0), [...(bySpi.get(view.getUint32(0)) ?? []), view.getUint32(4)])
+      longest.push(bytes.length + 28)
+      return true
+    })
+    expect(a.mtu).toMatchObject({ pathMtu: 1400, searching: false })
+    expect(Math.max(...longest)).toBe(1400)
+    expect(bySpi.size).toBe(2)
+    for (const sequences of bySpi.values()) expect(sequences).toEqual(sequences.map((_, i) => i + 1))
   })
 
   it('know nothing without a Child SA, and go on when there is one', () => {

@@ -14,6 +14,8 @@ export interface ProbingParts {
   readonly engine: Pick<PacketEngine, 'probes' | 'sealProbe' | 'outerLength'>
   /** Sends what was just sealed; `whole`: not to be cut on its way. */
   readonly send: (whole: boolean) => SendResult
+  /** Bytes that leave this machine whole on the way of a tunnel, as far as its kernel can tell. */
+  readonly routeMtu: (tunnel: TunnelHandle) => number | undefined
   /** To the worker that is another tunnel's home. */
   readonly handOver: (worker: number, tunnel: TunnelHandle, bytes: Uint8Array, length: number) => void
   readonly post: (report: Report) => void
@@ -137,6 +139,8 @@ export class Probing {
     const size = outer === undefined ? payload.length : this.#innerLength(tunnel, outer)
     if (size === undefined) return 'no-sa'
     if (size > MAX_INNER) return 'too-large'
+    // Asked beforehand: a packet that was sealed and never leaves would count at the peer as one that was lost.
+    if (outer !== undefined && outer > (this.#parts.routeMtu(tunnel) ?? outer)) return 'too-large'
     setSize(payload, size)
     return engine.sealProbe(tunnel, payload, size, now) ? send(outer !== undefined) : 'no-sa'
   }

@@ -124,6 +124,11 @@ export class Pump {
     return 'sent'
   }
 
+  /** Of the kernel's route for the engine's endpoint `handle`, in bytes. */
+  routeMtu(handle: number): number | undefined {
+    return this.#sender.routeMtu(handle)
+  }
+
   /** A probe for the worker that asks about the tunnel. */
   handOverProbe(worker: number, tunnel: number, bytes: Uint8Array, length: number): void {
     this.#handOver?.probe(worker, tunnel, bytes, length)

@@ -50,6 +50,8 @@ export interface RunnerParts {
 export class Runner {
   readonly #parts: RunnerParts
   readonly #children = new Map<number, InstalledChild>()
+  /** Where probes of a tunnel go. */
+  readonly #endpoints = new Map<number, number>()
   readonly #bySa = new Map<SaHandle, InstalledChild>()
   readonly #changes: Changes
   readonly #tunnels = new TunnelGrowth()
@@ -158,6 +160,7 @@ export class Runner {
         return {}
       case 'remove-tunnel':
         probing?.remove(command.handle)
+        this.#endpoints.delete(command.handle)
         this.#tunnels.remove(command.handle)
         engine.removeTunnel(command.handle)
         return {}
@@ -205,14 +208,20 @@ export class Runner {
   }
 
   #setTunnel(tunnel: TunnelSetting): void {
-    const sas: SaHandle[] = []
-    for (const id of tunnel.children) {
-      const child = this.#children.get(id)
-      if (child !== undefined) sas.push(child.outbound)
-    }
+    const children = tunnel.children.flatMap((id) => this.#children.get(id) ?? [])
+    const sas = children.map(({ outbound }) => outbound)
     const { handle, children: _, ...settings } = tunnel
+    const [first] = children
+    if (first === undefined) this.#endpoints.delete(handle)
+    else this.#endpoints.set(handle, first.endpoint)
     this.#parts.engine.setTunnel(handle, { ...settings, sas })
     this.#tunnels.set(tunnel)
+  }
+
+  /** As `ProbingParts` has it. */
+  routeMtu(tunnel: number): number | undefined {
+    const endpoint = this.#endpoints.get(tunnel)
+    return endpoint === undefined ? undefined : this.#parts.pump.routeMtu(endpoint)
   }
 
   /** Returns whether more may wait. */

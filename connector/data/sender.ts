@@ -7,7 +7,7 @@ import { MAX_ENDPOINTS, NAME_STRIDE, OUTBOX } from '../../wasm/abi.ts'
 import type { WireOutbox } from '../../wasm/packet-engine.ts'
 import type { HostDrop, WireSocket } from './commands.ts'
 import { type HostArea, MMSGHDR } from './host-area.ts'
-import { SOCKADDR_IN_BYTES, writeSockaddr } from './sockaddr.ts'
+import { AF_INET, AF_INET6, SOCKADDR_IN_BYTES, writeSockaddr } from './sockaddr.ts'
 import { EAGAIN, EINTR, EMSGSIZE, ENOBUFS, MSG_DONTWAIT, type PacketSyscalls, POLLOUT } from './syscalls.ts'
 
 /** How often and how long, in milliseconds, a full send buffer is waited for before packets are dropped. */
@@ -17,6 +17,10 @@ const SEND_WAIT_MS = 5
 const MAX_SEGMENTS = 64
 const MAX_MESSAGE_BYTES = 65_000
 
+const SOCK_DGRAM = 2
+const SOCK_CLOEXEC = 0x80000
+const IP_MTU = 14
+const IPV6_MTU = 24
 const IPPROTO_IP = 0
 const IPPROTO_IPV6 = 41
 const IP_MTU_DISCOVER = 10
@@ -94,6 +98,27 @@ export class WireSender {
     if (sent > 0) return 'sent'
     checkAlive(errno)
     return errno === EMSGSIZE ? 'too-large' : 'refused'
+  }
+
+  /** MTU in bytes of the kernel's route to where an endpoint's packets go; undefined where it has none. */
+  routeMtu(endpoint: number): number | undefined {
+    const length = this.#nameLength[endpoint]!
+    if (length === 0) return undefined
+    const { area, syscalls } = this.#parts
+    const isV4 = length === SOCKADDR_IN_BYTES
+    const fd = syscalls.socket(isV4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+    if (fd < 0) return undefined
+    try {
+      const at = area.at.scratch + 24
+      area.view.setInt32(at, 0, true)
+      area.view.setInt32(at + 4, 4, true)
+      if (syscalls.connect(fd, area.base + area.at.endpoints + endpoint * NAME_STRIDE, length) < 0) return undefined
+      const [level, option] = isV4 ? [IPPROTO_IP, IP_MTU] : [IPPROTO_IPV6, IPV6_MTU]
+      if (syscalls.getsockopt(fd, level, option, area.base + at, area.base + at + 4) < 0) return undefined
+      return area.view.getInt32(at, true)
+    } finally {
+      syscalls.close(fd)
+    }
   }
 
   #discover(fd: number, endpoint: number, mode: number): void {

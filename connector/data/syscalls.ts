@@ -9,6 +9,11 @@ export interface PacketSyscalls {
   sendmmsg(fd: number, headers: number, count: number, flags: number): number
   /** `value` is the address of `length` bytes. */
   setsockopt(fd: number, level: number, option: number, value: number, length: number): number
+  /** `lengthAddress` is that of an int, which has the length before and after. */
+  getsockopt(fd: number, level: number, option: number, value: number, lengthAddress: number): number
+  socket(domain: number, type: number, protocol: number): number
+  connect(fd: number, sockaddr: number, length: number): number
+  close(fd: number): number
   poll(pollfds: number, count: number, timeoutMs: number): number
   errno(): number
 }

@@ -19,6 +19,7 @@ function run(engine: PacketEngine): void {
   const probing: Probing = new Probing({
     engine,
     send: (whole) => pump.sendProbe(whole),
+    routeMtu: (tunnel) => runner.routeMtu(tunnel),
     handOver: (...probe) => pump.handOverProbe(...probe),
     post,
     random: (length) => new Uint8Array(randomBytes(length)),
@@ -45,7 +46,8 @@ function run(engine: PacketEngine): void {
     },
   })
   const take = (): Sequenced | undefined => receiveMessageOnPort(main)?.message as Sequenced | undefined
-  new Runner({ engine, pump, probing, port: { post, take }, signals, clock, ...threadClock() }).run()
+  const runner = new Runner({ engine, pump, probing, port: { post, take }, signals, clock, ...threadClock() })
+  runner.run()
 }
 
 /** Node.js tells a thread's own processor time since 23.9. */

@@ -9,15 +9,11 @@ import { EXIT, StartFailure } from '../handle.ts'
 
 export interface Libc extends PacketSyscalls {
   open(path: string, flags: number, mode: number): number
-  close(fd: number): number
   /** `argument` is an address or a value, as the request wants. */
   ioctl(fd: number, request: number, argument: number): number
-  socket(domain: number, type: number, protocol: number): number
   /** `pair` is the address of two ints. */
   socketpair(domain: number, type: number, protocol: number, pair: number): number
   bind(fd: number, sockaddr: number, length: number): number
-  connect(fd: number, sockaddr: number, length: number): number
-  getsockopt(fd: number, level: number, option: number, value: number, lengthAddress: number): number
   sendto(fd: number, buffer: number, length: number, flags: number, sockaddr: number, addressLength: number): number
   recvfrom(fd: number, buffer: number, length: number, flags: number, sockaddr: number, lengthAddress: number): number
   ppoll(pollfds: number, count: number, timespec: number, signalMask: number): number

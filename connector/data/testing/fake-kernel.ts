@@ -25,6 +25,7 @@ export interface Sent {
 }
 
 const MMSGHDR = 64
+const THROW_AWAY = 999
 
 export class FakeKernel implements PacketSyscalls {
   readonly lanIn: Uint8Array[] = []
@@ -40,6 +41,8 @@ export class FakeKernel implements PacketSyscalls {
   /** Taken one by `sendmmsg` call: an errno, or how many messages it takes. */
   readonly sendScript: ({ errno: number } | { take: number })[] = []
   readonly options: { fd: number; level: number; option: number; value: number }[] = []
+  /** Of every route. */
+  routeMtu = 65_535
   lanReadErrno = EAGAIN
   lanWriteErrno = 0
   polls: number[] = []
@@ -119,6 +122,23 @@ export class FakeKernel implements PacketSyscalls {
 
   setsockopt(fd: number, level: number, option: number, value: number, length: number): number {
     this.options.push({ fd, level, option, value: this.#view(value, length).getInt32(0, true) })
+    return 0
+  }
+
+  socket(): number {
+    return THROW_AWAY
+  }
+
+  connect(): number {
+    return 0
+  }
+
+  getsockopt(_fd: number, _level: number, _option: number, value: number): number {
+    this.#view(value, 4).setInt32(0, this.routeMtu, true)
+    return 0
+  }
+
+  close(): number {
     return 0
   }
 
