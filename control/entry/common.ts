@@ -25,6 +25,8 @@ export interface AssemblyOptions {
   readonly clientAddress: (c: Hono) => string | undefined
   readonly openLink?: OpenLink
   readonly openRelay?: OpenRelay
+  /** As in `Context`. */
+  readonly isLasting?: boolean
 }
 
 export interface Assembly {
@@ -39,7 +41,9 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const verifier = new Verifier()
   const sealer = await createSealer(readKeyring(options.keyring), random)
   const auth = createAuth({ repo, clock, verifier, nonces, adminHash: () => adminHash })
-  const services = createServices({ repo, hub, clock, random, sealer, log, verifier, lastUsed: auth.lastUsed })
+  const { isLasting = true } = options
+  const context = { repo, hub, clock, random, sealer, log, isLasting }
+  const services = createServices({ ...context, verifier, lastUsed: auth.lastUsed })
   const app = createApp({
     services,
     auth,

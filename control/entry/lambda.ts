@@ -68,6 +68,7 @@ async function start({ secrets, openSql, log }: LambdaOptions): Promise<Started>
       keyring,
       adminHash: hashOfAdminToken(adminToken),
       nonces: storedNonces(repo),
+      isLasting: false,
       log,
       version: release.version,
       clientAddress: (c) => (c.env as RequestEvent).requestContext.http.sourceIp,

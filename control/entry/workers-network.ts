@@ -122,6 +122,8 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
       hub: withRelay(this.#links, this.#relays, Date.now),
       // What an object remembers is gone when it hibernates.
       nonces: storedNonces(repo),
+      // Links outlive it.
+      isLasting: false,
       clientAddress,
       openLink: this.#open,
       openRelay: new RelayDoor(() => this.#assembly!.services),

@@ -29,7 +29,8 @@ export interface RollingParts {
 export const FEW = 32
 /** The scheduled job runs every minute at the least: after a longer gap this process was away. */
 const GAP_MS = 90_000
-const MAX_LOOKS = 1000
+/** A look is noted when the one before it is so old. */
+const NOTE_MS = 15_000
 /** Names of sites that one event of the audit log has room for. */
 export const AUDITED = 1000
 /** Between two reports of a connector that does not say. */
@@ -37,11 +38,12 @@ const REPORT_MS = 30_000
 
 export class Rolling {
   readonly #parts: RollingParts
-  /** When this process first and last looked at a rollout. */
-  readonly #looks = new Map<string, { readonly first: number; readonly last: number }>()
+  readonly #startedAt: number
 
   constructor(parts: RollingParts) {
     this.#parts = parts
+    const { isLasting, clock } = parts.context
+    this.#startedAt = isLasting === false ? 0 : clock()
   }
 
   /**
@@ -72,17 +74,18 @@ export class Rolling {
     if (rollout === undefined) return topology
     const sites = await this.views(work, rollout, topology)
     const now = this.#parts.context.clock()
-    const step = stepRollout({ rollout, sites, now, upSince: this.upSince(rollout.id, now) })
-    return step === undefined ? topology : this.take(work, situation, step)
+    const looked = { since: this.upSince(rollout, now), at: Math.max(now, rollout.looked.at) }
+    const step = stepRollout({ rollout, sites, now, upSince: looked.since })
+    if (step !== undefined) return this.take(work, situation, { ...step, rollout: { ...step.rollout, looked } })
+    if (now - rollout.looked.at >= NOTE_MS || looked.since !== rollout.looked.since) {
+      await work.put('rollout', { ...rollout, looked })
+    }
+    return topology
   }
 
-  /** Since when this process has looked at the rollout without a gap. Notes that it does so now. */
-  upSince(rollout: string, now: number): number {
-    const { first, last } = this.#looks.get(rollout) ?? { first: now, last: now }
-    const since = now - last > GAP_MS ? now : first
-    if (this.#looks.size >= MAX_LOOKS && !this.#looks.has(rollout)) this.#looks.clear()
-    this.#looks.set(rollout, { first: since, last: Math.max(now, last) })
-    return since
+  /** Since when there was somebody to take reports, without a gap. */
+  upSince({ looked }: RolloutRecord, now: number): number {
+    return now - looked.at > GAP_MS ? now : Math.max(looked.since, this.#startedAt)
   }
 
   /** Does what a step says. Returns what documents are made from afterwards. */
@@ -170,7 +173,7 @@ export class Rolling {
     if (view === undefined || !isWatched(view)) return false
     const now = this.#parts.context.clock()
     const { stateSince: since, watch, state } = rollout
-    const upSince = this.upSince(rollout.id, now)
+    const upSince = this.upSince(rollout, now)
     if (state !== 'watching') return alarmOf(view, now, upSince) !== undefined
     const watching = { since, lengthMs: (rollout.deadline ?? since) - since, lossPercent: watch.lossPercent, upSince }
     return faultOf(view, watching, now) !== undefined

@@ -59,7 +59,7 @@ export class Rollouts {
     const sites = rollout.order.map(({ site, name }, at) => {
       const view = bySite.get(site)
       const has = at < rollout.counts.in
-      const waiting = view && waitedFor({ rollout, now, upSince: rolling.upSince(id, now) }, view)
+      const waiting = view && waitedFor({ rollout, now, upSince: rolling.upSince(rollout, now) }, view)
       return {
         site,
         name,
@@ -132,9 +132,9 @@ export class Rollouts {
       step: 0,
       counts: { sites: order.length, in: 0, away: 0 },
       order,
+      looked: { since: now, at: now },
     }
     work.create('rollout', rollout)
-    this.#parts.rolling.upSince(rollout.id, now)
     await work.put('network', { ...network, rollout: rollout.id })
     await storePlan(work, view, plan, { at: now, actor: call.actor.id })
     const { version, ...changes } = summaryOf(plan) as { version: number }
@@ -221,6 +221,6 @@ function withinIntent({ code, status, title, detail, remedy, errors }: Refusal):
   })
 }
 
-function shown({ order: _, goal: __, ...rollout }: RolloutRecord): Rollout {
+function shown({ order: _, goal: __, looked: ___, ...rollout }: RolloutRecord): Rollout {
   return rollout
 }

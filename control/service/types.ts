@@ -71,6 +71,11 @@ export interface Context {
   readonly random: (length: number) => Uint8Array
   readonly sealer: Sealer
   readonly log: Log
+  /**
+   * Whether links are lost when this process ends, as on Node; false where they outlive it, or there are none. Default:
+   * true
+   */
+  readonly isLasting?: boolean
 }
 
 export interface PageQuery {

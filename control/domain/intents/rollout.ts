@@ -13,6 +13,8 @@ export interface RolloutRecord extends Rollout {
   readonly order: readonly { readonly site: string; readonly name: string }[]
   /** What going back ends in. */
   readonly goal?: 'rolled-back' | 'aborted'
+  /** When the control plane last looked at it, and since when it has done so without a gap. */
+  readonly looked: { readonly since: number; readonly at: number }
 }
 
 /** How long a state may last, in milliseconds. */
@@ -35,7 +37,7 @@ export interface RolloutSituation {
   /** Milliseconds since 1970. */
   readonly now: number
   /**
-   * Since when this process has taken reports: a control plane that was away itself has heard nothing, and blames
+   * Since when there was somebody to take reports: a control plane that was away itself has heard nothing, and blames
    * nobody for that.
    */
   readonly upSince: number

@@ -80,6 +80,7 @@ export function rollout(id: string, state: RolloutRecord['state']): RolloutRecor
     step: 0,
     counts: { sites: 1, in: 0, away: 0 },
     order: [{ site: 'site_1', name: 'hq' }],
+    looked: { since: 1000, at: 1000 },
   }
 }
 

@@ -22,6 +22,7 @@ export function rolloutRecord(more: Partial<RolloutRecord> = {}): RolloutRecord 
     step: 0,
     counts: { sites: order.length, in: 0, away: 0 },
     order,
+    looked: { since: START, at: START },
     ...more,
   }
 }
