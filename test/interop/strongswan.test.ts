@@ -1,5 +1,5 @@
-/** strongSwan in both roles: suites, groups, address families, children. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+/** strongSwan in both roles: suites, groups, address families, children. What needs little of the machine goes at once. */
+import { describe, expect, test as plain } from 'vitest'
 import { inOrder, runFlows } from '../system/flows.ts'
 import { skipWithoutNamespaces } from '../system/netns.ts'
 import { stream } from '../system/stream.ts'
@@ -20,11 +20,14 @@ import { skipWithoutPeers } from './peers.ts'
 const skip =
   skipWithoutNamespaces('interop with strongSwan') || skipWithoutPeers('interop with strongSwan', 'strongswan')
 
-let lab: Lab
-beforeEach(async () => {
-  if (!skip) lab = await createLab()
+/** Each in a lab of its own. */
+const test = plain.extend<{ readonly lab: Lab }>({
+  lab: async ({ task: _ }, use) => {
+    const lab = await createLab()
+    await use(lab)
+    await lab.close()
+  },
 })
-afterEach(async () => lab?.close())
 
 const SUITES = [
   { ike: 'aes128gcm16-prfsha256-x25519', esp: 'aes128gcm16', group: 31 },
@@ -36,28 +39,29 @@ const SUITES = [
 ]
 
 describe.skipIf(skip).each(['us', 'them'] as const)('%s initiating', (initiator) => {
-  test.each(SUITES)('$ike / $esp', async ({ ike, esp }) => {
+  test.concurrent.for(SUITES)('$ike / $esp', async ({ ike, esp }, { lab }) => {
     const { us } = await startPair(lab, { initiator, ike, esp })
     const tunnel = await us.up()
     expect(tunnel.role).toBe(initiator === 'us' ? 'initiator' : 'responder')
-    await expectLossless('4')
+    await expectLossless(lab, '4')
     // A rekey with the suite's own group: the first Child SA never uses it.
     await us.rekey((await us.tunnel()).children[0]!.name)
-    await expectLossless('4', 7001)
+    await expectLossless(lab, '4', 7001)
     expect((await us.tunnel()).children[0]!.rekeys).toBe(1)
   })
 
-  test('IPv6 inside IPv6', () => carries(initiator, { outer: OUTER6, networks: V6_NETWORKS }, '6'))
-  test('IPv4 inside IPv6', () => carries(initiator, { outer: OUTER6 }, '4'))
-  test('IPv6 inside IPv4', () => carries(initiator, { networks: V6_NETWORKS }, '6'))
-  test('both families in one Child SA', async () => {
-    await carries(initiator, { networks: MIXED_NETWORKS }, '4')
-    await expectLossless('6', 7001)
+  test.concurrent('IPv6 inside IPv6', ({ lab }) =>
+    carries(lab, initiator, { outer: OUTER6, networks: V6_NETWORKS }, '6'))
+  test.concurrent('IPv4 inside IPv6', ({ lab }) => carries(lab, initiator, { outer: OUTER6 }, '4'))
+  test.concurrent('IPv6 inside IPv4', ({ lab }) => carries(lab, initiator, { networks: V6_NETWORKS }, '6'))
+  test.concurrent('both families in one Child SA', async ({ lab }) => {
+    await carries(lab, initiator, { networks: MIXED_NETWORKS }, '4')
+    await expectLossless(lab, '6', 7001)
   })
 })
 
 describe.skipIf(skip)('several Child SAs', () => {
-  test.each(['us', 'them'] as const)('%s initiating three', async (initiator) => {
+  test.for(['us', 'them'] as const)('%s initiating three', async (initiator, { lab }) => {
     // charon installs a policy only where it has an address of its own in the network.
     await lab.world.exec('us', 'ip addr add 10.8.11.1/32 dev lo')
     await lab.world.exec('them', 'ip addr add 10.8.12.1/32 dev lo')
@@ -87,14 +91,14 @@ describe.skipIf(skip)('several Child SAs', () => {
     }
     const tunnel = await us.up()
     expect(tunnel.children.map(({ name }) => name).sort()).toEqual(['first', 'second', 'third'])
-    await expectLossless('4')
-    await expectLossless('6', 7001)
+    await expectLossless(lab, '4')
+    await expectLossless(lab, '6', 7001)
   })
 })
 
 describe.skipIf(skip)('two packet workers of ours', () => {
   // charon knows nothing of RFC 9611: what the worker without the Child SA reads is handed to the one that has it.
-  test.each(['us', 'them'] as const)('share the one Child SA, %s initiating', async (initiator) => {
+  test.for(['us', 'them'] as const)('share the one Child SA, %s initiating', async (initiator, { lab }) => {
     const { us } = await startPair(lab, {
       initiator,
       ike: 'aes128gcm16-prfsha256-x25519',
@@ -102,7 +106,7 @@ describe.skipIf(skip)('two packet workers of ours', () => {
       keys: ['workers: 2'],
     })
     await us.up()
-    await expectLossless('4')
+    await expectLossless(lab, '4')
     const counts = Array<number>(8).fill(500)
     const flows = { from: 'us', fromAddress: INNER4.us, to: 'them', toAddress: INNER4.them, port: 9000, rate: 500 }
     expect(await runFlows(lab.world, { ...flows, counts })).toEqual(counts.map(inOrder))
@@ -124,14 +128,19 @@ describe.skipIf(skip)('two packet workers of ours', () => {
 const V6_NETWORKS = { us: ['fd08:1::/64'], them: ['fd08:2::/64'] }
 const MIXED_NETWORKS = { us: ['10.8.1.0/24', 'fd08:1::/64'], them: ['10.8.2.0/24', 'fd08:2::/64'] }
 
-async function carries(initiator: 'us' | 'them', options: Partial<PairOptions>, family: '4' | '6'): Promise<void> {
+async function carries(
+  lab: Lab,
+  initiator: 'us' | 'them',
+  options: Partial<PairOptions>,
+  family: '4' | '6',
+): Promise<void> {
   const suites = { ike: 'aes256gcm16-prfsha256-x25519', esp: 'aes256gcm16' }
   const { us } = await startPair(lab, { initiator, ...suites, ...options })
   await us.up()
-  await expectLossless(family)
+  await expectLossless(lab, family)
 }
 
-async function expectLossless(family: '4' | '6', port = 7000): Promise<void> {
+async function expectLossless(lab: Lab, family: '4' | '6', port = 7000): Promise<void> {
   const inner = family === '4' ? INNER4 : INNER6
   const results = await flowBetween(lab.world, ['us', 'them'], [inner.us, inner.them], 500, 1, port)
   expect(results).toEqual([lossless(500, 1), lossless(500, 1)])

@@ -63,6 +63,11 @@ export class DemoControl {
     return this.#world.exec(CONTROL.namespace, [process.execPath, MAIN, ...words], options)
   }
 
+  /** The same, while it runs. */
+  begin(words: readonly string[]): Spawned {
+    return this.#world.spawn(CONTROL.namespace, [process.execPath, MAIN, ...words], { env: this.#environment() })
+  }
+
   /** Nothing of the user's own login is seen or touched. */
   #environment(): Record<string, string> {
     const unset = { ISTHMUS_URL: '', ISTHMUS_TOKEN: '', ISTHMUS_NETWORK: '', ISTHMUS_CONTROL_DIRECTORY: '' }

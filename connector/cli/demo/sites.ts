@@ -102,7 +102,12 @@ function describeSite(name: Site['name'], number: number, directory: string): Si
 }
 
 /** Joins as a person would on that machine, and runs until a signal; it logs JSON lines. */
-export function joinAs(world: World, site: Site, url: string, token: string): Spawned {
+export function joinAs(
+  world: World,
+  site: Pick<Site, 'gateway' | 'stateDirectory' | 'controlSocket'>,
+  url: string,
+  token: string,
+): Spawned {
   const place = ['--state-directory', site.stateDirectory, '--socket', site.controlSocket]
   // One packet worker: two gateways share this machine, and the demo tells the same on any.
   const env = { ISTHMUS_WORKERS: '1' }

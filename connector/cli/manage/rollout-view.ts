@@ -7,6 +7,9 @@ import { ago, type Cell, counted, paint, renderFields, renderTable, type Style, 
 /** Rows of one table. */
 const MOST_ROWS = 50
 
+const ONE_SAID = 'has said how it is'
+const ALL_SAID = 'have said how they are'
+
 const STYLES: Readonly<Record<Rollout['state'], Style>> = {
   planned: 'yellow',
   canary: 'yellow',
@@ -32,7 +35,7 @@ export function progressText({ state, counts, canary, deadline }: Rollout, now: 
   const many = `${counts.in} of ${counted(counts.sites, 'site')}`
   switch (state) {
     case 'planned':
-      return `waits until ${counted(counts.sites, 'site')} have said how they are`
+      return `waits until ${counted(counts.sites, 'site')} ${counts.sites === 1 ? ONE_SAID : ALL_SAID}`
     case 'canary':
       return `the canary ${canary ?? ''} takes it up`
     case 'batch':

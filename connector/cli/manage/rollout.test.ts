@@ -6,6 +6,7 @@ import { converge, type TestConnector } from '../../../control/testing/connector
 import type { TestNetwork } from '../../../control/testing/network.ts'
 import { ManagedWorld } from '../../../test/cli/managed-world.ts'
 import { EXIT } from '../../handle.ts'
+import { progressText } from './rollout-view.ts'
 
 let managed: ManagedWorld
 let network: TestNetwork
@@ -50,6 +51,14 @@ async function fileWith(pathMtu: number, name = 'acme.yaml'): Promise<string> {
 }
 
 const mtus = () => [left, right].map(({ document }) => document.tunnels[0]!.pathMtu)
+
+test.each([
+  [1, 'waits until 1 site has said how it is'],
+  [2, 'waits until 2 sites have said how they are'],
+])('of %i sites it is told in words that fit', (sites, text) => {
+  const rollout = { state: 'planned', counts: { sites, in: 0, away: 0 } } as Parameters<typeof progressText>[0]
+  expect(progressText(rollout, 0)).toBe(text)
+})
 
 describe('apply', () => {
   test('asks, takes it to one site and then to the other, and tells how it goes', async () => {
