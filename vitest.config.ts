@@ -46,6 +46,8 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          // Each has a world of several processes.
+          maxConcurrency: 3,
         },
       },
     ],

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it as plain } from 'vitest'
 import { EXIT } from '../../connector/handle.ts'
 import { skipWithoutNamespaces } from './netns.ts'
 import { until } from './until.ts'
@@ -13,22 +13,57 @@ const LAUNCHER = join(import.meta.dirname, '../../connector/bin/isthmus.cjs')
 /** A control plane, two connectors, six holders of namespaces, a flow of pings, the demo itself. */
 const PROCESSES = 11
 
+/** A folder for temporary files, and the demos that were started with it: nothing of them is left behind. */
+class Stage {
+  readonly temporary = mkdtempSync(join(tmpdir(), 'demo-test-'))
+  readonly #demos: Demo[] = []
+
+  start(args: readonly string[], extra: Record<string, string> = {}): Demo {
+    const demo = startDemo(this.temporary, args, extra)
+    this.#demos.push(demo)
+    return demo
+  }
+
+  /** A namespace lasts as long as a process in it. */
+  expectNothingLeft(): void {
+    expect(readdirSync(this.temporary)).toEqual([])
+    expect(processesOf(this.temporary).map(wordsOf)).toEqual([])
+  }
+
+  async showsView({ out, errors, child }: Demo): Promise<void> {
+    await until(
+      'both ends on the screen',
+      () => {
+        if (child.exitCode !== null) throw new Error(`ended early:\n${out()}${errors()}`)
+        return out().includes('hq') && out().includes('branch') && out().includes('Ctrl-C ends the demo.')
+      },
+      60_000,
+    )
+    expect(processesOf(this.temporary).length).toBeGreaterThanOrEqual(PROCESSES)
+  }
+
+  async clear(): Promise<void> {
+    for (const { child } of this.#demos) child.kill('SIGKILL')
+    await Promise.all(this.#demos.map(({ closed }) => closed))
+    for (const pid of processesOf(this.temporary)) process.kill(pid, 'SIGKILL')
+    rmSync(this.temporary, { recursive: true, force: true })
+  }
+}
+
+const it = plain.extend<{ readonly stage: Stage }>({
+  stage: async ({ task: _ }, use) => {
+    const stage = new Stage()
+    try {
+      await use(stage)
+    } finally {
+      await stage.clear()
+    }
+  },
+})
+
 describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
-  let temporary: string
-  let demo: Demo | undefined
-
-  beforeEach(() => {
-    temporary = mkdtempSync(join(tmpdir(), 'demo-test-'))
-  })
-  afterEach(async () => {
-    demo?.child.kill('SIGKILL')
-    await demo?.closed
-    for (const pid of processesOf(temporary)) process.kill(pid, 'SIGKILL')
-    rmSync(temporary, { recursive: true, force: true })
-  })
-
-  it('run once, prints one object with everything in it, and leaves nothing', async () => {
-    demo = startDemo(temporary, ['--once', '--json'])
+  it('run once, prints one object with everything in it, and leaves nothing', async ({ stage }) => {
+    const demo = stage.start(['--once', '--json'])
     expect(await demo.closed).toEqual([EXIT.ok, null])
     expect(demo.out().trim().split('\n')).toHaveLength(1)
     const result = JSON.parse(demo.out()) as Record<string, unknown>
@@ -50,88 +85,75 @@ describe.skipIf(skipWithoutNamespaces('the demo'))('the demo', () => {
     })
     const { p50, p99 } = (result.ping as { rttMs: { p50: number; p99: number } }).rttMs
     expect(p50).toBeLessThanOrEqual(p99)
-    expectNothingLeft()
+    stage.expectNothingLeft()
   })
 
-  it.each([
+  it.concurrent.for([
     ['directly', {}],
     ['by the launcher', { ISTHMUS_NODE: process.execPath }],
-  ])('shows both ends until Ctrl-C, started %s', async (_, env) => {
-    demo = startDemo(temporary, [], env)
-    await showsView()
+  ] as const)('shows both ends until Ctrl-C, started %s', async ([_, env], { stage }) => {
+    const demo = stage.start([], env)
+    await stage.showsView(demo)
     // As a terminal does: to the launcher and to everything that it started in its group.
     process.kill(-demo.child.pid!, 'SIGINT')
     const interruptedAt = performance.now()
     expect(await demo.closed).toEqual([EXIT.ok, null])
     expect(performance.now() - interruptedAt).toBeLessThan(10_000)
     expect(demo.errors().trim().split('\n').at(-1)).toBe('Done: both connectors stopped, namespaces and files gone.')
-    expectNothingLeft()
+    stage.expectNothingLeft()
   })
 
-  it('interrupted before the view, says so, fails and leaves nothing', async () => {
-    demo = startDemo(temporary, ['--json'])
-    await until('the tunnel', () => demo!.errors().includes('tunnel up'))
+  it.concurrent('interrupted before the view, says so, fails and leaves nothing', async ({ stage }) => {
+    const demo = stage.start(['--json'])
+    await until('the tunnel', () => demo.errors().includes('tunnel up'))
     process.kill(-demo.child.pid!, 'SIGINT')
     expect(await demo.closed).toEqual([EXIT.failed, null])
     expect(JSON.parse(demo.out())).toMatchObject({
       ok: false,
       error: { cause: expect.stringContaining('interrupted') },
     })
-    expectNothingLeft()
+    stage.expectNothingLeft()
   })
 
-  it('killed, takes its processes and namespaces along, and the next demo removes its files', async () => {
-    demo = startDemo(temporary, [])
-    await showsView()
+  it.concurrent('killed, takes its processes and namespaces along, and the next demo removes its files', async ({
+    stage,
+  }) => {
+    const { temporary } = stage
+    const demo = stage.start([])
+    await stage.showsView(demo)
     demo.child.kill('SIGKILL')
     expect(await demo.closed).toEqual([null, 'SIGKILL'])
     await until('its processes to end', () => processesOf(temporary).length === 0, 5000)
     expect(readdirSync(temporary)).toEqual([expect.stringMatching(`^isthmus-demo-${demo.child.pid}-`)])
-    demo = startDemo(temporary, ['--json'])
-    await until('the next demo', () => demo!.errors().includes('Two sites'))
-    expect(readdirSync(temporary)).toEqual([expect.stringMatching(`^isthmus-demo-${demo.child.pid}-`)])
-    demo.child.kill('SIGTERM')
-    await demo.closed
-    expectNothingLeft()
+    const next = stage.start(['--json'])
+    await until('the next demo', () => next.errors().includes('Two sites'))
+    expect(readdirSync(temporary)).toEqual([expect.stringMatching(`^isthmus-demo-${next.child.pid}-`)])
+    next.child.kill('SIGTERM')
+    await next.closed
+    stage.expectNothingLeft()
   })
 
-  it.each(['control', 'join'])('leaves nothing either when %s was killed under it', async (verb) => {
-    demo = startDemo(temporary, ['--json'])
-    await until('the tunnel', () => demo!.errors().includes('tunnel up'), 60_000)
-    const [part] = processesOf(temporary).filter((pid) => wordsOf(pid).at(2) === verb)
-    process.kill(part!, 'SIGKILL')
-    expect(await demo.closed).toEqual([EXIT.failed, null])
-    expect(JSON.parse(demo.out())).toMatchObject({ ok: false, error: { cause: expect.stringMatching(/./) } })
-    expectNothingLeft()
-  })
+  it.concurrent.for(['control', 'join'])(
+    'leaves nothing either when %s was killed under it',
+    async (verb, { stage }) => {
+      const demo = stage.start(['--json'])
+      await until('the tunnel', () => demo.errors().includes('tunnel up'), 60_000)
+      const [part] = processesOf(stage.temporary).filter((pid) => wordsOf(pid).at(2) === verb)
+      process.kill(part!, 'SIGKILL')
+      expect(await demo.closed).toEqual([EXIT.failed, null])
+      expect(JSON.parse(demo.out())).toMatchObject({ ok: false, error: { cause: expect.stringMatching(/./) } })
+      stage.expectNothingLeft()
+    },
+  )
 
-  it('ends by itself in good order when its launcher was killed', async () => {
-    demo = startDemo(temporary, [], { ISTHMUS_NODE: process.execPath })
-    await showsView()
+  it.concurrent('ends by itself in good order when its launcher was killed', async ({ stage }) => {
+    const demo = stage.start([], { ISTHMUS_NODE: process.execPath })
+    await stage.showsView(demo)
     demo.child.kill('SIGKILL')
     await demo.closed
     expect(demo.errors()).toContain('Done: ')
-    expectNothingLeft()
+    stage.expectNothingLeft()
   })
-
-  async function showsView(): Promise<void> {
-    const { out, errors, child } = demo!
-    await until(
-      'both ends on the screen',
-      () => {
-        if (child.exitCode !== null) throw new Error(`ended early:\n${out()}${errors()}`)
-        return out().includes('hq') && out().includes('branch') && out().includes('Ctrl-C ends the demo.')
-      },
-      60_000,
-    )
-    expect(processesOf(temporary).length).toBeGreaterThanOrEqual(PROCESSES)
-  }
-
-  /** A namespace lasts as long as a process in it. */
-  function expectNothingLeft(): void {
-    expect(readdirSync(temporary)).toEqual([])
-    expect(processesOf(temporary).map(wordsOf)).toEqual([])
-  }
 })
 
 function wordsOf(pid: number): string[] {
