@@ -3,6 +3,7 @@
  * some versions needs only the newest. The connector keeps the last good one on disk.
  */
 import { z } from 'zod'
+import { documentExternalSchema, MAX_EXTERNALS } from './external.ts'
 import { functionsDocumentSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { endpointSchema } from './intent.ts'
@@ -61,6 +62,8 @@ export const connectorDocumentSchema = z
     functions: functionsDocumentSchema.optional(),
     /** Only for a connector that says that it can. Absent: the tunnels lead to the prefixes of their peers. */
     routing: documentRoutingSchema.optional(),
+    /** Only for a connector that says that it can. */
+    externals: z.array(documentExternalSchema).max(MAX_EXTERNALS).optional(),
   })
   .meta({ id: 'ConnectorDocument', description: 'What one connector is to do.' })
 export type ConnectorDocument = z.infer<typeof connectorDocumentSchema>

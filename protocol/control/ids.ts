@@ -16,6 +16,9 @@ export const ID_PREFIX = {
   run: 'run',
   rollout: 'roll',
   function: 'fn',
+  cloud: 'cld',
+  cloudRun: 'crun',
+  external: 'ext',
 } as const
 export type IdKind = keyof typeof ID_PREFIX
 

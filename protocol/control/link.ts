@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { connectorDocumentSchema } from './document.ts'
+import { externalsReportSchema } from './external.ts'
 import { functionsReportSchema } from './grant.ts'
 import { idSchema } from './ids.ts'
 import { routingReportSchema } from './routing.ts'
@@ -67,6 +68,8 @@ export const connectorReportSchema = z
     functions: functionsReportSchema.optional(),
     /** Of a connector that can route dynamically; only then does its document have a section for it. */
     routing: routingReportSchema.optional(),
+    /** Of a connector that can have tunnels to gateways that are not ours; only then does its document have any. */
+    externals: externalsReportSchema.optional(),
   })
   .meta({ id: 'ConnectorReport', description: 'What a connector says of itself.' })
 export type ConnectorReport = z.infer<typeof connectorReportSchema>
