@@ -2,22 +2,17 @@
  * libreswan for the IKE exchanges, honest and hostile. Its kernel part does not exist here: it authenticates us,
  * keeps the IKE SA and refuses the Child SA.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { skipWithoutNamespaces } from '../system/netns.ts'
 import { until } from '../system/until.ts'
 import { type Isthmus, startIsthmus } from './isthmus.ts'
+import { test } from './lab-test.ts'
 import { CONNECTION, type Libreswan, startLibreswan } from './libreswan.ts'
-import { createLab, isthmusOptions, type Lab, OUTER4, SECRET } from './pair.ts'
+import { isthmusOptions, type Lab, OUTER4, SECRET } from './pair.ts'
 import { skipWithoutPeers } from './peers.ts'
 
 const what = 'interop with libreswan'
 const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'libreswan')
-
-let lab: Lab
-beforeEach(async () => {
-  if (!skip) lab = await createLab()
-})
-afterEach(async () => lab?.close())
 
 const SUITES = [
   { ike: 'aes256gcm16-prfsha256-x25519', theirs: 'aes_gcm256-sha2;dh31' },
@@ -25,9 +20,9 @@ const SUITES = [
   { ike: 'aes256-sha512-modp2048', theirs: 'aes256-sha2_512;dh14' },
 ]
 
-describe.skipIf(skip).each(['us', 'them'] as const)('%s initiating', (initiator) => {
-  test.each(SUITES)('$ike: the IKE SA comes up, the refused Child SA is told', async ({ ike, theirs }) => {
-    const { us, them } = await start(initiator, ike, theirs)
+describe.skipIf(skip).concurrent.each(['us', 'them'] as const)('%s initiating', (initiator) => {
+  test.for(SUITES)('$ike: the IKE SA comes up, the refused Child SA is told', async ({ ike, theirs }, { lab }) => {
+    const { us, them } = await start(lab, initiator, ike, theirs)
     if (initiator === 'them') await call(them)
     await until('libreswan to authenticate us', () => /established IKE SA|authenticated/.test(them.log()))
     await until('our IKE SA', async () => (await us.tunnel()).initiatorSpi !== undefined)
@@ -56,22 +51,30 @@ const IMPAIRMENTS = [
   'ike-responder-spi:1',
 ]
 
-describe.skipIf(skip)('a hostile peer', () => {
-  test.each(IMPAIRMENTS)('%s as initiator: we answer or drop, and serve the next honest call', async (impairment) => {
-    const { us, them } = await start('them', SUITES[0]!.ike, SUITES[0]!.theirs)
-    await them.whack('--impair', impairment)
-    await call(them)
-    await until('libreswan to have sent something', async () => datagramsSeen(us).then((count) => count > 0))
-    await them.whack('--impair', 'none')
-    await them.whack('--name', CONNECTION, '--terminate')
-    await call(them)
-    await until('an honest IKE SA', async () => (await us.tunnel()).initiatorSpi !== undefined, 40_000)
-    expect(us.process.child.exitCode).toBeNull()
-    expect(us.log()).not.toMatch(/"level":"?(fatal|60)/)
-  })
+describe.skipIf(skip).concurrent('a hostile peer', () => {
+  test.for(IMPAIRMENTS)(
+    '%s as initiator: we answer or drop, and serve the next honest call',
+    async (impairment, { lab }) => {
+      const { us, them } = await start(lab, 'them', SUITES[0]!.ike, SUITES[0]!.theirs)
+      await them.whack('--impair', impairment)
+      await call(them)
+      await until('libreswan to have sent something', async () => datagramsSeen(us).then((count) => count > 0))
+      await them.whack('--impair', 'none')
+      await them.whack('--name', CONNECTION, '--terminate')
+      await call(them)
+      await until('an honest IKE SA', async () => (await us.tunnel()).initiatorSpi !== undefined, 40_000)
+      expect(us.process.child.exitCode).toBeNull()
+      expect(us.log()).not.toMatch(/"level":"?(fatal|60)/)
+    },
+  )
 })
 
-async function start(initiator: 'us' | 'them', ike: string, theirs: string): Promise<{ us: Isthmus; them: Libreswan }> {
+async function start(
+  lab: Lab,
+  initiator: 'us' | 'them',
+  ike: string,
+  theirs: string,
+): Promise<{ us: Isthmus; them: Libreswan }> {
   const ours = isthmusOptions({ initiator, ike, esp: 'aes256gcm16' })
   const startThem = () =>
     startLibreswan(lab.world, 'them', lab.directory, {

@@ -1,11 +1,11 @@
 /** strongSwan on a bad day: restarts, a lossy link, a NAT that rebinds, fragmented IKE, wrong configurations. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { skipWithoutNamespaces } from '../system/netns.ts'
 import { ping } from '../system/ping.ts'
 import { until } from '../system/until.ts'
 import { startIsthmus } from './isthmus.ts'
+import { test } from './lab-test.ts'
 import {
-  createLab,
   flowBetween,
   INNER4,
   isthmusOptions,
@@ -24,14 +24,8 @@ const what = 'interop with strongSwan under faults'
 const skip = skipWithoutNamespaces(what) || skipWithoutPeers(what, 'strongswan', 'nftables')
 const SUITES = { ike: 'aes128gcm16-prfsha256-x25519', esp: 'aes128gcm16' }
 
-let lab: Lab
-beforeEach(async () => {
-  if (!skip) lab = await createLab()
-})
-afterEach(async () => lab?.close())
-
-describe.skipIf(skip)('restarts', () => {
-  test('strongSwan crashes and comes back: we notice and join again', async () => {
+describe.skipIf(skip).concurrent('restarts', () => {
+  test('strongSwan crashes and comes back: we notice and join again', async ({ lab }) => {
     const { us, them } = await startPair(lab, { initiator: 'us', ...SUITES, peerKeys: ['dpd: 1s'], keys: QUICK })
     const before = await us.up()
     await them.kill()
@@ -40,48 +34,51 @@ describe.skipIf(skip)('restarts', () => {
     await them.start()
     const after = await us.up(60_000)
     expect(after.initiatorSpi).not.toBe(before.initiatorSpi)
-    await expectLossless()
+    await expectLossless(lab)
   })
 
-  test('we crash and come back: strongSwan replaces the old SA', async () => {
+  test('we crash and come back: strongSwan replaces the old SA', async ({ lab }) => {
     const { us, them } = await startPair(lab, { initiator: 'us', ...SUITES })
     await us.up()
     await us.kill()
     const again = await startIsthmus(lab.world, 'us', lab.directory, isthmusOptions({ initiator: 'us', ...SUITES }))
     await again.up()
-    await expectLossless()
+    await expectLossless(lab)
     await until('strongSwan to hold one IKE SA', async () => {
       const sas = await them.swanctl('--list-sas')
       return [...sas.matchAll(/ESTABLISHED/g)].length === 1
     })
   })
 
-  test('strongSwan stops in good order: both ends know at once', async () => {
+  test('strongSwan stops in good order: both ends know at once', async ({ lab }) => {
     const { us, them } = await startPair(lab, { initiator: 'them', ...SUITES })
     await us.up()
     await them.swanctl('--terminate', '--ike', 'c')
     await until('the tunnel to be closed', async () => (await us.tunnel()).children.length === 0, 10_000)
     await them.initiate('t')
     await us.up()
-    await expectLossless()
+    await expectLossless(lab)
   })
 })
 
-describe.skipIf(skip).each(['us', 'them'] as const)('a fifth of the IKE datagrams lost, %s initiating', (initiator) => {
-  test('the tunnel comes up all the same', async () => {
-    for (const ns of ['us', 'them']) await loseDatagrams(lab, ns, 20)
-    const { us } = await startPair(lab, {
-      initiator,
-      ...SUITES,
-      keys: QUICK,
-      daemon: 'retransmit_timeout = 0.3\n retransmit_base = 1.2\n retransmit_tries = 20',
+describe.skipIf(skip).concurrent.each(['us', 'them'] as const)(
+  'a fifth of the IKE datagrams lost, %s initiating',
+  (initiator) => {
+    test('the tunnel comes up all the same', async ({ lab }) => {
+      for (const ns of ['us', 'them']) await loseDatagrams(lab, ns, 20)
+      const { us } = await startPair(lab, {
+        initiator,
+        ...SUITES,
+        keys: QUICK,
+        daemon: 'retransmit_timeout = 0.3\n retransmit_base = 1.2\n retransmit_tries = 20',
+      })
+      await us.up(60_000)
     })
-    await us.up(60_000)
-  })
-})
+  },
+)
 
-describe.skipIf(skip)('fragments of IKE messages', () => {
-  test.each(['us', 'them'] as const)('%s initiating with long identities', async (initiator) => {
+describe.skipIf(skip).concurrent('fragments of IKE messages', () => {
+  test.for(['us', 'them'] as const)('%s initiating with long identities', async (initiator, { lab }) => {
     const long = (letter: string) =>
       `${letter.repeat(60)}.${letter.repeat(60)}.${letter.repeat(60)}.${letter.repeat(50)}.example`
     const { us, them } = await startPair(lab, {
@@ -95,12 +92,12 @@ describe.skipIf(skip)('fragments of IKE messages', () => {
     // Our answer holds one identity and fits; our request holds two.
     if (initiator === 'us') expect(/received fragment #1 of \d/.test(them.log())).toBe(true)
     expect(/splitting IKE message/.test(them.log())).toBe(true)
-    await expectLossless()
+    await expectLossless(lab)
   })
 })
 
-describe.skipIf(skip)('a NAT in between', () => {
-  test('strongSwan behind a NAT that rebinds: ESP tells us where it went', async () => {
+describe.skipIf(skip).concurrent('a NAT in between', () => {
+  test('strongSwan behind a NAT that rebinds: ESP tells us where it went', async ({ lab }) => {
     await putNatBetween(lab)
     const options: PairOptions = { initiator: 'them', ...SUITES }
     const us = await startIsthmus(lab.world, 'us', lab.directory, {
@@ -118,18 +115,18 @@ describe.skipIf(skip)('a NAT in between', () => {
     })
     await them.initiate('t')
     const before = await us.up()
-    await expectLossless()
+    await expectLossless(lab)
     await rebind(lab)
-    await expectFlowFromThem()
+    await expectFlowFromThem(lab)
     const after = await us.tunnel()
     expect(after.remote).not.toBe(before.remote)
     expect(after.initiatorSpi).toBe(before.initiatorSpi)
-    await expectLossless(7002)
+    await expectLossless(lab, 7002)
   })
 })
 
-describe.skipIf(skip)('wrong configurations', () => {
-  test('another secret: one sentence with cause and remedy', async () => {
+describe.skipIf(skip).concurrent('wrong configurations', () => {
+  test('another secret: one sentence with cause and remedy', async ({ lab }) => {
     const { us } = await startPair(lab, { initiator: 'us', ...SUITES, connection: { secret: 'something else' } })
     await until('the failure to be told', async () => (await us.tunnel()).lastError !== undefined)
     const { lastError } = await us.tunnel()
@@ -138,7 +135,7 @@ describe.skipIf(skip)('wrong configurations', () => {
     expect(us.log()).not.toContain('correct horse')
   })
 
-  test('no common proposal', async () => {
+  test('no common proposal', async ({ lab }) => {
     const { us } = await startPair(lab, {
       initiator: 'us',
       ...SUITES,
@@ -148,7 +145,7 @@ describe.skipIf(skip)('wrong configurations', () => {
     expect((await us.tunnel()).lastError?.code).toBe('no-proposal-chosen')
   })
 
-  test('selectors that do not meet', async () => {
+  test('selectors that do not meet', async ({ lab }) => {
     const child = { name: 't', local: '10.99.0.0/24', remote: '10.98.0.0/24', proposals: 'aes128gcm16' }
     const { us } = await startPair(lab, { initiator: 'us', ...SUITES, connection: { children: [child] } })
     await until('the failure to be told', async () => (await us.tunnel()).lastError !== undefined)
@@ -163,13 +160,13 @@ const QUICK = [
 /** strongSwan's address behind the NAT. */
 const INSIDE = '172.31.0.2'
 
-async function expectLossless(port = 7000): Promise<void> {
+async function expectLossless(lab: Lab, port = 7000): Promise<void> {
   const results = await flowBetween(lab.world, ['us', 'them'], [INNER4.us, INNER4.them], 500, 1, port)
   expect(results).toEqual([lossless(500, 1), lossless(500, 1)])
 }
 
 /** Five datagrams a second from their side; some of our answers find the new way. */
-async function expectFlowFromThem(): Promise<void> {
+async function expectFlowFromThem(lab: Lab): Promise<void> {
   const options = { count: 20, intervalMs: 200, timeoutMs: 1000, source: INNER4.them }
   expect((await ping(lab.world, 'them', INNER4.us, options)).received).toBeGreaterThan(0)
 }
