@@ -64,6 +64,11 @@ export class Links implements Hub {
   /** Links are of connectors. */
   functionRevoked(): void {}
 
+  asked(network: string, connectors: readonly string[]): void {
+    const links = this.#links.get(network)
+    for (const connector of connectors) void links?.get(connector)?.handle({ type: 'ask' })
+  }
+
   /** Has the connector open so many sockets to the relay. False where it has no link here. */
   call(network: string, connector: string, count: number): boolean {
     const link = this.#links.get(network)?.get(connector)

@@ -51,6 +51,7 @@ function short(effect: SessionEffect): string {
   const message = fromControlSchema.parse(JSON.parse(effect.text))
   if (message.type === 'bye') return `bye ${message.code}: ${message.detail}`
   if (message.type === 'call') return `call ${message.count}`
+  if (message.type === 'ask') return 'ask'
   return message.type === 'document' ? `document ${message.document.version}` : `welcome ${message.version}`
 }
 
@@ -88,6 +89,7 @@ const INPUTS = {
   'same document': loaded(3),
   'no document': { type: 'no-document' },
   call: { type: 'call', count: 2 },
+  ask: { type: 'ask' },
   revoked: { type: 'end', code: 'revoked', detail: 'revoked' },
 } as const satisfies Record<string, SessionInput>
 
@@ -119,6 +121,8 @@ const EXPECTED: Record<keyof typeof INPUTS, { otherwise: string[] } & { [S in St
   'no document': { otherwise: ['bye restart: the document could not be read', 'close'] },
   // None of these connectors serves functions.
   call: { otherwise: [] },
+  // Nor does any know the question.
+  ask: { otherwise: [] },
   revoked: { otherwise: ['bye revoked: revoked', 'close'] },
 }
 
@@ -173,6 +177,18 @@ describe('a connector that serves functions', () => {
     expect(after.give(said(), call())).toEqual(['take 3'])
     expect(after.session.saved).toEqual({ state: 'open', sent: 3 })
   })
+})
+
+test('a connector that routes is asked how it is, also after the session was saved, once the link is open', () => {
+  const routing = { paths: [], refused: [] }
+  const session = new Driven()
+  const ask: SessionInput = { type: 'ask' }
+  const greeting = text({ type: 'hello', protocol: 1, report: { ...report(3), routing } })
+  expect(session.give(ask, greeting, ask)).toEqual(['take 3'])
+  expect(session.give(taken(), ask)).toEqual([WELCOME, 'ask'])
+  const later = new Driven(session.session.saved)
+  expect(later.give(ask)).toEqual(['ask'])
+  expect(later.give(said(), ask)).toEqual(['take 3'])
 })
 
 test('of reports that come while one is stored, the newest is stored next', () => {

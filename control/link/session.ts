@@ -28,6 +28,8 @@ export type SessionInput =
   | { readonly type: 'no-document' }
   /** So many functions wait at the relay for sockets of this connector. */
   | { readonly type: 'call'; readonly count: number }
+  /** How the connector is, somebody wants to know now. */
+  | { readonly type: 'ask' }
   | { readonly type: 'end'; readonly code: 'revoked' | 'replaced' | 'restart'; readonly detail: string }
 
 export type SessionEffect =
@@ -43,6 +45,8 @@ export interface SavedSession {
   readonly sent: number
   /** The connector serves functions. */
   readonly serves?: true
+  /** It knows `ask`. */
+  readonly routes?: true
 }
 
 /** Messages that a connector may send in one second, and at once. */
@@ -64,6 +68,7 @@ export class LinkSession {
   #refilledAt: number
   /** What the newest report says; a connector that serves no functions does not know `call`. */
   #serves: boolean
+  #routes: boolean
   /** Calls that came before the link was open. */
   #called = 0
   readonly #spare: number | undefined
@@ -74,13 +79,18 @@ export class LinkSession {
     this.#state = saved?.state ?? 'new'
     this.#sent = saved?.sent ?? 0
     this.#serves = saved?.serves ?? false
+    this.#routes = saved?.routes ?? false
     this.#spare = spare
     this.#refilledAt = now
   }
 
   get saved(): SavedSession {
     const state = this.#state === 'open' ? 'open' : 'new'
-    return { state, sent: this.#sent, ...(this.#serves ? { serves: true } : {}) }
+    const knows = {
+      ...(this.#serves ? { serves: true as const } : {}),
+      ...(this.#routes ? { routes: true as const } : {}),
+    }
+    return { state, sent: this.#sent, ...knows }
   }
 
   get closed(): boolean {
@@ -111,6 +121,10 @@ export class LinkSession {
         return
       case 'call':
         this.#call(input.count)
+        return
+      case 'ask':
+        // One that is not open yet begins with a report.
+        if (this.#state === 'open' && this.#routes) this.#send({ type: 'ask' })
         return
       case 'end':
         this.#end(input.code, input.detail)
@@ -152,6 +166,7 @@ export class LinkSession {
   /** One after the other; of those that come meanwhile the newest says it all. */
   #take(report: ConnectorReport): void {
     this.#serves = report.functions !== undefined
+    this.#routes = report.routing !== undefined
     if (this.#taking) {
       this.#waiting = report
       return

@@ -11,6 +11,7 @@ export interface Revocations {
 export function withRelay(links: Hub, relay: Revocations, clock: () => number): Hub {
   return {
     changed: (network, connectors) => links.changed(network, connectors),
+    asked: (network, connectors) => links.asked(network, connectors),
     linked: (network, connector) => links.linked(network, connector),
     revoked(network, connector) {
       links.revoked(network, connector)

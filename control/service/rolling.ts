@@ -3,7 +3,7 @@ import type { ConnectorReport } from '../../protocol/control/link.ts'
 import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
 import { planBack } from '../domain/intents/changes.ts'
 import { rerouted } from '../domain/intents/compare.ts'
-import { isOver, type RolloutRecord, type RolloutStep, stepRollout } from '../domain/intents/rollout.ts'
+import { isOver, isWordWanted, type RolloutRecord, type RolloutStep, stepRollout } from '../domain/intents/rollout.ts'
 import { alarmOf, faultOf, type Health, isSilent, isWatched, type SiteView } from '../domain/intents/watch.ts'
 import type { ConnectorRecord, HealthRecord } from '../store/repo.ts'
 import { everyOf } from './candidates.ts'
@@ -33,12 +33,17 @@ const GAP_MS = 90_000
 const NOTE_MS = 15_000
 /** Names of sites that one event of the audit log has room for. */
 export const AUDITED = 1000
+/** Between two times that connectors are asked how they are, and how many at once. */
+const ASK_MS = 900
+const ASKED = 500
 /** Between two reports of a connector that does not say. */
 const REPORT_MS = 30_000
 
 export class Rolling {
   readonly #parts: RollingParts
   readonly #startedAt: number
+  /** When sites were asked last, by rollout. */
+  readonly #askedAt = new Map<string, number>()
 
   constructor(parts: RollingParts) {
     this.#parts = parts
@@ -77,10 +82,26 @@ export class Rolling {
     const looked = { since: this.upSince(rollout, now), at: Math.max(now, rollout.looked.at) }
     const step = stepRollout({ rollout, sites, now, upSince: looked.since })
     if (step !== undefined) return this.take(work, situation, { ...step, rollout: { ...step.rollout, looked } })
+    await this.#ask(work, rollout, sites, now)
     if (now - rollout.looked.at >= NOTE_MS || looked.since !== rollout.looked.since) {
       await work.put('rollout', { ...rollout, looked })
     }
     return topology
+  }
+
+  /** Reports come by themselves too, but late. */
+  async #ask(work: Work, rollout: RolloutRecord, sites: readonly SiteView[], now: number): Promise<void> {
+    if (now - (this.#askedAt.get(rollout.id) ?? 0) < ASK_MS) return
+    const asked: string[] = []
+    for (const view of sites) {
+      if (asked.length === ASKED) break
+      const connector =
+        isWordWanted({ rollout, now }, view) && (await this.#parts.documents.connectorOf(work, view.site))
+      if (connector) asked.push(connector.id)
+    }
+    if (asked.length === 0) return
+    this.#askedAt.set(rollout.id, now)
+    this.#parts.context.hub.asked(work.network, asked)
   }
 
   /** Since when there was somebody to take reports, without a gap. */
@@ -108,7 +129,10 @@ export class Rolling {
     }
     if (rollout.state === 'done') after = await this.#complete(work, situation.view, before)
     await work.put('rollout', rollout)
-    if (isOver(rollout.state)) await this.#release(work)
+    if (isOver(rollout.state)) {
+      this.#askedAt.delete(rollout.id)
+      await this.#release(work)
+    }
     this.#audit(work, before, rollout, step.enter)
     return after
   }

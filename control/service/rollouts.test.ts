@@ -108,6 +108,26 @@ test('the canary goes first, then batches that double; then the intent may chang
   must(await network.ask('PUT', '/preferences', { body: { topology: 'mesh' }, headers: { 'if-match': '*' } }), 200)
 })
 
+test('sites are asked how they are where the rollout waits for no more than their word', async () => {
+  await round()
+  const { id } = await start({ intent: await withMtu(1400), watch: { canarySeconds: 20, batchSeconds: 0 } })
+  const asked = async () => {
+    world.hub.asked.length = 0
+    await world.services.scheduler.tick()
+    return [...world.hub.asked]
+  }
+  const ids = Object.fromEntries(SITES.map((name) => [name, all[name].document.connector]))
+  expect((await asked()).sort()).toEqual(Object.values(ids).sort())
+  // Not again in the same second.
+  expect(await asked()).toEqual([])
+  await until(['watching'], id)
+  expect(await asked()).toEqual([])
+  world.clock.now += 20_000
+  expect(await asked()).toEqual([ids.a])
+  await until(['done'], id)
+  expect(await asked()).toEqual([])
+})
+
 test('only sites that have the target get it: the others keep their documents', async () => {
   const before = contents()
   const { id } = await start({ intent: await withMtu(1400), canary: 'c' })

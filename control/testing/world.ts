@@ -25,6 +25,7 @@ export interface World extends Caller {
     readonly changed: { network: string; connectors: readonly string[] | 'all' }[]
     readonly revoked: string[]
     readonly functionsRevoked: string[]
+    readonly asked: string[]
     /** Connectors that are to look linked. */
     readonly linked: Set<string>
   }
@@ -39,7 +40,7 @@ export async function createWorld(
   const clock = { now: START }
   const random = seededRandom(options.seed ?? 1)
   const admin = makeAdminToken(random(32))
-  const hub: World['hub'] = { changed: [], revoked: [], functionsRevoked: [], linked: new Set() }
+  const hub: World['hub'] = { changed: [], revoked: [], functionsRevoked: [], asked: [], linked: new Set() }
   const log: World['log'] = []
   const verifier = new Verifier()
   const auth = createAuth({
@@ -79,6 +80,7 @@ function hubOf(told: World['hub']): Hub {
     changed: (network, connectors) => void told.changed.push({ network, connectors }),
     revoked: (_network, connector) => void told.revoked.push(connector),
     functionRevoked: (_network, id) => void told.functionsRevoked.push(id),
+    asked: (_network, connectors) => void told.asked.push(...connectors),
     linked: (_network, connector) => told.linked.has(connector),
   }
 }

@@ -92,6 +92,13 @@ describe('LinkClient', () => {
     expect(say({ type: 'call', count: 3 })).toEqual([{ type: 'call', count: 3 }])
   })
 
+  it('hands on the question how it is', () => {
+    give({ type: 'start' })
+    give({ type: 'opened' })
+    say({ type: 'welcome', protocol: 1, now: 5, version: 3 })
+    expect(say({ type: 'ask' })).toEqual([{ type: 'ask' }])
+  })
+
   it('sends what happened while it was away once it is back', () => {
     const event = { at: 5, code: 'identity-changed', message: 'x' }
     expect(give({ type: 'event', event })).toEqual([])

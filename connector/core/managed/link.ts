@@ -57,6 +57,8 @@ export type LinkEffect =
   | { readonly type: 'welcomed'; readonly now: number; readonly spare?: number }
   /** Functions wait at the relay for so many sockets. */
   | { readonly type: 'call'; readonly count: number }
+  /** A report is wanted now. */
+  | { readonly type: 'ask' }
   | { readonly type: 'changed'; readonly state: LinkState; readonly detail: string }
 
 export type LinkState = 'waiting' | 'connecting' | 'open' | 'polling' | 'revoked'
@@ -206,6 +208,9 @@ export class LinkClient implements Machine<LinkInput, LinkEffect> {
         return
       case 'document':
         this.#effects.push({ type: 'document', document: message.document })
+        return
+      case 'ask':
+        this.#effects.push({ type: 'ask' })
         return
       case 'bye':
         this.#bye(message.code, message.detail, now)

@@ -18,6 +18,8 @@ export interface LinkHandlers {
   onWelcome(spare: number | undefined): void
   /** Functions wait at the relay for so many sockets. */
   onCall(count: number): void
+  /** A report is wanted now. */
+  onAsk(): void
   onChange(state: LinkState, detail: string): void
 }
 
@@ -90,6 +92,9 @@ export class Link {
         return
       case 'call':
         this.#handlers.onCall(effect.count)
+        return
+      case 'ask':
+        this.#handlers.onAsk()
         return
       case 'changed':
         this.#handlers.onChange(effect.state, effect.detail)

@@ -97,6 +97,7 @@ class Managed implements ConnectorHandle {
       onDocument: (document) => this.#queue(() => this.#takeDocument(document)),
       onWelcome: (spare) => this.#functions?.linked(spare),
       onCall: (count) => this.#functions?.called(count),
+      onAsk: () => this.#answer(),
       onChange: (state, detail) => this.#linkChanged(state, detail),
     })
   }
@@ -325,6 +326,12 @@ class Managed implements ConnectorHandle {
       functions: this.#functions?.report(),
       routing: this.#routes.report(status, this.#applied.tunnels),
     })
+  }
+
+  /** Somebody waits for a report, news or not. */
+  #answer(): void {
+    this.#reportedAt = 0
+    this.#look()
   }
 
   /** Sends a report when there is news, or none was sent for long. */

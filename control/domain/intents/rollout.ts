@@ -92,6 +92,16 @@ export function batchSize({ order, counts, batchPercent, step }: RolloutRecord):
   return Math.min(2 ** Math.min(step, 30), most, order.length - counts.in)
 }
 
+/**
+ * Whether the rollout goes on when the site says how it is, though nothing may have happened there: before anything
+ * begins, and when it has been watched for long enough.
+ */
+export function isWordWanted({ rollout, now }: Omit<RolloutSituation, 'sites' | 'upSince'>, view: SiteView): boolean {
+  if (rollout.state === 'planned') return !hasSpoken(view, rollout)
+  const { deadline = 0 } = rollout
+  return rollout.state === 'watching' && now >= deadline && isWatched(view) && (view.health?.at ?? 0) < deadline
+}
+
 /** What the site is waited for, or what is wrong with it, in words; undefined when nothing is. */
 export function waitedFor({ rollout, now, upSince }: Omit<RolloutSituation, 'sites'>, view: SiteView) {
   if (isOver(rollout.state)) return undefined
