@@ -5,6 +5,8 @@ import type { Spawned, World } from '../system/netns.ts'
 import { until } from '../system/until.ts'
 
 export interface Bird {
+  /** Of its control socket. */
+  readonly socket: string
   birdc(...words: string[]): Promise<string>
   /** Writes another configuration and has it taken. */
   configure(configuration: string): Promise<void>
@@ -34,6 +36,7 @@ export async function startBird(world: World, ns: string, directory: string, con
   writeFileSync(file, configuration)
   await start()
   return {
+    socket,
     birdc,
     start,
     configure: async (text) => {

@@ -14,6 +14,8 @@ export interface StrongSwanChild {
   readonly proposals: string
   /** Seconds; absent: never within a test. */
   readonly rekeySeconds?: number
+  /** Further lines of the child's section of swanctl.conf. */
+  readonly extra?: string
 }
 
 export interface StrongSwanConnection {
@@ -38,6 +40,10 @@ export interface StrongSwanOptions {
 export interface StrongSwan {
   swanctl(...args: string[]): Promise<string>
   initiate(child: string): Promise<void>
+  /** Takes these connections and their secrets instead of those it had. */
+  configure(connections: StrongSwanOptions['connections']): Promise<void>
+  /** Of its vici socket. */
+  readonly uri: string
   log(): string
   /** Ends the daemon without a word to the peer, as a crash does. */
   kill(): Promise<void>
@@ -58,23 +64,31 @@ export async function startStrongSwan(
   mkdirSync(folder, { recursive: true })
   const paths = { vici: `unix://${folder}/vici`, log: join(folder, 'log'), conf: join(folder, 'strongswan.conf') }
   writeFileSync(paths.conf, daemonConfig(folder, options.daemon ?? ''))
-  writeFileSync(join(folder, 'swanctl.conf'), connectionsConfig(options.connections))
+  const write = (connections: StrongSwanOptions['connections']): void =>
+    writeFileSync(join(folder, 'swanctl.conf'), connectionsConfig(connections))
+  write(options.connections)
   let daemon: Spawned | undefined
 
   const swanctl = async (...args: string[]): Promise<string> =>
     (await world.exec(ns, ['swanctl', ...args, '--uri', paths.vici])).stdout
+  const load = () => swanctl('--load-all', '--file', join(folder, 'swanctl.conf'))
   const start = async (): Promise<void> => {
     daemon = world.spawn(ns, ['charon-systemd'], { env: { STRONGSWAN_CONF: paths.conf } })
     await until(`strongSwan in ${ns} to answer`, async () => {
       const result = await world.exec(ns, ['swanctl', '--stats', '--uri', paths.vici], { check: false })
       return result.code === 0
     })
-    await swanctl('--load-all', '--file', join(folder, 'swanctl.conf'))
+    await load()
   }
   await start()
   return {
+    uri: paths.vici,
     swanctl,
     start,
+    configure: async (connections) => {
+      write(connections)
+      await load()
+    },
     initiate: async (child) => {
       await swanctl('--initiate', '--child', child, '--timeout', '20')
     },
@@ -137,5 +151,6 @@ function childSection(child: StrongSwanChild): string {
         rekey_time = ${rekey}s
         life_time = ${rekey * 2 + 10}s
         rand_time = 0
+        ${child.extra ?? ''}
       }`
 }
