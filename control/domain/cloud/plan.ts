@@ -1,0 +1,98 @@
+/** What would be done for a connection: the machine's own decisions, followed on paper. So plan and apply cannot differ. */
+import type { CloudPlan, CloudPrices } from '../../../protocol/control/cloud.ts'
+import { nextToMake } from './apply.ts'
+import { changedBy } from './changes.ts'
+import { costOf } from './cost.ts'
+import { driftOf } from './drift.ts'
+import { espProposals } from './external.ts'
+import { onPaper } from './paper.ts'
+import { resourcesAfter } from './resources.ts'
+import { overlaps } from './rules.ts'
+import type { Situation } from './situation.ts'
+import type { Decision } from './types.ts'
+
+type Finding = CloudPlan['findings'][number]
+const MOST_STEPS = 500
+
+/** `situation.run` is of a run that does not exist; nothing is changed. */
+export function planOf(situation: Situation, prices: CloudPrices): CloudPlan {
+  const { record, seen } = situation
+  const steps: CloudPlan['steps'] = []
+  let now = situation
+  let failure: Extract<Decision, { type: 'fail' }> | undefined
+  for (let turn = 0; turn < MOST_STEPS; turn++) {
+    const decision = nextToMake(now)
+    if (decision === undefined || decision.type === 'wait' || decision.type === 'done') break
+    if (decision.type === 'fail') {
+      failure = decision
+      break
+    }
+    if (decision.type === 'do') {
+      steps.push({ action: decision.action.type, resource: decision.resource, detail: decision.detail })
+      const { seen: after, id } = onPaper(now.seen, decision.action, turn)
+      const resources = resourcesAfter(now.record.resources, decision.action, id === undefined ? {} : { id })
+      now = { ...now, seen: after, record: { ...now.record, resources: [...resources] } }
+    } else {
+      now = { ...now, record: changedBy(now.record, decision.change, PAPER_KEY, now.now) }
+    }
+  }
+  return {
+    name: record.name,
+    steps,
+    drift: driftOf(record, seen),
+    findings: [...(failure === undefined ? [] : [findingOf(failure)]), ...findings(now)],
+    cost: costOf(record, prices),
+  }
+}
+
+const PAPER_KEY = { fingerprint: '0000000000000000' }
+
+function findingOf({ code, cause, remedy }: Extract<Decision, { type: 'fail' }>): Finding {
+  return { severity: 'error', code, detail: cause, remedy }
+}
+
+function findings({ record, facts, seen }: Situation): Finding[] {
+  const found: Finding[] = []
+  const { resolved, options, routing, policy } = record
+  for (const block of resolved?.remote ?? []) {
+    const own = facts.sitePrefixes.find((prefix) => overlaps(prefix, block))
+    if (own !== undefined) {
+      const detail = `${block} behind AWS overlaps ${own} of the site: packets could not be told apart.`
+      const remedy = 'Say in remote which part of AWS the site is to reach, or renumber one of them.'
+      found.push({ severity: 'error', code: 'overlap', detail, remedy })
+    }
+    for (const { site, prefixes } of facts.others) {
+      const other = prefixes.find((prefix) => overlaps(prefix, block))
+      if (other === undefined) continue
+      const detail = `${block} behind AWS overlaps ${other} of the site ${site}: this site would reach only one of them.`
+      found.push({ severity: 'warning', code: 'overlap', detail, remedy: 'Say in remote what is to be reached.' })
+    }
+  }
+  for (const prefix of resolved?.local ?? []) {
+    const vpc = seen.vpcs.find(({ blocks }) => blocks.some((block) => overlaps(prefix, block)))
+    if (vpc === undefined || !isTarget(record, vpc.id)) continue
+    const detail = `${prefix} of the site overlaps the VPC ${vpc.id}: within it, the VPC's own addresses win.`
+    found.push({ severity: 'error', code: 'overlap', detail, remedy: 'Say in local what AWS is to send here.' })
+  }
+  if (espProposals(options).length === 0) {
+    const detail = 'Our ESP has AES-GCM only, and the options ask for CBC.'
+    const remedy = 'Name AES256-GCM-16 or AES128-GCM-16 in options.encryption.'
+    found.push({ severity: 'error', code: 'no-common-cipher', detail, remedy })
+  }
+  if (routing === 'static') {
+    const detail = 'With static routing AWS cannot be steered: rotations and maintenance lose packets.'
+    const severity = policy === undefined ? 'warning' : 'error'
+    found.push({ severity, code: 'static-routing', detail, remedy: 'Use BGP, or rotate by hand with --accept-loss.' })
+  }
+  if (options.startup !== 'start' || options.dpdAction !== 'restart') {
+    const detail =
+      'AWS does not call after it has replaced an endpoint: the tunnel stays down until the connector calls.'
+    const remedy = 'Leave startup at start and dpdAction at restart.'
+    found.push({ severity: 'warning', code: 'passive', detail, remedy })
+  }
+  return found
+}
+
+function isTarget({ target }: Situation['record'], vpc: string): boolean {
+  return target.kind === 'vpc' ? target.vpc === vpc : target.vpcs.includes(vpc)
+}
