@@ -8,22 +8,37 @@ export class DemoControl {
   readonly url = `http://${CONTROL.address}:${CONTROL.port}`
   readonly #world: World
   readonly #directory: string
+  readonly #more: { readonly words: readonly string[]; readonly env: Readonly<Record<string, string>> }
   #process: Spawned | undefined
   #adminToken = ''
 
-  /** What it keeps lies in `directory`. */
-  constructor(world: World, directory: string) {
+  /** What it keeps lies in `directory`. `words` and `env` are for the control plane alone. */
+  constructor(
+    world: World,
+    directory: string,
+    {
+      words = [],
+      env = {},
+    }: { readonly words?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
+  ) {
     this.#world = world
     this.#directory = directory
+    this.#more = { words, env }
   }
 
   /** Resolves when it serves. */
   async start(): Promise<void> {
     const place = ['--host', CONTROL.address, '--directory', join(this.#directory, 'control'), '--login']
-    const vector = [process.execPath, MAIN, 'control', ...place]
-    this.#process = this.#world.spawn(CONTROL.namespace, vector, { env: this.#environment() })
+    const vector = [process.execPath, MAIN, 'control', ...place, ...this.#more.words]
+    const env = { ...this.#environment(), ...this.#more.env }
+    this.#process = this.#world.spawn(CONTROL.namespace, vector, { env })
     await this.#process.waitFor(/"event":"started"/)
     this.#adminToken ||= this.#process.output().match(/ist_admin_\S+/)?.[0] ?? ''
+  }
+
+  /** What it has said since its last start. */
+  log(): string {
+    return this.#process?.output() ?? ''
   }
 
   /** Shown at the first start. */
