@@ -87,10 +87,9 @@ export class NetnsCarrier implements Carrier {
     throw failed.reason
   }
 
-  takeDown(id: string, tunnel: 0 | 1): Promise<void> {
+  takeDown(id: string, tunnel: 0 | 1, silent = this.#options.silentTakeDown === true): Promise<void> {
     return this.#inTurn(`${id}/${tunnel}`, async () => {
       const { endpoints, place } = this.#found(id)
-      const silent = this.#options.silentTakeDown === true
       if (silent) await place.reachable(tunnel, false)
       await endpoints[tunnel].takeDown(silent)
       await place.reachable(tunnel, false)

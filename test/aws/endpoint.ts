@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type Bird, startBird } from '../interop/bird.ts'
 import { type StrongSwan, startStrongSwan } from '../interop/strongswan.ts'
 import type { Spawned, World } from '../system/netns.ts'
+import { until } from '../system/until.ts'
 import type { CarriedConnection, CarriedStatus } from './carrier.ts'
 import { CUSTOMER, endpointBird, insideAddresses } from './endpoint-bird.ts'
 import { initiateScript, readStatus, syncScript } from './endpoint-scripts.ts'
@@ -89,12 +90,19 @@ export class Endpoint {
     writeFileSync(this.#path(name), text, { mode })
   }
 
+  /** BIRD alone says what leads into the tunnel; kernel-libipsec leads all there, in a table of its own. */
   async #address(): Promise<void> {
     const { amazon } = insideAddresses(this.#tunnel.insideCidr)
-    await this.#exec(`ip addr flush dev ipsec0; ip addr add ${amazon}/30 dev ipsec0 && ip link set ipsec0 up`)
+    await this.#exec(
+      `ip rule del table 220; ip addr flush dev ipsec0; ip addr add ${amazon}/30 dev ipsec0 && ip link set ipsec0 up`,
+    )
   }
 
+  /** Lets the customer in when the VPC is reached: a tunnel that is up then leads somewhere. */
   async #ready(): Promise<void> {
+    await until(`${this.#ns} to reach the VPC`, async () =>
+      (await this.#bird!.birdc('show', 'protocols', 'vgw')).includes('Established'),
+    )
     this.#write('sync', syncScript(this.#directory, this.#strongSwan!.uri, this.#bird!.socket))
     this.#write('initiate', initiateScript(this.#directory, this.#strongSwan!.uri))
     await this.#exec(`sh ${this.#path('sync')}`)
@@ -153,9 +161,9 @@ export class Endpoint {
   }
 
   async counters(): Promise<Counters> {
-    const { stdout } = await this.#exec('cd /sys/class/net/ipsec0/statistics && cat rx_packets tx_packets')
-    const [fromCustomer, toCustomer] = stdout.split('\n').map(Number)
-    return { fromCustomer: fromCustomer!, toCustomer: toCustomer! }
+    const { stdout } = await this.#exec('ip -s -j link show dev ipsec0')
+    const [{ stats64 }] = JSON.parse(stdout) as [{ stats64: Record<'rx' | 'tx', { packets: number }> }]
+    return { fromCustomer: stats64.rx.packets, toCustomer: stats64.tx.packets }
   }
 
   log(): string {

@@ -9,7 +9,7 @@ export const INTERNET = 'internet'
 export const AMAZON_OUTER = '203.0.113.0/24'
 export const CUSTOMER_OUTER = '198.51.100.0/24'
 const ROUTERS = { amazon: '203.0.113.1', customer: '198.51.100.1' }
-const ROUTER_SETTINGS =
+export const ROUTER_SETTINGS =
   'sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0'
 
 export async function createInternet(world: World): Promise<void> {

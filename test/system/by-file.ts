@@ -17,11 +17,11 @@ export class ConnectorsByFile {
     this.#world = world
   }
 
-  /** `configuration`: YAML; its secrets are `{ file: psk }`, the same one at all sites. */
-  start(site: string, configuration: string): void {
+  /** `configuration`: YAML; its secrets are `{ file: psk }`, the same one at all sites, unless there are others by name. */
+  start(site: string, configuration: string, secrets: Readonly<Record<string, string>> = { psk: SECRET }): void {
     const folder = join(this.#directory, site)
     mkdirSync(folder)
-    writeFileSync(join(folder, 'psk'), SECRET, { mode: 0o600 })
+    for (const [name, secret] of Object.entries(secrets)) writeFileSync(join(folder, name), secret, { mode: 0o600 })
     const own = `state_directory: ${folder}/state\ncontrol_socket: ${this.socket(site)}\n`
     const common = 'metrics: { enabled: false }\nlog: { format: json, level: debug }\n'
     writeFileSync(this.#file(site), `${configuration}\n${own}${common}`)
