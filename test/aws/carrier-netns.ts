@@ -93,6 +93,7 @@ export class NetnsCarrier implements Carrier {
       if (silent) await place.reachable(tunnel, false)
       await endpoints[tunnel].takeDown(silent)
       await place.reachable(tunnel, false)
+      await endpoints[tunnel].forget()
     })
   }
 

@@ -30,10 +30,13 @@ done
 `
 }
 
-/** From `swanctl --list-sas --raw` and `birdc show protocols all customer`, one after the other. */
-export function readStatus(said: string, bgp: boolean): CarriedStatus {
+/**
+ * From `swanctl --list-sas --raw` and `birdc show protocols all customer`, one after the other. `killedAt`: since when
+ * BIRD does not answer, where it does not.
+ */
+export function readStatus(said: string, bgp: boolean, killedAt: number): CarriedStatus {
   const protocol = said.match(new RegExp(`^${CUSTOMER} .* (up|start|down) +(\\S+ \\S+)`, 'm'))
-  if (protocol === null) return { up: false, since: 0, acceptedRoutes: 0, message: 'IPSEC IS DOWN' }
+  if (protocol === null) return { up: false, since: killedAt, acceptedRoutes: 0, message: 'IPSEC IS DOWN' }
   const ipsec = said.includes(INSTALLED)
   const established = protocol[1] === 'up'
   const acceptedRoutes = ipsec && established && bgp ? Number(said.match(/Routes: +(\d+) imported/)?.[1] ?? 0) : 0

@@ -31,6 +31,7 @@ export class Endpoint {
   #strongSwan: StrongSwan | undefined
   #bird: Bird | undefined
   #initiating: Spawned | undefined
+  #killedAt = 0
 
   private constructor(world: World, ns: string, side: 0 | 1, directory: string, connection: CarriedConnection) {
     this.#world = world
@@ -113,14 +114,23 @@ export class Endpoint {
     return this.#world.exec(this.#ns, line)
   }
 
-  /** Ends the tunnel and forgets how to make one. `silent`: without a word to the customer. */
+  /** Forgets how to make the tunnel, and ends it. `silent`: without a word to the customer. */
   async takeDown(silent: boolean): Promise<void> {
     this.#write('held', '')
     await this.#initiating?.stop()
     await this.#exec(`sh ${this.#path('sync')}`)
-    const how = silent ? ['--force', '--timeout', '1'] : ['--timeout', '5']
-    await this.#strongSwan!.swanctl('--terminate', '--ike', CONNECTION, ...how).catch(() => 'there was none')
+    // Before its end is told: the customer calls again at once.
     await this.#strongSwan!.configure({})
+    if (!silent) await this.#terminate('--timeout', '3')
+  }
+
+  /** What is left of the tunnel ends without a word, where the customer does not answer or is not asked. */
+  forget(): Promise<void> {
+    return this.#terminate('--force', '--timeout', '1')
+  }
+
+  async #terminate(...how: string[]): Promise<void> {
+    await this.#strongSwan!.swanctl('--terminate', '--ike', CONNECTION, ...how).catch(() => 'there was none')
   }
 
   /** With what holds from now on. */
@@ -142,6 +152,7 @@ export class Endpoint {
   /** As a machine fails: nobody is told anything. */
   async kill(): Promise<void> {
     this.#write('held', '')
+    this.#killedAt = Date.now()
     await Promise.all([this.#strongSwan!.kill(), this.#bird!.kill(), this.#initiating?.stop()])
   }
 
@@ -157,7 +168,7 @@ export class Endpoint {
     const tunnels = `swanctl --list-sas --raw --uri ${this.#strongSwan!.uri}`
     const routes = `birdc -s ${this.#bird!.socket} show protocols all ${CUSTOMER}`
     const { stdout } = await this.#exec(`${tunnels}; ${routes}; true`)
-    return readStatus(stdout, this.#connection.staticRoutes === undefined)
+    return readStatus(stdout, this.#connection.staticRoutes === undefined, this.#killedAt)
   }
 
   async counters(): Promise<Counters> {

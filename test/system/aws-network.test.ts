@@ -17,6 +17,11 @@ const WHAT = 'the network behind the EC2 stand-in'
 const missing = skipWithoutNamespaces(WHAT) || skipWithoutPeers(WHAT, 'strongswan', 'bird')
 
 const SECRETS = { one: 'a1.abcdefgh_ijk', two: 'b2.lmnopqrs_tuv' }
+const EVERYTHING = {
+  encryption: ['AES128', 'AES256', 'AES128-GCM-16', 'AES256-GCM-16'],
+  integrity: ['SHA1', 'SHA2-256', 'SHA2-384', 'SHA2-512'],
+  groups: [2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+}
 const BLOCK = '10.9.0.0/16'
 
 const PLACES = {
@@ -159,7 +164,10 @@ describe.skipIf(missing)(WHAT, () => {
       amazonAs: 64_512,
       ...(wishes === undefined ? { staticRoutes: [network] } : {}),
       announces: [BLOCK],
-      tunnels: [tunnelOf(outside[0], 8 * index, SECRETS.one), tunnelOf(outside[1], 8 * index + 4, SECRETS.two)],
+      tunnels: [
+        tunnelOf(outside[0], 8 * index, SECRETS.one, wishes === undefined),
+        tunnelOf(outside[1], 8 * index + 4, SECRETS.two, wishes === undefined),
+      ],
     }
     sites.set(name, site)
     connections.set(name, connection)
@@ -217,16 +225,18 @@ describe.skipIf(missing)(WHAT, () => {
   }
 })
 
-function tunnelOf(outside: string, inside: number, psk: string): CarriedTunnel {
-  const suite = { encryption: ['AES256-GCM-16'], integrity: ['SHA2-384'], groups: [20] }
+/** `plain`: all that AWS has where nothing is said. */
+function tunnelOf(outside: string, inside: number, psk: string, plain: boolean): CarriedTunnel {
+  const ours = { encryption: ['AES256-GCM-16'], integrity: ['SHA2-384'], groups: [20] }
+  const suite = plain ? EVERYTHING : ours
   return {
     outside,
     insideCidr: `169.254.20.${inside}/30`,
     psk,
     phase1: { ...suite, lifetimeS: 28_800 },
-    phase2: { ...suite, lifetimeS: 3_600 },
-    dpd: { action: 'restart', timeoutS: 30 },
-    startup: 'start',
+    phase2: { ...suite, groups: plain ? [5, ...suite.groups] : suite.groups, lifetimeS: 3_600 },
+    dpd: { action: plain ? 'clear' : 'restart', timeoutS: 30 },
+    startup: plain ? 'add' : 'start',
   }
 }
 
