@@ -83,14 +83,16 @@ export type ProbePlan =
   /** By padded probes within ESP. `auto`: where the peer turns out to understand them. */
   | { readonly kind: 'esp' | 'auto'; readonly intervalMs: number; readonly multiplier: number; readonly mtu: boolean }
   /** ICMP echo, or TCP connections, to an address behind the peer. */
-  | { readonly kind: 'icmp'; readonly target: Address; readonly intervalMs: number; readonly multiplier: number }
-  | {
-      readonly kind: 'tcp'
-      readonly target: Address
-      readonly port: number
-      readonly intervalMs: number
-      readonly multiplier: number
-    }
+  | ({ readonly kind: 'icmp' } & TargetPlan)
+  | ({ readonly kind: 'tcp'; readonly port: number } & TargetPlan)
+
+export interface TargetPlan {
+  readonly target: Address
+  /** Address of the device that it is asked from, so that answers come by the same tunnel. Default: the first */
+  readonly source?: Address
+  readonly intervalMs: number
+  readonly multiplier: number
+}
 
 export interface BgpPlan extends SpeakerConfig {
   /** Keys of TCP MD5 signatures (RFC 2385), by the name that `transport.md5Key` of a neighbour says. */

@@ -31,7 +31,7 @@ export function inOrder<T extends Pick<PlannedConnection, 'ike'>>(connections: r
 
 /** What is said of the path to one peer. */
 export function pathOf(peer: PeerConfig): Pick<PlannedConnection, 'probe' | 'transit' | 'reversePath' | 'bfd'> {
-  const probe = probeOf(peer.probe)
+  const probe = probeOf(peer)
   const reversePath = peer.reverse_path ?? (peer.routes === 'bgp' ? 'loose' : 'off')
   const bfd = bfdOf(peer)
   return {
@@ -42,15 +42,18 @@ export function pathOf(peer: PeerConfig): Pick<PlannedConnection, 'probe' | 'tra
   }
 }
 
-function probeOf({ kind, interval: intervalMs, multiplier, target, port, mtu }: ProbeConfig): ProbePlan | undefined {
+function probeOf({ probe, inside = [] }: PeerConfig): ProbePlan | undefined {
+  const { kind, interval: intervalMs, multiplier, target, port, mtu }: ProbeConfig = probe
   const timing = { intervalMs, multiplier }
+  const own = inside.find(({ network }) => target !== undefined && prefixContains(network, target))
+  const ends = { target: target!, ...(own === undefined ? {} : { source: own.address }) }
   switch (kind) {
     case 'off':
       return undefined
     case 'icmp':
-      return { kind, target: target!, ...timing }
+      return { kind, ...ends, ...timing }
     case 'tcp':
-      return { kind, target: target!, port: port!, ...timing }
+      return { kind, ...ends, port: port!, ...timing }
     default:
       return { kind, ...timing, mtu: mtu ?? true }
   }

@@ -2,7 +2,7 @@
  * Paths that are asked about: by probes within ESP, which the packet workers send, or of targets behind a peer. What they
  * measure the path MTU to be is followed here; what else comes of it is for whoever listens.
  */
-import { familyOf } from '../../protocol/net.ts'
+import { type Address, familyOf } from '../../protocol/net.ts'
 import type { ProbeSettings } from '../core/probe/machine.ts'
 import type { PathReport } from '../core/probe/report.ts'
 import type { ConnectorEvent } from '../handle.ts'
@@ -79,9 +79,10 @@ export class Probes {
     const { probe, pathMtu, ike } = connection
     const { name, resource } = ike
     const before = this.#watched.get(name)
-    const { addresses, mtu } = this.#device
+    const { mtu } = this.#device
     const isTarget = probe !== undefined && hasTarget(probe)
-    const wish = JSON.stringify([probe, pathMtu, resource, floorOf(connection), isTarget ? addresses : mtu])
+    const around = isTarget ? this.#sourceOf(probe) : mtu
+    const wish = JSON.stringify([probe, pathMtu, resource, floorOf(connection), around])
     if (before?.wish === wish) return
     before?.target?.stop()
     const target = isTarget ? this.#startTarget(name, probe) : undefined
@@ -92,8 +93,7 @@ export class Probes {
   }
 
   #startTarget(name: string, plan: TargetPlan): Target {
-    const family = familyOf(plan.target)
-    const source = this.#device.addresses.find((each) => familyOf(each) === family)
+    const source = this.#sourceOf(plan)
     const onError = (error: unknown): void => this.#warn(error)
     if (plan.kind === 'icmp') this.#echo ??= new IcmpEcho(onError)
     const onReport = (report: PathReport): void => {
@@ -103,6 +103,11 @@ export class Probes {
     const target: Target = new Target({ plan, source, echo: this.#echo, onReport, onError })
     target.start()
     return target
+  }
+
+  #sourceOf({ target, source }: TargetPlan): Address | undefined {
+    const family = familyOf(target)
+    return source ?? this.#device.addresses.find((each) => familyOf(each) === family)
   }
 
   #told(name: string, watched: Watched, report: PathReport): void {

@@ -161,6 +161,45 @@ describe('a rotation', () => {
   })
 })
 
+describe('a peer that does not know when keys change', () => {
+  function initiatedByPeer(...accepted: number[]): Pair {
+    const pair = pairOf({ a: { keys: keys(...accepted), renews: true } })
+    pair.input('b', { type: 'initiate', connection: 'peer' })
+    pair.settle(20_000)
+    pair.mustCarry = 'net'
+    return pair
+  }
+
+  test('has the session that it initiated replaced by ours, without a gap', () => {
+    const pair = initiatedByPeer(1)
+    expect(pair.a.endpoint.connection('peer')!.session!.byUs).toBe(false)
+    give(pair, 'b', 1, 2)
+    give(pair, 'a', 2, 1)
+    pair.settle()
+    expect(keyIds(pair)).toEqual(['epoch-2', 'epoch-2'])
+    expect(pair.losses).toEqual([])
+    expect(pair.disagreements({ ike: 1, children: 1 })).toEqual([])
+  })
+
+  test('keeps the session that it makes with a key which is not the one to use yet', () => {
+    const pair = initiatedByPeer(2, 1)
+    pair.advance(5_000)
+    expect(keyIds(pair)).toEqual(['epoch-1', 'epoch-1'])
+    expect(pair.a.event('failed')).toBeUndefined()
+    expect(pair.a.endpoint.connection('peer')!.sessions).toHaveLength(1)
+  })
+
+  test('is not so where it renews by itself: only who initiated does', () => {
+    const pair = pairOf()
+    pair.input('b', { type: 'initiate', connection: 'peer' })
+    pair.settle(20_000)
+    give(pair, 'b', 1, 2)
+    give(pair, 'a', 2, 1)
+    pair.settle(5_000)
+    expect(keyIds(pair)).toEqual(['epoch-1', 'epoch-1'])
+  })
+})
+
 describe('a key that the other end does not accept', () => {
   test('leaves the old session in place, is told, and tried again', () => {
     const pair = pairOf().establish()

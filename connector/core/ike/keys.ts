@@ -27,6 +27,7 @@ export function setKeys(connection: Connection, keys: readonly IkeKey[], now: In
   for (const { psk } of connection.keys) psk.fill(0)
   connection.keys = copied(keys)
   for (const session of connection.sessions) {
+    session.isOutdated = session.keyId !== connection.keys[0]!.id
     const known = connection.keys.some(({ id }) => id === session.keyId)
     if (known) session.keyMissingAt = undefined
     else if (session.state === 'established') session.keyMissingAt ??= now + MISSING_KEY_MS
@@ -34,10 +35,14 @@ export function setKeys(connection: Connection, keys: readonly IkeKey[], now: In
   if (isStale(connection)) connection.retryAt = now
 }
 
-/** We initiated the session in use, with another key than the one to use. */
+/**
+ * The session in use is under another key than the one to use, and it is for us to replace it: we initiated it, or the
+ * peer never does. A session that such a peer has made since shows which key it has, and stays.
+ */
 export function isStale(connection: Connection): boolean {
-  const { session } = connection
-  if (session?.state !== 'established' || !session.byUs || session.closeAt !== undefined) return false
+  const { session, config } = connection
+  if (session?.state !== 'established' || session.closeAt !== undefined) return false
+  if (!session.byUs && !(config.renews === true && session.isOutdated)) return false
   return session.keyId !== connection.keys[0]!.id
 }
 
@@ -48,7 +53,8 @@ export function isStale(connection: Connection): boolean {
 export function supersede(session: Session, now: Instant): void {
   if (!session.byUs) return
   for (const other of session.connection.sessions) {
-    if (other === session || !other.byUs || other.state !== 'established' || other.keyId === session.keyId) continue
+    if (other === session || other.state !== 'established' || other.keyId === session.keyId) continue
+    if (!other.byUs && !(session.connection.config.renews === true && other.isOutdated)) continue
     session.supersedes = { session: other, until: now + SUPERSEDE_MS }
     // The peer learns by our request that we have its answer, also where there is no traffic.
     session.enqueue(new LivenessTask())

@@ -50,6 +50,8 @@ export class Session {
   closeAt: Instant | undefined
   /** Of the key that authenticated it. */
   keyId = ''
+  /** Another key became the one to use since. */
+  isOutdated = false
   /** The peer has shown that it is in this session too. */
   confirmed = false
   /** When it ends because its key is no longer accepted. */

@@ -88,6 +88,8 @@ export interface ConnectionConfig {
   readonly keys?: readonly IkeKey[]
   /** True: initiate at start and again whenever the SA is lost. */
   readonly initiate: boolean
+  /** When keys change, sessions that the peer initiated are replaced by us too: it does not know when. Default: false */
+  readonly renews?: boolean
   readonly proposals: readonly IkeProposal[]
   readonly children: readonly ChildConfig[]
   readonly lifetime: Lifetime
