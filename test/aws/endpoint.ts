@@ -57,7 +57,10 @@ export class Endpoint {
 
   async #start(): Promise<void> {
     this.#write('updown', `#!/bin/sh\nsetsid sh ${this.#path('sync')} >/dev/null 2>&1 </dev/null &\n`, 0o755)
-    await Promise.all([this.#startStrongSwan(), this.#startBird()])
+    // Both come to an end before `stop` looks for them.
+    for (const started of await Promise.allSettled([this.#startStrongSwan(), this.#startBird()])) {
+      if (started.status === 'rejected') throw started.reason
+    }
     await this.#ready()
   }
 

@@ -149,6 +149,10 @@ describe.skipIf(missing)(WHAT, () => {
     await expect(aws.status(place.id)).rejects.toThrow('north is not carried')
     expect(places.flatMap(processesOf)).toEqual([])
     expect(aws.allocate('south')).toContain(address)
+    const [one, two] = place.tunnels
+    const faulty = { ...two, insideCidr: '169.254.20.1/30' }
+    await expect(aws.start({ ...place, id: 'south', tunnels: [one, faulty] })).rejects.toThrow('is no /30')
+    expect(places.flatMap(processesOf)).toEqual([])
     await aws.start({ ...place, id: 'south' })
     await until('the next to be up', async () => (await aws.status('south')).every(({ up }) => up))
     await pass('north', 10, 'south')
