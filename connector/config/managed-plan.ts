@@ -15,6 +15,13 @@ import { selectorOfPrefix } from '../core/ike/selectors.ts'
 import type { TunnelPlan } from '../core/managed/keeper.ts'
 import { everythingIn, insideNetwork, isIn, speakerOf } from '../core/managed/routing.ts'
 import type { ConnectorPlan, PlannedConnection, RefusalPlan } from '../plan.ts'
+import {
+  externalPeer,
+  inUsualOrder,
+  type ManagedExternalsPlan,
+  withExternalBgp,
+  withExternalKeys,
+} from './external-plan.ts'
 import { planOf } from './plan-of.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -53,22 +60,37 @@ export function managedPlan(
   tunnels: readonly TunnelPlan[],
   settings: LocalSettings,
   routed?: ManagedRouting,
+  externals?: ManagedExternalsPlan,
 ): ConnectorPlan {
+  const others = inUsualOrder(externals?.plans ?? [])
+  const transit = routed?.routing.transit === true
   const config = configSchema.parse({
     ...settings.more,
     site: site.name,
     address: settings.address,
     id: keyIdentity(self),
     networks: site.prefixes,
-    peers: Object.fromEntries(tunnels.map((plan) => [plan.tunnel.name, peerOf(plan, settings.address)])),
+    peers: Object.fromEntries([
+      ...tunnels.map((plan) => [plan.tunnel.name, peerOf(plan, settings.address)]),
+      ...others.map((plan) => [plan.external.name, externalPeer(plan, settings.address, transit)]),
+    ]),
     state_directory: settings.stateDirectory,
     control_socket: settings.controlSocket,
   })
-  const secrets = new Map(tunnels.map(({ tunnel, keys }) => [tunnel.name, keys[0]!.psk]))
+  const tunnelOf = new Map(tunnels.map((plan) => [plan.tunnel.name, plan]))
+  const externalOf = new Map(others.map((plan) => [plan.external.name, plan]))
+  const secrets = new Map([...tunnelOf, ...externalOf].map(([name, { keys }]) => [name, keys[0]!.psk]))
   const plan = planOf(config satisfies Config, secrets, (path) => path, availableParallelism())
-  const connections = plan.connections.map((connection, i) => withKeys(connection, tunnels[i]!))
+  const connections = plan.connections.map((connection) => {
+    const { name } = connection.ike
+    const external = externalOf.get(name)
+    return external === undefined ? withKeys(connection, tunnelOf.get(name)!) : withExternalKeys(connection, external)
+  })
   const all = { ...plan, connections, listen: [config.address] }
-  return routed === undefined ? all : withRouting(all, tunnels, routed)
+  const sites = routed === undefined ? all : withRouting(all, tunnels, routed)
+  if (routed === undefined && externals === undefined) return sites
+  const whole = externals === undefined ? sites : withExternalBgp(sites, externals)
+  return { ...whole, refusals: refusalsOf(whole.connections, tunnels, routed, externals) }
 }
 
 /** A tunnel without a neighbour stays as it is: its other end cannot route. */
@@ -88,7 +110,6 @@ function withRouting(plan: ConnectorPlan, tunnels: readonly TunnelPlan[], routed
     tun: { ...plan.tun, addresses: [...plan.tun.addresses, ...inside] },
     connections,
     bgp: { ...speaker, md5Keys: new Map() },
-    refusals: refusalsOf(tunnels, routed),
   }
 }
 
@@ -109,14 +130,24 @@ function routedConnection(
 }
 
 /**
- * What other sites own is answered while no route leads there, and never leaves in the clear. Not what covers our own
- * networks, or a peer's outer address: that would take packets that have another way. Of nested ones the widest does for
- * all.
+ * What other sites own, and what lies behind other gateways, is answered while no route leads there, and never leaves in
+ * the clear. Not what covers our own networks, or an outer address: that would take packets that have another way. Of
+ * nested ones the widest does for all.
  */
-function refusalsOf(tunnels: readonly TunnelPlan[], { owns, guarded }: ManagedRouting): readonly RefusalPlan[] {
+function refusalsOf(
+  connections: readonly PlannedConnection[],
+  tunnels: readonly TunnelPlan[],
+  routed: ManagedRouting | undefined,
+  externals: ManagedExternalsPlan | undefined,
+): readonly RefusalPlan[] {
+  const owns = routed?.owns ?? externals?.owns ?? []
   const ours = everythingIn(owns.filter((each) => !each.endsWith('/0')))
-  const refused = new Set([...tunnels.flatMap(({ tunnel }) => tunnel.peer.prefixes), ...guarded])
-  const kept = [...owns, ...tunnels.flatMap(({ tunnel }) => hostOf(tunnel.peer.endpoint?.address) ?? [])]
+  const ofSites =
+    routed === undefined ? [] : [...tunnels.flatMap(({ tunnel }) => tunnel.peer.prefixes), ...routed.guarded]
+  const refused = new Set([...ofSites, ...(externals?.guarded ?? [])])
+  const outer = connections.flatMap(({ ike }) => [ike.localAddress, ike.remoteAddress])
+  const endpoints = tunnels.map(({ tunnel }) => tunnel.peer.endpoint?.address)
+  const kept = [...owns, ...new Set([...outer, ...endpoints].flatMap((address) => hostOf(address) ?? []))]
   for (const each of kept) for (const wider of coversOf(each)) refused.delete(wider)
   const widest = [...refused].filter((each) => coversOf(each as Prefix).every((it) => it === each || !refused.has(it)))
   const some = widest.filter((each) => !isIn(ours, each)).slice(0, MOST_REFUSALS)

@@ -1,6 +1,7 @@
 /**
  * What makes a connector a member of a network, in its state directory: its identity key, where the control plane is,
- * its key for sessions of functions, and the managed state (last document, pins, epochs). All files are mode 0600.
+ * its keys for sessions of functions and for secrets, and the managed state (last document, pins, epochs). All files are
+ * mode 0600.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
@@ -21,7 +22,10 @@ const STATE_FILE = 'managed.json'
 /** X25519, base64url: the key by which functions know this connector. */
 const STREAM_KEY_FILE = 'stream.key'
 
-const STREAM_KEY_BYTES = 32
+/** X25519, base64url: the key for which the control plane seals secrets. */
+const SEALING_KEY_FILE = 'sealing.key'
+
+const X25519_BYTES = 32
 
 export const enrollmentSchema = z.strictObject({
   format: z.literal(1),
@@ -55,16 +59,12 @@ export function openIdentity(directory: string): Identity {
 
 /** The key for sessions of functions; made, and on disk, at the first call. Throws as `openIdentity`. */
 export function openStreamKey(directory: string): StreamKeyPair {
-  const path = join(directory, STREAM_KEY_FILE)
-  const text = readText(path)
-  if (text === undefined) {
-    const privateKey = new Uint8Array(randomBytes(STREAM_KEY_BYTES))
-    writeState(path, `${toBase64url(privateKey)}\n`)
-    return { privateKey, publicKey: x25519PublicKey(privateKey) }
-  }
-  const privateKey = fromBase64url(text.trim())
-  if (privateKey?.length !== STREAM_KEY_BYTES) throw unreadable(path, 'it is no X25519 key in base64url')
-  return { privateKey, publicKey: x25519PublicKey(privateKey) }
+  return openX25519(join(directory, STREAM_KEY_FILE))
+}
+
+/** The key for secrets of tunnels to gateways of other makes; as `openStreamKey`. The private half is the caller's to wipe. */
+export function openSealingKey(directory: string): StreamKeyPair {
+  return openX25519(join(directory, SEALING_KEY_FILE))
 }
 
 /** Undefined where this directory belongs to no network. Throws a StartFailure for a file that makes no sense. */
@@ -87,8 +87,20 @@ export function writeManagedState(directory: string, state: ManagedState): void 
 
 /** Forgets the network and every secret of it, the identity too. */
 export function leaveNetwork(directory: string): void {
-  for (const file of [STATE_FILE, ENROLLMENT_FILE, STREAM_KEY_FILE, IDENTITY_FILE])
+  for (const file of [STATE_FILE, ENROLLMENT_FILE, STREAM_KEY_FILE, SEALING_KEY_FILE, IDENTITY_FILE])
     rmSync(join(directory, file), { force: true })
+}
+
+function openX25519(path: string): StreamKeyPair {
+  const text = readText(path)
+  if (text === undefined) {
+    const privateKey = new Uint8Array(randomBytes(X25519_BYTES))
+    writeState(path, `${toBase64url(privateKey)}\n`)
+    return { privateKey, publicKey: x25519PublicKey(privateKey) }
+  }
+  const privateKey = fromBase64url(text.trim())
+  if (privateKey?.length !== X25519_BYTES) throw unreadable(path, 'it is no X25519 key in base64url')
+  return { privateKey, publicKey: x25519PublicKey(privateKey) }
 }
 
 function identityOf(privateKey: KeyObject): Identity {

@@ -61,9 +61,7 @@ class Judge {
   }
 
   words(): readonly string[] {
-    const all = [...new Set(this.#refused)].map((text) => text.slice(0, MOST_TEXT))
-    if (all.length <= MOST_REFUSED) return all
-    return [...all.slice(0, MOST_REFUSED - 1), `And ${all.length - MOST_REFUSED + 1} more.`]
+    return boundedWords(this.#refused)
   }
 
   #advertised(): string[] {
@@ -161,6 +159,13 @@ class Judge {
   }
 }
 
+/** Each once: at most 100 of at most 512 characters. */
+export function boundedWords(words: readonly string[]): string[] {
+  const all = [...new Set(words)].map((text) => text.slice(0, MOST_TEXT))
+  if (all.length <= MOST_REFUSED) return all
+  return [...all.slice(0, MOST_REFUSED - 1), `And ${all.length - MOST_REFUSED + 1} more.`]
+}
+
 /** What of the group we originate: all of it, a group of its own, or nothing where it has only others' routes. */
 function ownPart(group: RouteGroup, self: number): RouteGroup | undefined {
   const own = group.origins.filter(({ as }) => as === self)
@@ -168,11 +173,11 @@ function ownPart(group: RouteGroup, self: number): RouteGroup | undefined {
   return own.length === 0 ? undefined : { name: `${group.name} (ours)`, origins: own }
 }
 
-function isInside(text: string): boolean {
+export function isInside(text: string): boolean {
   return familyOf(text as Address) === 4 && prefixContains(INSIDE, text as Address)
 }
 
-function areHosts(one: string, other: string): boolean {
+export function areHosts(one: string, other: string): boolean {
   const [first, second] = [lastBits(one), lastBits(other)]
   return first + second === 3 && first !== 0 && second !== 0
 }
@@ -181,6 +186,6 @@ function lastBits(text: string): number {
   return addressBytes(text as Address)[3]! & 3
 }
 
-function martian(prefix: string): boolean {
+export function martian(prefix: string): boolean {
   return isMartian(blockOf(familyOf(prefix as Prefix), [prefix as Prefix]), 0)
 }

@@ -36,14 +36,22 @@ const BGP_PORT = 179
 const HOLD_TIME_S = 30
 const CONNECT_RETRY_MS = 5_000
 const IDLE_HOLD_MS = { first: 1_000, most: 15_000 }
+/** Of all sessions inside tunnels. */
+export const SESSION = {
+  ...SESSION_DEFAULTS,
+  families: [4, 6],
+  holdTimeS: HOLD_TIME_S,
+  connectRetryMs: CONNECT_RETRY_MS,
+  idleHoldMs: IDLE_HOLD_MS,
+} as const
 /** RFC 4486 section 4: a neighbour that was shut out for its prefixes comes back. */
-const LIMIT_RESTART_MS = 300_000
+export const LIMIT_RESTART_MS = 300_000
 /** How far a noisy host may stretch BFD's intervals. */
 const ADAPT_MAX_MS = 2_000
 const OURS = 'ours'
 /** Characters of a policy's name. */
 const MOST_NAME = 120
-const DECISION = { maxPaths: 4, multipathRelax: true } as const
+export const DECISION = { maxPaths: 4, multipathRelax: true } as const
 
 /**
  * `own`: what this site owns; nobody may announce parts of it to us, whatever the rules say. `nameOf`: what the neighbour
@@ -115,18 +123,11 @@ function speakerNeighbour(
   { id, ...rib }: NeighbourConfig,
   nameOf: (tunnel: string) => string,
 ): SpeakerNeighbour {
-  const session = {
-    ...SESSION_DEFAULTS,
-    families: [4, 6] as const,
-    holdTimeS: HOLD_TIME_S,
-    connectRetryMs: CONNECT_RETRY_MS,
-    idleHoldMs: IDLE_HOLD_MS,
-  }
   return {
     name: id,
     tunnel: nameOf(tunnel),
     local: local as Address,
-    session,
+    session: SESSION,
     transport: { port: BGP_PORT, gtsmHops: 1 },
     rib,
     // As RFC 4798 section 2 has it where IPv6 goes over neighbours that have IPv4 addresses: nobody ever sends to it.

@@ -4,7 +4,7 @@
  */
 import { type ConnectorDocument, DOCUMENT_FORMAT } from '../../../protocol/control/document.ts'
 import type { ConnectorReport } from '../../../protocol/control/link.ts'
-import type { Prefix } from '../../../protocol/net.ts'
+import { type Prefix, parseAddress } from '../../../protocol/net.ts'
 import type { PathsStatus } from '../../../protocol/paths.ts'
 import type { RouteExplanation, RoutesAnswer } from '../../../protocol/routes.ts'
 import type { ConnectorStatus } from '../../../protocol/status.ts'
@@ -12,24 +12,26 @@ import { type LocalSettings, managedPlan } from '../../config/managed-plan.ts'
 import type { FlowRecord } from '../../core/functions/records.ts'
 import { Keeper, type KeeperEffect, type KeeperInput } from '../../core/managed/keeper.ts'
 import type { LinkState } from '../../core/managed/link.ts'
-import { type ConnectorEvent, type ConnectorHandle, EXIT, PlanRefused, StartFailure } from '../../handle.ts'
+import { type ConnectorEvent, type ConnectorHandle, PlanRefused, type StartFailure } from '../../handle.ts'
 import type { ConnectorPlan } from '../../plan.ts'
 import {
   type Enrollment,
   type Identity,
   openIdentity,
   readManagedState,
-  writeEnrollment,
   writeManagedState,
 } from '../../store/enrollment.ts'
 import type { FunctionHost } from '../functions/host.ts'
+import { noDocument, ownedHere } from './beginnings.ts'
 import { ControlClient } from './control-client.ts'
-import { epochCrypto, makeEpochPair } from './epoch-crypto.ts'
+import { epochCrypto } from './epoch-crypto.ts'
+import { ManagedExternals } from './externals.ts'
 import { startFunctions } from './functions.ts'
 import { Link } from './link-socket.ts'
 import { buildReport, newsOf, type ReportedTunnel } from './report.ts'
 import { ManagedRoutes, ROUTED_REPORT_MS } from './routing.ts'
-import { signPayload, verifiedHalves } from './signatures.ts'
+import { Unsealer } from './sealing.ts'
+import { makeHalf, verifiedHalves } from './signatures.ts'
 
 /** Between looks at the connector for news, and between reports without any. */
 const LOOK_MS = 500
@@ -69,7 +71,9 @@ class Managed implements ConnectorHandle {
   readonly #client: ControlClient
   readonly #link: Link
   #functions: FunctionHost | undefined
+  readonly #owns: readonly Prefix[]
   readonly #routes: ManagedRoutes
+  #externals!: ManagedExternals
   /** What was settled last. */
   #settled: Settle | undefined
   #isLearning = false
@@ -90,7 +94,8 @@ class Managed implements ConnectorHandle {
     this.#directory = settings.stateDirectory
     this.#identity = openIdentity(this.#directory)
     this.#keeper = new Keeper(enrollment, readManagedState(this.#directory), epochCrypto)
-    this.#routes = new ManagedRoutes(ownedHere(this.#directory, enrollment, this.#keeper.document))
+    this.#owns = ownedHere(this.#directory, enrollment, this.#keeper.document)
+    this.#routes = new ManagedRoutes(this.#owns)
     this.#client = new ControlClient(enrollment, this.#identity)
     this.#link = new Link(enrollment.url, this.#client, {
       document: () => this.#keeper.document,
@@ -109,6 +114,9 @@ class Managed implements ConnectorHandle {
   async start(): Promise<void> {
     const { document } = this.#keeper
     if (document === undefined) throw noDocument(this.#directory)
+    const { enrollment, settings } = this.#options
+    const unsealer = await Unsealer.open(this.#directory, enrollment, this.#identity)
+    this.#externals = new ManagedExternals(unsealer, parseAddress(settings.address)!, this.#owns)
     // As if it came now: a join, or a crash, may have left undone what it asks for, and nobody sends it again.
     await this.#takeDocument(document)
     await this.#serveFunctions()
@@ -241,19 +249,8 @@ class Managed implements ConnectorHandle {
   }
 
   async #makeHalf({ tunnel, epoch, peer }: Extract<KeeperEffect, { type: 'make-half' }>): Promise<void> {
-    const { network, connector } = this.#options.enrollment
-    const { privateKey, publicKey } = makeEpochPair()
-    const key = Buffer.from(publicKey).toString('base64url')
-    const half = await signPayload(this.#identity, {
-      use: 'isthmus-epoch-key',
-      network,
-      tunnel,
-      epoch,
-      connector,
-      peer,
-      key,
-    })
-    this.#keeper.handle({ type: 'half-made', tunnel, epoch, peer, privateKey, publicKey, half })
+    const made = await makeHalf(this.#identity, this.#options.enrollment, { tunnel, epoch, peer })
+    this.#keeper.handle({ type: 'half-made', tunnel, epoch, peer, ...made })
   }
 
   /** Saved before it is carried out, carried out before it is told. */
@@ -261,9 +258,12 @@ class Managed implements ConnectorHandle {
     await this.#save(state)
     const document = state.document
     if (document === undefined) return
-    const refused = this.#routes.refused
+    const refused = [...this.#routes.refused, ...this.#externals.refused]
+    const isNews = (words: string): boolean => !refused.includes(words)
     this.#routes.take(document, Date.now())
-    for (const words of this.#routes.refused) if (!refused.includes(words)) this.#warn('routing-refused', words)
+    for (const words of this.#routes.refused.filter(isNews)) this.#warn('routing-refused', words)
+    await this.#externals.take(document)
+    for (const words of this.#externals.refused.filter(isNews)) this.#warn('external-refused', words)
     this.#settled = { type: 'settle', state, tunnels }
     await this.#carryOut()
     const reported = document.tunnels.map(({ id, name }) => {
@@ -271,6 +271,7 @@ class Managed implements ConnectorHandle {
     })
     await this.#refresh(reported)
     this.#applied = { version: document.version, tunnels: reported }
+    this.#externals.applied()
     this.#look()
   }
 
@@ -278,7 +279,9 @@ class Managed implements ConnectorHandle {
     const document = this.#settled?.state.document
     if (document === undefined || this.#settled === undefined) return
     const { enrollment, settings, start } = this.#options
-    const plan = managedPlan(document.site, enrollment.connector, this.#settled.tunnels, settings, this.#routes.plan)
+    const { tunnels } = this.#settled
+    const [routes, externals] = [this.#routes.plan, this.#externals.plan]
+    const plan = managedPlan(document.site, enrollment.connector, tunnels, settings, routes, externals)
     if (this.#handle === undefined) this.#handle = await start(plan, { onEvent: (event) => this.#heard(event) })
     else await this.#handle.apply(plan)
   }
@@ -325,6 +328,7 @@ class Managed implements ConnectorHandle {
       tunnels: this.#applied.tunnels,
       functions: this.#functions?.report(),
       routing: this.#routes.report(status, this.#applied.tunnels),
+      externals: this.#externals.report(status),
     })
   }
 
@@ -338,18 +342,30 @@ class Managed implements ConnectorHandle {
   #look(): void {
     if (this.#stopping !== undefined || this.#handle === undefined) return
     this.#lookAtRoutes()
+    this.#countDrained()
     const report = this.#report()
     const news = newsOf(report)
-    const everyMs = this.#routes.isRouted ? ROUTED_REPORT_MS : REPORT_MS
+    const everyMs = this.#routes.isRouted || this.#externals.isUsed ? ROUTED_REPORT_MS : REPORT_MS
     if (news === this.#news && Date.now() - this.#reportedAt < everyMs) return
     this.#news = news
     this.#reportedAt = Date.now()
     this.#link.report(report)
   }
 
+  /** What a drained tunnel has carried by now, exactly: whoever changes it waits until that is nothing more. */
+  #countDrained(): void {
+    const names = this.#externals.toCount(performance.now())
+    if (names.length === 0) return
+    void Promise.all(names.map((name) => this.#handle.refresh(name))).then(
+      () => this.#externals.counted(this.#handle.status(), performance.now()),
+      () => {},
+    )
+  }
+
   #heard(event: ConnectorEvent): void {
     this.#options.onEvent(event)
-    if (event.type === 'ike') setImmediate(() => this.#look())
+    const isSoon = event.type === 'ike' || (this.#externals.isUsed && (event.type === 'path' || event.type === 'bgp'))
+    if (isSoon) setImmediate(() => this.#look())
   }
 
   #tell({ code, message, tunnel }: Extract<KeeperEffect, { type: 'event' }>): void {
@@ -371,24 +387,6 @@ class Managed implements ConnectorHandle {
   }
 }
 
-/** What the site's people said; else, from the first start on, the prefixes that the site has then. */
-function ownedHere(directory: string, enrollment: Enrollment, document: ConnectorDocument | undefined): Prefix[] {
-  if (enrollment.owns !== undefined) return enrollment.owns as Prefix[]
-  if (document === undefined) return []
-  const owns = document.site.prefixes
-  writeEnrollment(directory, { ...enrollment, owns })
-  return owns as Prefix[]
-}
-
 function epochsText(epochs: ReportedTunnel['epochs']): string {
   return epochs.map(({ epoch }) => epoch).join()
-}
-
-function noDocument(directory: string): StartFailure {
-  return new StartFailure(
-    'state-unreadable',
-    `${directory} belongs to a network, but what the control plane wants of this machine is not there.`,
-    'Bring managed.json back from a backup, or leave the network with "isthmus leave" and join it again with a new token.',
-    EXIT.unreadableFile,
-  )
 }

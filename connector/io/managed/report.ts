@@ -1,8 +1,9 @@
 /** What a managed connector says of itself, made from its status and its keys. */
+import type { ExternalsReport } from '../../../protocol/control/external.ts'
 import type { FunctionsReport } from '../../../protocol/control/grant.ts'
 import type { ConnectorReport, TunnelReport } from '../../../protocol/control/link.ts'
-import type { RoutingReport } from '../../../protocol/control/routing.ts'
-import type { ConnectorStatus, TunnelStatus } from '../../../protocol/status.ts'
+import type { PathHealth, RoutingReport } from '../../../protocol/control/routing.ts'
+import type { BgpNeighbourStatus, ConnectorStatus, Problem, TunnelStatus } from '../../../protocol/status.ts'
 import { type EpochView, keyId, type Refused } from '../../core/managed/keeper.ts'
 
 export interface ReportedTunnel {
@@ -26,10 +27,14 @@ export interface ReportParts {
   readonly functions?: FunctionsReport | undefined
   /** There from the beginning: by it the control plane knows that this connector can. */
   readonly routing: RoutingReport
+  /** Likewise. */
+  readonly externals?: ExternalsReport
 }
 
-const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
+export const NO_TRAFFIC = { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0, missing: 0 }
 const MAX_TEXT = 512
+/** From when on it is news that a tunnel is idle: whoever changes it waits for that. */
+const IDLE_NEWS_MS = 3_000
 
 export function buildReport(parts: ReportParts): ConnectorReport {
   const statusOf = new Map(parts.status.tunnels.map((tunnel) => [tunnel.name, tunnel]))
@@ -42,15 +47,24 @@ export function buildReport(parts: ReportParts): ConnectorReport {
     tunnels: parts.tunnels.map((tunnel) => tunnelReport(tunnel, statusOf.get(tunnel.name))),
     ...(parts.functions === undefined ? {} : { functions: parts.functions }),
     routing: parts.routing,
+    ...(parts.externals === undefined ? {} : { externals: parts.externals }),
   }
 }
 
 /** What of a report others wait for; traffic, and how long packets take, alone are no news. */
 export function newsOf(report: ConnectorReport): string {
-  const { version, addresses, tunnels, functions, routing } = report
+  const { version, addresses, tunnels, functions, routing, externals } = report
   const paths = routing?.paths.map(({ tunnel, passing, bgp }) => [tunnel, passing, bgp?.established, bgp?.flaps])
   const lasting = tunnels.map(({ traffic: _, ...rest }) => rest)
-  return JSON.stringify([version, addresses, lasting, functions, paths, routing?.refused])
+  return JSON.stringify([version, addresses, lasting, functions, paths, routing?.refused, externalsNews(externals)])
+}
+
+/** That a tunnel has become idle is news, and not for how long it is. */
+function externalsNews(report: ExternalsReport | undefined): unknown {
+  const externals = report?.externals.map(({ traffic: _, idleMs, bgp, ...rest }) => {
+    return [rest, (idleMs ?? 0) >= IDLE_NEWS_MS, bgp?.established, bgp?.flaps]
+  })
+  return [externals, report?.refused]
 }
 
 function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelStatus | undefined): TunnelReport {
@@ -70,19 +84,27 @@ function tunnelReport({ id, epochs, refusal }: ReportedTunnel, status: TunnelSta
       }
     }),
     traffic: status === undefined ? NO_TRAFFIC : trafficOf(status),
-    ...(problem === undefined
-      ? {}
-      : {
-          problem: {
-            code: problem.code,
-            cause: problem.cause.slice(0, MAX_TEXT),
-            remedy: problem.remedy.slice(0, MAX_TEXT),
-          },
-        }),
+    ...boundedProblem(problem),
   }
 }
 
-function trafficOf({ traffic }: TunnelStatus): TunnelReport['traffic'] {
+export function boundedProblem(problem: Problem | undefined): { readonly problem?: Problem } {
+  if (problem === undefined) return {}
+  const { code, cause, remedy } = problem
+  return { problem: { code, cause: cause.slice(0, MAX_TEXT), remedy: remedy.slice(0, MAX_TEXT) } }
+}
+
+export function bgpOf({ state, flaps, ipv4, ipv6 }: BgpNeighbourStatus): NonNullable<PathHealth['bgp']> {
+  return {
+    established: state === 'established',
+    flaps,
+    received: ipv4.received + ipv6.received,
+    accepted: ipv4.accepted + ipv6.accepted,
+    advertised: ipv4.advertised + ipv6.advertised,
+  }
+}
+
+export function trafficOf({ traffic }: TunnelStatus): TunnelReport['traffic'] {
   const { outPackets, inPackets, outBytes, inBytes, inMissing: missing, drops } = traffic
   const dropped = Object.values(drops).reduce((sum, count) => sum + count, 0)
   return { outPackets, inPackets, outBytes, inBytes, dropped, ...(missing === undefined ? {} : { missing }) }

@@ -9,6 +9,7 @@ import type { BgpNeighbourStatus, ConnectorStatus, TunnelStatus } from '../../..
 import type { ManagedRouting } from '../../config/managed-plan.ts'
 import { neighbourName } from '../../core/managed/routing.ts'
 import { type AcceptedRouting, acceptRouting } from '../../core/managed/routing-acceptance.ts'
+import { bgpOf } from './report.ts'
 
 /** A neighbour that has nothing for us may be a leaf of another kind: after so long its silence is its word. */
 const EMPTY_MS = 5_000
@@ -123,15 +124,5 @@ function healthOf(
     ...(path?.lossOut === undefined ? {} : { lossOut: path.lossOut }),
     ...(path?.lossIn === undefined ? {} : { lossIn: path.lossIn }),
     ...(neighbour === undefined ? {} : { bgp: bgpOf(neighbour) }),
-  }
-}
-
-function bgpOf({ state, flaps, ipv4, ipv6 }: BgpNeighbourStatus): NonNullable<PathHealth['bgp']> {
-  return {
-    established: state === 'established',
-    flaps,
-    received: ipv4.received + ipv6.received,
-    accepted: ipv4.accepted + ipv6.accepted,
-    advertised: ipv4.advertised + ipv6.advertised,
   }
 }

@@ -1,18 +1,33 @@
 /** Signatures by and of connectors' identities: compact JWS with EdDSA (RFC 7515, RFC 8037). */
 import { createHash, randomBytes } from 'node:crypto'
 import { CompactSign, compactVerify, importJWK } from 'jose'
+import { toBase64url } from '../../../protocol/control/base64url.ts'
 import type { ConnectorDocument, EpochKey } from '../../../protocol/control/document.ts'
 import { epochKeySchema } from '../../../protocol/control/document.ts'
+import type { SealingKey } from '../../../protocol/control/external.ts'
 import type { StreamKey } from '../../../protocol/control/grant.ts'
 import type { JoinProof, RequestProof } from '../../../protocol/control/join.ts'
 import type { Identity } from '../../store/enrollment.ts'
+import { makeEpochPair } from './epoch-crypto.ts'
 
 export function signPayload(
   identity: Identity,
-  payload: EpochKey | JoinProof | RequestProof | StreamKey,
+  payload: EpochKey | JoinProof | RequestProof | SealingKey | StreamKey,
 ): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(payload))
   return new CompactSign(bytes).setProtectedHeader({ alg: 'EdDSA' }).sign(identity.privateKey)
+}
+
+/** A fresh X25519 pair, the caller's, and the signed public half of an epoch. */
+export async function makeHalf(
+  identity: Identity,
+  { network, connector }: { readonly network: string; readonly connector: string },
+  of: Pick<EpochKey, 'tunnel' | 'epoch' | 'peer'>,
+): Promise<{ readonly privateKey: Uint8Array; readonly publicKey: Uint8Array; readonly half: string }> {
+  const pair = makeEpochPair()
+  const key = toBase64url(pair.publicKey)
+  const half = await signPayload(identity, { use: 'isthmus-epoch-key', network, connector, ...of, key })
+  return { ...pair, half }
 }
 
 export interface ProvenRequest {
