@@ -61,9 +61,7 @@ export function newsOf(report: ConnectorReport): string {
 
 /** That a tunnel has become idle is news, and not for how long it is. */
 function externalsNews(report: ExternalsReport | undefined): unknown {
-  const externals = report?.externals.map(({ traffic: _, idleMs, bgp, ...rest }) => {
-    return [rest, (idleMs ?? 0) >= IDLE_NEWS_MS, bgp?.established, bgp?.flaps]
-  })
+  const externals = report?.externals.map(({ traffic: _, idleMs, ...rest }) => [rest, (idleMs ?? 0) >= IDLE_NEWS_MS])
   return [externals, report?.refused]
 }
 
