@@ -100,6 +100,12 @@ export const IMPORT_TABLE: readonly Row[] = [
     why: 'the domain is pure: time, randomness and what is stored are arguments',
   },
   {
+    folder: 'control/aws/',
+    may: ['control/aws/', 'control/domain/', 'protocol/'],
+    packages: ['@aws-sdk/client-ec2', 'fast-xml-parser'],
+    why: 'the one place that speaks to AWS; what to say to it, the domain decides',
+  },
+  {
     folder: 'control/entry/',
     may: ['control/', 'protocol/'],
     packages: [''],
