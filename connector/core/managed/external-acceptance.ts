@@ -67,7 +67,8 @@ export function acceptExternals(document: ExternalsDocument, around: ExternalSur
     claims.claim(before.external)
     found.set(external, before)
   }
-  const judge = new ExternalRoutingJudge(document, around)
+  const kept = [...found.values()].map((plan) => plan.external)
+  const judge = new ExternalRoutingJudge({ ...document, externals: [...externals, ...kept] }, around)
   const plans = externals.flatMap((external) => {
     const plan = found.get(external)
     return plan === undefined ? [] : [{ ...plan, routing: judge.accepted(plan.external) }]
