@@ -41,6 +41,8 @@ export interface ConnectorStatus {
     readonly since: string
     /** Of the document that is carried out. */
     readonly version: number
+    /** What of it is not, in words. Absent where that is nothing. */
+    readonly refused?: readonly string[]
   }
   /** Of a connector that serves functions. */
   readonly functions?: FunctionsStatus

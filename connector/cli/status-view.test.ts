@@ -99,6 +99,12 @@ test.each([
   expect(text).toContain(`hq: UP, 1 of 1 tunnel for 2h 3m\n${expected}`)
 })
 
+test('what is not carried out of the document is told, and what to do', () => {
+  const refused = ['aws-1 is not carried out: its key k2 cannot be opened with our sealing key.']
+  const text = renderStatus({ ...sampleStatus(), control: { ...CONTROL, refused } }, 120, false)
+  expect(text).toContain(`  document: ${refused[0]}\n    Next: correct it at the control plane`)
+})
+
 test('a single packet worker: no word at the Child SAs', () => {
   const children = [{ ...sampleTunnel().children[0]!, worker: 0 }]
   const status = { ...sampleStatus(sampleTunnel({ children })), workers: sampleWorkers().slice(0, 1) }

@@ -65,8 +65,14 @@ function headline(status: ConnectorStatus, width: number, paint: Paint): string[
   ]
 }
 
+function controlAdvice(control: ControlStatus, width: number, paint: Paint): string[] {
+  const remedy = 'correct it at the control plane; what ran before goes on'
+  const refused = control.refused?.flatMap((words) => advice('document', words, remedy, width, paint)) ?? []
+  return [...linkAdvice(control, width, paint), ...refused]
+}
+
 /** A link that is away for a moment is no trouble, and one that is away for long none for the tunnels. */
-function controlAdvice({ state, detail, url }: ControlStatus, width: number, paint: Paint): string[] {
+function linkAdvice({ state, detail, url }: ControlStatus, width: number, paint: Paint): string[] {
   if (state === 'revoked') {
     const remedy = 'if it is to come back: isthmus leave --yes, then isthmus join with a new token'
     return advice('control plane', `this connector was revoked: ${detail}`, remedy, width, paint)

@@ -85,6 +85,7 @@ class Managed implements ConnectorHandle {
   #timer: NodeJS.Timeout | undefined
   #stopping: Promise<void> | undefined
   #news = ''
+  #willLook = false
   #reportedAt = 0
   #linkState: { state: LinkState; detail: string; since: number } = { state: 'waiting', detail: '', since: Date.now() }
 
@@ -130,7 +131,9 @@ class Managed implements ConnectorHandle {
     const { url, network, connector } = this.#options.enrollment
     const { publicKey: identityKey } = this.#identity
     const at = new Date(since).toISOString()
-    const control = { url, network, connector, identityKey, state, detail, since: at, version: this.#applied.version }
+    const refused = [...this.#routes.refused, ...this.#externals.refused]
+    const told = { version: this.#applied.version, ...(refused.length === 0 ? {} : { refused }) }
+    const control = { url, network, connector, identityKey, state, detail, since: at, ...told }
     const functions = this.#functions?.status()
     return { ...this.#handle.status(), control, ...(functions === undefined ? {} : { functions }) }
   }
@@ -365,7 +368,12 @@ class Managed implements ConnectorHandle {
   #heard(event: ConnectorEvent): void {
     this.#options.onEvent(event)
     const isSoon = event.type === 'ike' || (this.#externals.isUsed && (event.type === 'path' || event.type === 'bgp'))
-    if (isSoon) setImmediate(() => this.#look())
+    if (!isSoon || this.#willLook) return
+    this.#willLook = true
+    setImmediate(() => {
+      this.#willLook = false
+      this.#look()
+    })
   }
 
   #tell({ code, message, tunnel }: Extract<KeeperEffect, { type: 'event' }>): void {
