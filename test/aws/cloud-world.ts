@@ -1,0 +1,183 @@
+/**
+ * The whole of it in namespaces: the EC2 stand-in with real tunnels behind, a control plane that calls it, and a site
+ * with a connector that the control plane steers. Verbs are typed as a person would.
+ *
+ *     host-hq -- hq ==== internet ==== e1, e2 -- vpc
+ *                 \\
+ *                  control -- EC2 stand-in
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DemoControl } from '../../connector/cli/demo/control-plane.ts'
+import { CONTROL, joinAs } from '../../connector/cli/demo/sites.ts'
+import { controlClient } from '../../connector/ops/client.ts'
+import type { ConnectorStatus } from '../../protocol/status.ts'
+import { createWorld, type ExecResult, type Spawned, type World } from '../system/netns.ts'
+import { until } from '../system/until.ts'
+import { createSite, type Site } from './customer.ts'
+import { type AwsNetwork, createAwsNetwork } from './network.ts'
+import { CREDENTIALS, type Ec2, type Ec2Options, startEc2 } from './server.ts'
+
+export const REGION = 'eu-central-1'
+const EC2_PORT = 9703
+const OUTER = '198.51.100.7'
+export const SITE_NETWORK = '10.8.1.0/24'
+
+interface Added {
+  readonly joinToken: { readonly token: string }
+}
+
+export class CloudWorld {
+  readonly world: World
+  readonly directory: string
+  readonly aws: AwsNetwork
+  readonly ec2: Ec2
+  readonly site: Site
+  readonly control: DemoControl
+  readonly #relay: Server
+  connector!: Spawned
+  #token = ''
+
+  private constructor(
+    parts: Pick<CloudWorld, 'world' | 'directory' | 'aws' | 'ec2' | 'site' | 'control'> & { relay: Server },
+  ) {
+    this.world = parts.world
+    this.directory = parts.directory
+    this.aws = parts.aws
+    this.ec2 = parts.ec2
+    this.site = parts.site
+    this.control = parts.control
+    this.#relay = parts.relay
+  }
+
+  /** The site has joined; nothing is there at AWS but a VPC. */
+  static async create(options: Omit<Ec2Options, 'carrier' | 'region'> = {}): Promise<CloudWorld> {
+    const world = await createWorld()
+    const directory = mkdtempSync(join(tmpdir(), 'isthmus-cloud-'))
+    try {
+      const aws = await createAwsNetwork(world, directory)
+      const ec2 = await startEc2({ ...options, carrier: aws, region: REGION })
+      const site = await createSite(aws, 'hq', OUTER, SITE_NETWORK)
+      const relay = await relayTo(ec2.url, join(directory, 'ec2.sock'))
+      const control = await layOutControl(world, directory, site)
+      const made = new CloudWorld({ world, directory, aws, ec2, site, control, relay })
+      await made.#begin()
+      return made
+    } catch (error) {
+      await world.close()
+      rmSync(directory, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const forward = join(import.meta.dirname, 'forward.ts')
+    const words = [process.execPath, forward, String(EC2_PORT), join(this.directory, 'ec2.sock')]
+    await this.world.spawn(CONTROL.namespace, words).waitFor(/ready/)
+    await this.control.start()
+    const added = await this.control.run<Added>('site', 'add', 'hq', '--prefix', SITE_NETWORK, '--endpoint', OUTER)
+    this.#token = added.joinToken.token
+    await this.startConnector()
+  }
+
+  async startConnector(): Promise<void> {
+    this.connector = joinAs(this.world, this.#place, this.control.url, this.#token)
+    await this.connector.waitFor(/"event":"started"/)
+  }
+
+  status(): Promise<ConnectorStatus | undefined> {
+    return controlClient(this.#place.controlSocket)
+      .status()
+      .catch(() => undefined)
+  }
+
+  /** Writes a file that `isthmus cloud aws` takes. */
+  file(name: string, draft: object): string {
+    const path = join(this.directory, `${name}.json`)
+    writeFileSync(path, JSON.stringify({ name, site: 'hq', region: REGION, ...draft }))
+    return path
+  }
+
+  /** `isthmus cloud aws ...`, whatever comes of it. */
+  cloud(...words: string[]): Promise<ExecResult> {
+    return this.control.verb(['cloud', 'aws', ...words])
+  }
+
+  /** `isthmus cloud aws ... --json`. Rejects with everybody's words when it fails. */
+  async asked<T>(...words: string[]): Promise<T> {
+    return this.control.run<T>('cloud', 'aws', ...words).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.logs()}`)
+    })
+  }
+
+  async untilBothUp(limitMs = 60_000): Promise<void> {
+    const holds = async () => {
+      const status = await this.status()
+      const tunnels = status?.tunnels ?? []
+      const neighbours = status?.bgp?.neighbours ?? []
+      return (
+        tunnels.length === 2 &&
+        tunnels.every(({ state }) => state === 'up') &&
+        neighbours.length === 2 &&
+        neighbours.every(({ state }) => state === 'established')
+      )
+    }
+    await until('both tunnels', holds, limitMs).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.logs()}`)
+    })
+  }
+
+  logs(): string {
+    return `--- control\n${this.control.log().slice(-6000)}\n--- hq\n${this.connector?.output().slice(-6000)}`
+  }
+
+  async close(): Promise<void> {
+    await this.ec2.close()
+    this.#relay.close()
+    await this.aws.close()
+    await this.world.close()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  get #place() {
+    const place = (ending: string) => join(this.directory, `hq.${ending}`)
+    return { gateway: this.site.gateway.ns, stateDirectory: place('state'), controlSocket: place('sock') }
+  }
+}
+
+async function layOutControl(world: World, directory: string, { gateway }: Site): Promise<DemoControl> {
+  await world.ns(CONTROL.namespace)
+  await world.link(CONTROL.namespace, gateway.ns, {
+    names: ['to-hq', 'to-control'],
+    addresses: [['192.0.2.1/30'], ['192.0.2.2/30']],
+  })
+  await world.exec(
+    CONTROL.namespace,
+    `ip addr add ${CONTROL.address}/32 dev lo && ip route add ${gateway.address} via 192.0.2.2`,
+  )
+  await world.exec(gateway.ns, `ip route add ${CONTROL.address} via 192.0.2.1 src ${gateway.address}`)
+  const env = {
+    AWS_ACCESS_KEY_ID: CREDENTIALS.id,
+    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secret,
+    AWS_ENDPOINT_URL_EC2: `http://127.0.0.1:${EC2_PORT}`,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  }
+  return new DemoControl(world, directory, { words: ['--aws'], env })
+}
+
+/** A Unix socket that leads to a port of this process's own network. */
+function relayTo(url: string, path: string): Promise<Server> {
+  const { hostname, port } = new URL(url)
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname)
+    near.pipe(far).pipe(near)
+    near.on('error', () => far.destroy())
+    far.on('error', () => near.destroy())
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, () => resolve(server))
+  })
+}
