@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { DemoControl } from '../../connector/cli/demo/control-plane.ts'
 import { CONTROL, joinAs } from '../../connector/cli/demo/sites.ts'
 import { controlClient } from '../../connector/ops/client.ts'
+import type { Cloud, CloudRun } from '../../protocol/control/cloud.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
 import { createWorld, type ExecResult, type Spawned, type World } from '../system/netns.ts'
 import { until } from '../system/until.ts'
@@ -26,6 +27,7 @@ const OUTER = '198.51.100.7'
 export const SITE_NETWORK = '10.8.1.0/24'
 
 interface Added {
+  readonly network: { readonly id: string }
   readonly joinToken: { readonly token: string }
 }
 
@@ -39,6 +41,8 @@ export class CloudWorld {
   readonly #relay: Server
   connector!: Spawned
   #token = ''
+  #network = ''
+  #asked = 0
 
   private constructor(
     parts: Pick<CloudWorld, 'world' | 'directory' | 'aws' | 'ec2' | 'site' | 'control'> & { relay: Server },
@@ -52,13 +56,16 @@ export class CloudWorld {
     this.#relay = parts.relay
   }
 
-  /** The site has joined; nothing is there at AWS but a VPC. */
-  static async create(options: Omit<Ec2Options, 'carrier' | 'region'> = {}): Promise<CloudWorld> {
+  /** The site has joined; nothing is there at AWS but a VPC. `isCarried`: with tunnels that carry packets. */
+  static async create({
+    isCarried = true,
+    ...options
+  }: Omit<Ec2Options, 'carrier' | 'region'> & { readonly isCarried?: boolean } = {}): Promise<CloudWorld> {
     const world = await createWorld()
     const directory = mkdtempSync(join(tmpdir(), 'isthmus-cloud-'))
     try {
       const aws = await createAwsNetwork(world, directory)
-      const ec2 = await startEc2({ ...options, carrier: aws, region: REGION })
+      const ec2 = await startEc2({ ...options, region: REGION, ...(isCarried ? { carrier: aws } : {}) })
       const site = await createSite(aws, 'hq', OUTER, SITE_NETWORK)
       const relay = await relayTo(ec2.url, join(directory, 'ec2.sock'))
       const control = await layOutControl(world, directory, site)
@@ -79,6 +86,7 @@ export class CloudWorld {
     await this.control.start()
     const added = await this.control.run<Added>('site', 'add', 'hq', '--prefix', SITE_NETWORK, '--endpoint', OUTER)
     this.#token = added.joinToken.token
+    this.#network = added.network.id
     await this.startConnector()
   }
 
@@ -98,6 +106,45 @@ export class CloudWorld {
     const path = join(this.directory, `${name}.json`)
     writeFileSync(path, JSON.stringify({ name, site: 'hq', region: REGION, ...draft }))
     return path
+  }
+
+  /** Of the API below the network. Throws the problem for any other status than 2xx. */
+  async ask<T>(method: string, path: string, body?: object): Promise<T> {
+    const url = `${this.control.url}/v1/networks/${this.#network}${path}`
+    const file = join(this.directory, `ask-${this.#asked++}`)
+    writeFileSync(file, body === undefined ? '' : JSON.stringify(body))
+    const line = `exec ${process.execPath} ${join(import.meta.dirname, 'ask.ts')} ${method} ${url} < ${file}`
+    const env = { TOKEN: this.control.adminToken }
+    const { code, stdout, stderr } = await this.world.exec(CONTROL.namespace, line, { env, check: false })
+    if (code !== 0) throw new Error(`${method} ${path}: ${stderr}`)
+    const { status, text } = JSON.parse(stdout) as { status: number; text: string }
+    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
+    return (text === '' ? undefined : JSON.parse(text)) as T
+  }
+
+  /** Of what this network has at AWS. */
+  cloudOf(id: string): Promise<Cloud> {
+    return this.ask('GET', `/clouds/${id}`)
+  }
+
+  /** Asked for as often as it takes: the control plane may be dead meanwhile. */
+  async begin(
+    cloud: string,
+    draft: { readonly kind: CloudRun['kind']; readonly acceptLoss?: boolean },
+  ): Promise<CloudRun> {
+    return this.ask('POST', `/clouds/${cloud}/runs`, draft)
+  }
+
+  async runEnded(run: CloudRun, limitMs = 120_000): Promise<CloudRun> {
+    let now = run
+    const holds = async () => {
+      now = await this.ask<CloudRun>('GET', `/cloud-runs/${run.id}`).catch(() => now)
+      return now.state !== 'running' && now.state !== 'aborting'
+    }
+    await until(`the end of ${run.kind}`, holds, limitMs, 200).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(now, null, 1)}\n${this.logs()}`)
+    })
+    return now
   }
 
   /** `isthmus cloud aws ...`, whatever comes of it. */
