@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { allowed, OPERATION_IDS, OPERATIONS, type OperationId, type Principal } from './domain/roles.ts'
 import { ALL_OPERATIONS } from './routes/all.ts'
+import { cloudDraft, withCloud } from './testing/cloud.ts'
 import { TestConnector } from './testing/connector.ts'
 import { joinToken, makeFunction, makeNetwork, makePair, makeSite, must, type TestNetwork } from './testing/network.ts'
 import { type Answer, createWorld, signed, type World } from './testing/world.ts'
@@ -10,7 +11,7 @@ type Caller = (method: string, path: string) => Promise<Answer>
 
 const META: readonly OperationId[] = ['meta.openapi', 'meta.docs', 'meta.health']
 
-const world = await createWorld()
+const world = await createWorld({ clouds: withCloud().clouds })
 const network = await makeNetwork(world, 'mine')
 const other = await makeNetwork(world, 'theirs')
 const { left, right, tunnel } = await makePair(world, network)
@@ -72,7 +73,7 @@ describe('identifiers of another network', () => {
   test.each(places)('%s: not there', async (id) => {
     const path = requestOf(id)[1].replace(network.id, other.id)
     const { method } = OPERATIONS[id]
-    const body = method === 'PUT' ? bodyFor(id) : undefined
+    const body = method === 'PUT' || id === 'cloudRuns.create' ? bodyFor(id) : undefined
     const answer = await world.request(method, path, { token: other.tokens.owner, headers: { 'if-match': '*' }, body })
     expect([answer.status, answer.body.code]).toEqual([404, 'not-found'])
   })
@@ -99,12 +100,13 @@ describe('identifiers of another network', () => {
       'rotations',
       'runs',
       'rollouts',
+      'clouds',
       'audit?format=ndjson',
       'intent',
     ]) {
       const { body } = await other.ask('GET', `/${path}`)
       const text = typeof body === 'string' ? body : JSON.stringify(body)
-      for (const id of [network.id, ids.site, ids.tunnel, ids.connector, ids.token, ids.function])
+      for (const id of [network.id, ids.site, ids.tunnel, ids.connector, ids.token, ids.function, ids.cloud])
         expect(text).not.toContain(id)
     }
   })
@@ -174,6 +176,8 @@ function bodyFor(id: OperationId): object {
   if (id === 'sites.replace') return { name: 'n', prefixes: ['10.77.0.0/16'] }
   if (id === 'functions.replace') return { name: 'n', allow: [] }
   if (id === 'tunnels.replace') return { name: 'n', sites: [ids.site, ids.site] }
+  if (id === 'clouds.replace') return cloudDraft()
+  if (id === 'cloudRuns.create') return { kind: 'apply' }
   return { name: 'n', maxAgeHours: 1 }
 }
 
@@ -192,6 +196,8 @@ async function idsOf(of: TestNetwork) {
     policy: none('pol'),
     run: none('run'),
     rollout: none('roll'),
+    cloud: must(await of.ask('POST', '/clouds', { body: cloudDraft() }), 201).body.id as string,
+    cloudRun: none('crun'),
     rotation: await first('rotations'),
   }
 }

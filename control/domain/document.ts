@@ -7,6 +7,7 @@ import {
   type DocumentEpoch,
   type DocumentTunnel,
 } from '../../protocol/control/document.ts'
+import type { DocumentExternal } from '../../protocol/control/external.ts'
 import type { Endpoint, Site, Tunnel } from '../../protocol/control/intent.ts'
 import type { DocumentRouting } from '../../protocol/control/routing.ts'
 import { hashText } from './bytes.ts'
@@ -40,6 +41,8 @@ export interface DocumentView {
   readonly site: Site
   /** Of the connector that carries the tunnels of its site; none for another one at the site. */
   readonly tunnels: readonly TunnelView[]
+  /** Tunnels to other gateways, of such a connector. */
+  readonly externals?: readonly DocumentExternal[]
   /** Keys that sign session tokens, for a connector that serves functions. */
   readonly tokenKeys?: readonly string[]
   /** Of a connector that carries the tunnels of its site, and can. */
@@ -53,6 +56,7 @@ export function documentContent({
   connector,
   site,
   tunnels,
+  externals = [],
   tokenKeys,
   routing,
 }: DocumentView): DocumentContent {
@@ -68,7 +72,20 @@ export function documentContent({
     tunnels: shown.sort((left, right) => (left.id < right.id ? -1 : 1)),
     ...(tokenKeys === undefined ? {} : { functions: { tokenKeys: [...tokenKeys] } }),
     ...(routing === undefined ? {} : { routing: routingWith(routing, tunnels) }),
+    ...(externals.length === 0 ? {} : { externals: named(externals, shown) }),
   }
+}
+
+/** In one order, and each with a name that no other tunnel of the document has. */
+function named(externals: readonly DocumentExternal[], tunnels: readonly DocumentTunnel[]): DocumentExternal[] {
+  const taken = new Set(tunnels.map(({ name }) => name))
+  const inOrder = [...externals].sort((left, right) => (left.id < right.id ? -1 : 1))
+  return inOrder.map((external) => {
+    let { name } = external
+    for (let number = 2; taken.has(name); number++) name = `${external.name.slice(0, 59)}.${number}`
+    taken.add(name)
+    return { ...external, name }
+  })
 }
 
 /** Both ends of a tunnel have to be able to: to those that cannot it leads as it did without. */

@@ -60,7 +60,7 @@ export const DOMAIN_REFUSALS = {
   'site-in-use': {
     status: 409,
     title: 'The site is in use',
-    remedy: 'Remove its tunnels and revoke its connectors first.',
+    remedy: 'Remove its tunnels and its connections to clouds, and revoke its connectors first.',
   },
   'mesh-too-large': {
     status: 409,

@@ -108,6 +108,23 @@ export const OPERATIONS = {
   'rollouts.abort': operation('POST', `${net}/rollouts/{rollout}/abort`, WRITE, 'Abort a rollout'),
   'rollouts.rollback': operation('POST', `${net}/rollouts/{rollout}/rollback`, WRITE, 'Go back to before a rollout'),
 
+  'clouds.list': operation('GET', `${net}/clouds`, WATCH, 'List connections to cloud providers'),
+  'clouds.create': operation('POST', `${net}/clouds`, WRITE, 'Describe a connection to a cloud provider'),
+  'clouds.get': operation('GET', `${net}/clouds/{cloud}`, WATCH, 'Read a connection and how its tunnels are'),
+  'clouds.replace': operation('PUT', `${net}/clouds/{cloud}`, WRITE, 'Change what is wanted of a connection'),
+  'clouds.remove': operation('DELETE', `${net}/clouds/{cloud}`, WRITE, 'Remove a connection that was not built'),
+  'clouds.plan': operation('POST', `${net}/cloud-plan`, WRITE, 'Say what a connection would come to at the provider'),
+  'clouds.drift': operation('GET', `${net}/clouds/{cloud}/drift`, READ, 'Look what differs at the provider'),
+  'cloudRuns.list': operation('GET', `${net}/clouds/{cloud}/runs`, WATCH, 'List runs of a connection'),
+  'cloudRuns.create': operation(
+    'POST',
+    `${net}/clouds/{cloud}/runs`,
+    ROTATE,
+    'Build, repair, rotate or remove a connection',
+  ),
+  'cloudRuns.get': operation('GET', `${net}/cloud-runs/{cloudRun}`, WATCH, 'Read a run and its journal'),
+  'cloudRuns.abort': operation('POST', `${net}/cloud-runs/{cloudRun}/abort`, ROTATE, 'End a run'),
+
   'audit.list': operation('GET', `${net}/audit`, READ, 'Read or export the audit log'),
 
   'audit.verify': operation('GET', `${net}/audit/verify`, READ, 'Verify the chain of the audit log'),

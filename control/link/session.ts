@@ -166,7 +166,7 @@ export class LinkSession {
   /** One after the other; of those that come meanwhile the newest says it all. */
   #take(report: ConnectorReport): void {
     this.#serves = report.functions !== undefined
-    this.#routes = report.routing !== undefined
+    this.#routes = report.routing !== undefined || report.externals !== undefined
     if (this.#taking) {
       this.#waiting = report
       return

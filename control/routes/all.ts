@@ -1,5 +1,6 @@
 /** Every operation that is served, in the order of the reference. */
 import { auditRoutes } from './audit.ts'
+import { cloudRoutes } from './cloud.ts'
 import { connectorRoutes } from './connectors.ts'
 import { functionRoutes } from './functions.ts'
 import { intentRoutes } from './intent.ts'
@@ -21,5 +22,6 @@ export const ALL_OPERATIONS: readonly Operation[] = [
   ...policyRoutes,
   ...rotationRoutes,
   ...rolloutRoutes,
+  ...cloudRoutes,
   ...auditRoutes,
 ]

@@ -2,6 +2,7 @@
 import type { FunctionsReport, OfferedServices } from '../../protocol/control/grant.ts'
 import type { Connector } from '../../protocol/control/resources.ts'
 import type { ConnectorRecord } from '../store/repo.ts'
+import type { CloudReports } from './cloud-reports.ts'
 import type { Committer } from './commit.ts'
 import type { Documents } from './documents.ts'
 import type { Intents } from './intents.ts'
@@ -24,6 +25,7 @@ export interface ConnectorParts {
   readonly rolling: Rolling
   readonly sightings: Sightings
   readonly functionKeys: FunctionKeys
+  readonly cloudReports: CloudReports
 }
 
 export class Connectors {
@@ -77,7 +79,8 @@ export class Connectors {
     })
   }
 
-  #shown(network: string, { documentHash: _, canRoute: __, functions, ...record }: ConnectorRecord): Connector {
+  #shown(network: string, whole: ConnectorRecord): Connector {
+    const { documentHash: _, canRoute: __, sealingKey: ___, functions, ...record } = whole
     return {
       ...record,
       ...optional('functions', functions && offered(functions)),

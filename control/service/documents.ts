@@ -14,6 +14,7 @@ import {
 import { endpointOf, foundEndpoint } from '../domain/endpoint.ts'
 import { sameValue } from '../domain/intent.ts'
 import type { ConnectorRecord } from '../store/repo.ts'
+import type { CloudKeys } from './cloud-keys.ts'
 import type { Intents } from './intents.ts'
 import type { Topology } from './planned-view.ts'
 import { Later, refusal } from './refusals.ts'
@@ -26,10 +27,12 @@ const READ_ATTEMPTS = 5
 export class Documents {
   readonly #context: Context
   readonly #intents: Intents
+  readonly #keys: CloudKeys
 
-  constructor(context: Context, intents: Intents) {
+  constructor(context: Context, intents: Intents, keys: CloudKeys) {
     this.#context = context
     this.#intents = intents
+    this.#keys = keys
   }
 
   /** The connectors of the site that are not revoked, the oldest first. */
@@ -90,7 +93,9 @@ export class Documents {
     const site = topology.site(record.site)
     if (site === undefined || !isLiving(record)) return
     // What is set for the site is where the one that carries its tunnels is reached.
-    const endpoint = (await this.carriesTunnels(work, record)) ? endpointOf(site, record) : foundEndpoint(record)
+    const carries = await this.carriesTunnels(work, record)
+    const endpoint = carries ? endpointOf(site, record) : foundEndpoint(record)
+    if (carries) await this.#keys.seal(work, record)
     const { endpoint: _, ...rest } = record
     const placed: ConnectorRecord = { ...rest, ...optional('endpoint', endpoint) }
     // Of a version whose content was never made here, nobody knows whether it was this.
@@ -124,7 +129,9 @@ export class Documents {
   async #content(work: Work, topology: Topology, connector: ConnectorRecord): Promise<DocumentContent> {
     const site = topology.site(connector.site)
     if (site === undefined) throw refusal('not-found', `the site ${connector.site} was removed`)
-    const tunnels = (await this.carriesTunnels(work, connector)) ? await this.#tunnels(work, topology, site.id) : []
+    const carries = await this.carriesTunnels(work, connector)
+    const tunnels = carries ? await this.#tunnels(work, topology, site.id) : []
+    const externals = carries ? await this.#keys.externals(work, connector) : []
     const tokenKeys = await this.#tokenKeys(work, connector)
     const routing = connector.canRoute === true && tunnels.length > 0 ? topology.routingOf(site.id) : undefined
     return documentContent({
@@ -132,6 +139,7 @@ export class Documents {
       connector,
       site,
       tunnels,
+      externals,
       ...optional('tokenKeys', tokenKeys),
       ...optional('routing', routing),
     })

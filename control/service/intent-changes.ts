@@ -18,7 +18,10 @@ export async function factsFor(
   removed: Iterable<string>,
 ): Promise<IntentFacts> {
   const occupied = new Set<string>()
-  for (const site of removed) if ((await documents.connectorOf(work, site)) !== undefined) occupied.add(site)
+  for (const site of removed) {
+    const connected = (await documents.connectorOf(work, site)) !== undefined
+    if (connected || (await context.repo.count(work.network, 'cloud', site)) > 0) occupied.add(site)
+  }
   return { hasConnector: (site) => occupied.has(site), makeId: (kind) => freshId(context, kind) }
 }
 

@@ -71,6 +71,9 @@ export class Networks {
       mustMatch(call, revision)
       const sites = await repo.count(call.network, 'site')
       const tunnels = await repo.count(call.network, 'tunnel')
+      // What is there at a cloud would be forgotten, and go on costing.
+      const clouds = await repo.count(call.network, 'cloud')
+      if (clouds > 0) throw refusal('network-in-use', `it has ${clouds} connections to clouds`)
       if (sites + tunnels > 0) throw refusal('network-in-use', `it has ${sites} sites and ${tunnels} tunnels`)
       return {
         outcome: { value: undefined },

@@ -47,6 +47,11 @@ const SERVICE_REFUSALS = {
     title: 'The credentials belong to another network',
     remedy: 'Use a token of this network.',
   },
+  'cloud-not-enabled': {
+    status: 403,
+    title: 'The cloud is not enabled for this network',
+    remedy: 'Whoever runs the control plane enables it: isthmus control --aws <network>. See docs/aws.md.',
+  },
   'unknown-site': {
     status: 404,
     title: 'There is no such site for this function',
@@ -67,7 +72,7 @@ const SERVICE_REFUSALS = {
   'network-in-use': {
     status: 409,
     title: 'The network is in use',
-    remedy: 'Remove its tunnels and its sites first.',
+    remedy: 'Remove its tunnels, its connections to clouds and its sites first.',
   },
   'nothing-to-rotate': {
     status: 409,
@@ -95,6 +100,41 @@ const SERVICE_REFUSALS = {
     remedy: 'Name the version to go back to: isthmus rollback --to <version>.',
   },
   'run-finished': { status: 409, title: 'The run has ended already' },
+  'cloud-run-under-way': {
+    status: 409,
+    title: 'A run of this connection is under way',
+    remedy: 'Wait until it has ended, or end it: isthmus cloud aws abort.',
+  },
+  'cloud-built': {
+    status: 409,
+    title: 'That cannot be changed while the connection is there',
+    remedy: 'Destroy it, and apply it anew: isthmus cloud aws destroy.',
+  },
+  'cloud-in-use': {
+    status: 409,
+    title: 'The connection is there yet',
+    remedy: 'Destroy it first: isthmus cloud aws destroy.',
+  },
+  'cloud-credentials': {
+    status: 409,
+    title: 'The cloud does not take the credentials',
+    remedy: 'Give the control plane credentials that are valid. See docs/aws.md.',
+  },
+  'cloud-forbidden': {
+    status: 409,
+    title: 'The credentials lack a permission',
+    remedy: 'Add the permission: infra/aws/control-policy.json has all that are needed.',
+  },
+  'cloud-quota': {
+    status: 409,
+    title: 'A quota of the cloud is used up',
+    remedy: 'Have the quota raised, or remove what is not needed.',
+  },
+  'cloud-refused': {
+    status: 409,
+    title: 'The cloud refuses it',
+    remedy: 'Correct what the detail names.',
+  },
   'document-from-the-future': {
     status: 409,
     title: 'That document was never given out',
@@ -145,6 +185,11 @@ const SERVICE_REFUSALS = {
     title: 'The control plane cannot serve this now',
     remedy: 'Repeat the request after a while.',
   },
+  'cloud-unavailable': {
+    status: 503,
+    title: 'The cloud does not answer now',
+    remedy: 'Repeat the request after a while.',
+  },
   'store-full': { status: 507, title: 'The store is full', remedy: 'Free space on its disk; nothing is lost.' },
 } as const satisfies Record<string, RefusalKind>
 
@@ -163,7 +208,7 @@ export class Later extends Refusal {
   /** Seconds. */
   readonly retryAfter: number
 
-  constructor(code: 'rate-limited' | 'unavailable', detail: string, retryAfter: number) {
+  constructor(code: 'rate-limited' | 'unavailable' | 'cloud-unavailable', detail: string, retryAfter: number) {
     super({ code, ...REFUSALS[code], detail })
     this.retryAfter = retryAfter
   }

@@ -36,13 +36,14 @@ export class Reports {
 
   /** `call.actor` is the connector. Reports of one connector must come in the order in which it made them. */
   async take(call: Call, report: ConnectorReport, events: readonly LinkEvent[] = []): Promise<Outcome<Taken>> {
-    const { context, committer, intents, documents, rotating, runs, rolling } = this.#parts
+    const { context, committer, intents, documents, rotating, runs, rolling, cloudReports } = this.#parts
     const id = call.actor.connector!
     this.#sight(call.network, id, report)
     this.note(call.network, id, events)
     if (report.version > MAX_VERSION) throw refusal('document-from-the-future', `version ${report.version}`)
     await this.#verifyKeys(call.network, id, report.tunnels)
     await this.#verifyStreamKey(call.network, id, report.functions)
+    await cloudReports.verify(this.#verifier, call.network, id, report.externals)
     return committer.run(call, async () => {
       const work = new Work(context.repo, call.network)
       const connector = await work.mustGet('connector', id)
@@ -55,6 +56,7 @@ export class Reports {
         if (!topology.tunnel(tunnel.tunnel)?.sites.includes(connector.site)) continue
         if (await this.#takeTunnel(work, id, report, tunnel)) await rotating.settle(work, topology, tunnel.tunnel)
       }
+      await cloudReports.take(work, await work.mustGet('connector', id), report)
       await runs.advance(work, topology)
       await rolling.finish(work, await rolling.heard(work, situation, connector, report))
       const { documentVersion: version } = await work.mustGet('connector', id)
@@ -121,8 +123,9 @@ export class Reports {
     const { documents, context, functionKeys } = this.#parts
     const { addresses, software, functions, routing } = report
     const canRoute = routing === undefined ? undefined : true
+    const sealingKey = report.externals?.sealingKey
     const seenAddress = call.seenAddress ?? record.seenAddress
-    const { functions: before, canRoute: couldRoute, ...rest } = record
+    const { functions: before, canRoute: couldRoute, sealingKey: sealedFor, ...rest } = record
     const after: ConnectorRecord = {
       ...rest,
       addresses,
@@ -130,15 +133,17 @@ export class Reports {
       ...optional('seenAddress', seenAddress),
       ...optional('functions', functions),
       ...optional('canRoute', canRoute),
+      ...optional('sealingKey', sealingKey),
     }
-    const said = [addresses, seenAddress, software, functions, canRoute]
-    if (!sameValue(said, [record.addresses, record.seenAddress, record.software, before, couldRoute])) {
+    const said = [addresses, seenAddress, software, functions, canRoute, sealingKey]
+    if (!sameValue(said, [record.addresses, record.seenAddress, record.software, before, couldRoute, sealedFor])) {
       await work.put('connector', after)
     }
     if ((functions === undefined) !== (before === undefined)) {
       await functionKeys.ensure(work)
       documents.refreshOne(work, record.id)
     }
+    if (sealingKey !== sealedFor) documents.refreshOne(work, record.id)
     if (!sameValue([standingOf(after), canRoute], [standingOf(record), couldRoute]))
       await this.#moved(work, topology, record)
     if (report.version <= record.documentVersion) return

@@ -1,6 +1,14 @@
 /** All services over one store. No HTTP, no platform. */
 import { Audit } from './audit.ts'
 import type { Auth } from './auth.ts'
+import { CloudKeys } from './cloud-keys.ts'
+import { CloudPolicies } from './cloud-policies.ts'
+import { CloudReports } from './cloud-reports.ts'
+import { CloudRunner } from './cloud-runner.ts'
+import { CloudRuns } from './cloud-runs.ts'
+import { CloudStepping } from './cloud-stepping.ts'
+import { CloudWatch } from './cloud-watch.ts'
+import { Clouds } from './clouds.ts'
 import { Committer } from './commit.ts'
 import { type ConnectorParts, Connectors } from './connectors.ts'
 import { Documents } from './documents.ts'
@@ -25,7 +33,7 @@ import { Scheduler } from './scheduler.ts'
 import { Sightings } from './sightings.ts'
 import { Verifier } from './signatures.ts'
 import { Tokens } from './tokens.ts'
-import type { Context } from './types.ts'
+import type { CloudAccess, Context } from './types.ts'
 
 export interface Services {
   readonly context: Context
@@ -43,6 +51,9 @@ export interface Services {
   readonly runs: Runs
   readonly rotations: Rotations
   readonly rollouts: Rollouts
+  readonly clouds: Clouds
+  readonly cloudRuns: CloudRuns
+  readonly cloudRunner: CloudRunner
   readonly audit: Audit
   readonly scheduler: Scheduler
 }
@@ -58,8 +69,10 @@ export function createServices(options: ServiceOptions): Services {
   const { lastUsed = () => undefined, verifier = new Verifier(), ...context } = options
   const committer = new Committer(context)
   const intents = new Intents(context)
-  const documents = new Documents(context, intents)
-  const rotating = new Rotating(context, documents, new EvidenceSigner(context))
+  const keys = new CloudKeys(context)
+  const documents = new Documents(context, intents, keys)
+  const signer = new EvidenceSigner(context)
+  const rotating = new Rotating(context, documents, signer)
   const runs = new Runs({ context, committer, intents, documents, rotating })
   const rolling = new Rolling({ context, intents, documents, rotating, runs })
   const functionKeys = new FunctionKeys(context)
@@ -75,8 +88,10 @@ export function createServices(options: ServiceOptions): Services {
     rolling,
     sightings,
     functionKeys,
+    cloudReports: new CloudReports(context, documents),
   }
   const rollouts = new Rollouts(parts)
+  const clouds = cloudServices({ context, committer, intents, documents, keys }, signer)
   return {
     context,
     networks: new Networks(context, committer, functionKeys),
@@ -93,7 +108,25 @@ export function createServices(options: ServiceOptions): Services {
     runs,
     rotations: new Rotations(parts),
     rollouts,
+    ...clouds,
     audit: new Audit(context),
     scheduler: new Scheduler(parts, runs, rollouts),
   }
+}
+
+function cloudServices(
+  parts: Pick<ConnectorParts, 'context' | 'committer' | 'intents' | 'documents'> & { readonly keys: CloudKeys },
+  signer: EvidenceSigner,
+): Pick<Services, 'clouds' | 'cloudRuns' | 'cloudRunner'> {
+  const { context, committer } = parts
+  const watch = new CloudWatch(parts)
+  const whole = { ...parts, watch }
+  const cloudRuns = new CloudRuns(whole)
+  const policies = new CloudPolicies({ context, committer, runs: cloudRuns })
+  const before = async (network: string, access: CloudAccess) => {
+    await policies.tick(network)
+    await watch.tick(network, access)
+  }
+  const stepping = new CloudStepping({ ...parts, signer })
+  return { clouds: new Clouds(whole), cloudRuns, cloudRunner: new CloudRunner({ ...whole, stepping, before }) }
 }

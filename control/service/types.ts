@@ -1,5 +1,6 @@
 /** What every service is given, and what every operation takes and gives. */
 import type { Role } from '../../protocol/control/resources.ts'
+import type { CloudProvider } from '../domain/cloud/provider.ts'
 import type { Hub } from '../link/hub.ts'
 import type { Replay, Repo } from '../store/repo.ts'
 
@@ -62,6 +63,15 @@ export interface Log {
   error(fields: Readonly<Record<string, unknown>>, message: string): void
 }
 
+/** Calls at a cloud provider, with the credentials of the installation. */
+export interface CloudAccess {
+  readonly provider: CloudProvider
+  /** Whether the operator has enabled it for the network. */
+  allows(network: { readonly id: string; readonly name: string }): boolean
+  /** Between two looks at what is there, in milliseconds. Default: 60 s. */
+  readonly watchMs?: number
+}
+
 export interface Context {
   readonly repo: Repo
   readonly hub: Hub
@@ -76,6 +86,8 @@ export interface Context {
    * true
    */
   readonly isLasting?: boolean
+  /** Absent: no network may have connections to clouds. */
+  readonly clouds?: CloudAccess
 }
 
 export interface PageQuery {

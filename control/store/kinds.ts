@@ -1,5 +1,6 @@
 /** How each kind of record is found: by its unique name, and by the refs that it is filed under. */
 import type { Rotation } from '../../protocol/control/rotation.ts'
+import { isRunning } from '../domain/cloud/records.ts'
 import { isOver } from '../domain/intents/rollout.ts'
 import type { Kind, Records } from './repo.ts'
 
@@ -44,6 +45,9 @@ const TRAITS: { readonly [K in Kind]: Traits<K> } = {
   health: {},
   function: { name: (own) => (own.revokedAt === undefined ? own.name : undefined) },
   secret: {},
+  cloud: { name: (cloud) => cloud.name, refs: (cloud) => [cloud.site] },
+  cloudRun: { refs: (run) => [run.cloud, isRunning(run.state) ? 'active' : 'ended'] },
+  cloudView: { refs: (view) => [view.site] },
 }
 
 export const KINDS = Object.keys(TRAITS) as readonly Kind[]
@@ -55,7 +59,8 @@ export function nameOf<K extends Kind>(kind: K, value: Records[K]): string | nul
 /**
  * What a record is filed under. join: its site. tunnel: its two sites. connector: its site, its identity key.
  * end: its tunnel, its connector. run: its state, its policy. rotation: its tunnel, its run, its group
- * (`rotationGroup`), and `<run>/<group>`. rollout: `active` or `ended`.
+ * (`rotationGroup`), and `<run>/<group>`. rollout: `active` or `ended`. cloud: its site. cloudRun: its connection, and
+ * `active` or `ended`. cloudView: the site of its connection.
  */
 export function refsOf<K extends Kind>(kind: K, value: Records[K]): readonly string[] {
   return [...new Set(TRAITS[kind].refs?.(value) ?? [])]

@@ -10,6 +10,9 @@ import type { Intent, Preferences, Site, Tunnel } from '../../protocol/control/i
 import type { EpochStatus, TunnelReport } from '../../protocol/control/link.ts'
 import type { AuditEvent, Connector, Role } from '../../protocol/control/resources.ts'
 import type { Policy, Rotation, Run } from '../../protocol/control/rotation.ts'
+import type { CloudSaid, RotationNotes } from '../domain/cloud/evidence.ts'
+import type { CloudView } from '../domain/cloud/state.ts'
+import type { CloudRecord, CloudRunRecord } from '../domain/cloud/types.ts'
 import type { RolloutRecord } from '../domain/intents/rollout.ts'
 import type { RoutingPart } from '../domain/intents/routing-view.ts'
 import type { Health } from '../domain/intents/watch.ts'
@@ -58,6 +61,8 @@ export interface ConnectorRecord extends Omit<Connector, 'linked' | 'lastSeenAt'
   readonly functions?: FunctionsReport
   /** As it last reported; only then does its document have a section for routing. */
   readonly canRoute?: boolean
+  /** JWS of `SealingKey`, as it last reported it; only then does its document have tunnels to other gateways. */
+  readonly sealingKey?: string
   /** Of the content that has `documentVersion`: tells whether a document differs from the last one. */
   readonly documentHash?: string
 }
@@ -111,6 +116,18 @@ export interface SecretRecord {
   readonly createdAt: number
 }
 
+/** What a provider and a connector said last of a cloud connection. Its id is the connection's. */
+export interface CloudViewRecord extends CloudView {
+  readonly id: string
+  /** Of the connection. */
+  readonly site: string
+  /** When the provider was asked last, whether or not it answered. */
+  readonly askedAt?: number
+  readonly said?: CloudSaid
+  /** How it was when the rotation that is under way, or the last one, began; and what was seen of it since. */
+  readonly rotation?: RotationNotes
+}
+
 export interface Records {
   network: NetworkRecord
   token: ApiTokenRecord
@@ -129,6 +146,9 @@ export interface Records {
   health: HealthRecord
   function: FunctionRecord
   secret: SecretRecord
+  cloud: CloudRecord
+  cloudRun: CloudRunRecord
+  cloudView: CloudViewRecord
 }
 export type Kind = keyof Records
 

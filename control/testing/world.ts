@@ -8,7 +8,7 @@ import { createAuth } from '../service/auth.ts'
 import { memoryNonces } from '../service/nonces.ts'
 import { createServices } from '../service/services.ts'
 import { Verifier } from '../service/signatures.ts'
-import type { Log, Sealer } from '../service/types.ts'
+import type { CloudAccess, Log, Sealer } from '../service/types.ts'
 import type { Repo } from '../store/repo.ts'
 import { openRepo } from '../store/repo-sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
@@ -34,7 +34,12 @@ export interface World extends Caller {
 
 /** `repo`: a store that is there already. */
 export async function createWorld(
-  options: Partial<AppOptions> & { readonly seed?: number; readonly repo?: Repo } = {},
+  options: Partial<AppOptions> & {
+    readonly seed?: number
+    readonly repo?: Repo
+    /** Of the clock that this world has. */
+    readonly clouds?: (clock: { readonly now: number }) => CloudAccess
+  } = {},
 ): Promise<World> {
   const repo = options.repo ?? (await openRepo(openSqlite(':memory:')))
   const clock = { now: START }
@@ -59,6 +64,7 @@ export async function createWorld(
     log: logOf(log),
     verifier,
     lastUsed: auth.lastUsed,
+    ...(options.clouds === undefined ? {} : { clouds: options.clouds(clock) }),
   })
   const generous = () => new RateLimiter({ perSecond: 1e6, burst: 1e6 })
   const limits = { token: generous(), connector: generous(), relay: generous(), anonymous: generous() }

@@ -189,6 +189,11 @@ export const cloudSchema = cloudDraftSchema
   .meta({ id: 'Cloud', description: 'A VPN connection to AWS.' })
 export type Cloud = z.infer<typeof cloudSchema>
 
+export const cloudLookSchema = z
+  .strictObject({ lookedAt: instantSchema, drift: z.array(driftSchema).max(200) })
+  .meta({ id: 'CloudLook', description: 'What AWS has that differs from what is wanted, as of now.' })
+export type CloudLook = z.infer<typeof cloudLookSchema>
+
 /** Dollars; the user's own where prices differ. */
 export const priceSchema = z
   .strictObject({
@@ -211,6 +216,8 @@ export const cloudStepSchema = z.strictObject({
   resource: z.string().max(128),
   detail: text,
 })
+
+export type CloudStep = z.infer<typeof cloudStepSchema>
 
 export const cloudPlanSchema = z
   .strictObject({

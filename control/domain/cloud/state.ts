@@ -23,7 +23,8 @@ export function toCloud(
   const shown = tunnels.map((tunnel, index): CloudTunnel => {
     const { external, name, insideCidr, outside, keys } = tunnel
     const said = sight.externals.find((each) => each.external === external)
-    const provider = view.provider[index]
+    // As JSON has it, what is not there is null.
+    const provider = view.provider[index] ?? undefined
     const [key] = keys
     return {
       external,

@@ -3,6 +3,18 @@
  * `node control/entry/api-client.ts`; do not edit.
  */
 
+export type CloudTarget =
+  | {
+      kind: 'vpc'
+      vpc: string
+      vpnGateway?: string
+      as?: number
+    }
+  | {
+      kind: 'transit-gateway'
+      transitGateway: string
+      vpcs?: string[]
+    }
 /**
  * Whether each event follows the one before it, as it was written.
  */
@@ -592,6 +604,125 @@ export interface Operations {
       rollout: string
     }
     answer: Rollout
+  }
+  /**
+   * Describe a connection to a cloud provider
+   */
+  'clouds.create': {
+    params: {
+      network: string
+    }
+    body: CloudDraft
+    answer: Cloud
+  }
+  /**
+   * List connections to cloud providers
+   */
+  'clouds.list': {
+    params: {
+      network: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+      site?: string
+    }
+    answer: CloudPage
+  }
+  /**
+   * Read a connection and how its tunnels are
+   */
+  'clouds.get': {
+    params: {
+      network: string
+      cloud: string
+    }
+    answer: Cloud
+  }
+  /**
+   * Change what is wanted of a connection
+   */
+  'clouds.replace': {
+    params: {
+      network: string
+      cloud: string
+    }
+    body: CloudDraft
+    answer: Cloud
+  }
+  /**
+   * Remove a connection that was not built
+   */
+  'clouds.remove': {
+    params: {
+      network: string
+      cloud: string
+    }
+  }
+  /**
+   * Say what a connection would come to at the provider
+   */
+  'clouds.plan': {
+    params: {
+      network: string
+    }
+    body: CloudPlanRequest
+    answer: CloudPlan
+  }
+  /**
+   * Look what differs at the provider
+   */
+  'clouds.drift': {
+    params: {
+      network: string
+      cloud: string
+    }
+    answer: CloudLook
+  }
+  /**
+   * Build, repair, rotate or remove a connection
+   */
+  'cloudRuns.create': {
+    params: {
+      network: string
+      cloud: string
+    }
+    body: CloudRunDraft
+    answer: CloudRun
+  }
+  /**
+   * List runs of a connection
+   */
+  'cloudRuns.list': {
+    params: {
+      network: string
+      cloud: string
+    }
+    query?: {
+      limit?: number
+      cursor?: string
+    }
+    answer: CloudRunPage
+  }
+  /**
+   * Read a run and its journal
+   */
+  'cloudRuns.get': {
+    params: {
+      network: string
+      cloudRun: string
+    }
+    answer: CloudRun
+  }
+  /**
+   * End a run
+   */
+  'cloudRuns.abort': {
+    params: {
+      network: string
+      cloudRun: string
+    }
+    answer: CloudRun
   }
   /**
    * Read or export the audit log
@@ -1946,6 +2077,327 @@ export interface RolloutSite {
   away: boolean
   waitingFor?: string
 }
+/**
+ * A VPN connection to AWS, as it is wanted.
+ */
+export interface CloudDraft {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  provider?: 'aws'
+  /**
+   * The site whose connector has the tunnels, by name or identifier.
+   */
+  site: string
+  /**
+   * The provider’s region.
+   */
+  region: string
+  target: CloudTarget
+  gateway?: {
+    /**
+     * An IPv4 or IPv6 address.
+     */
+    address?: string
+    as?: number
+  }
+  routing?: 'bgp' | 'static'
+  /**
+   * What AWS is told that lies behind the site. Absent: the prefixes of the site.
+   */
+  local?: string[]
+  /**
+   * What lies behind AWS. Absent: the blocks of the VPC; a transit gateway needs it said.
+   */
+  remote?: string[]
+  /**
+   * Route tables that learn the way to the site.
+   */
+  routeTables?: ('all' | 'main' | 'none') | string[]
+  options?: AwsOptions
+  /**
+   * The /30 of each tunnel, of 169.254.0.0/16. Absent: free ones are chosen.
+   */
+  insideCidrs?: string[]
+  /**
+   * Rotation policy by which its keys are rotated, by name or identifier.
+   */
+  policy?: string
+}
+export interface AwsOptions {
+  encryption?: ('AES256-GCM-16' | 'AES128-GCM-16' | 'AES256' | 'AES128')[]
+  integrity?: ('SHA2-512' | 'SHA2-384' | 'SHA2-256')[]
+  groups?: 20[]
+  ikeLifetimeS?: number
+  childLifetimeS?: number
+  rekeyMarginS?: number
+  rekeyFuzzPercent?: number
+  replayWindow?: number
+  dpdS?: number
+  dpdAction?: 'restart' | 'clear' | 'none'
+  startup?: 'start' | 'add'
+}
+/**
+ * A VPN connection to AWS.
+ */
+export interface Cloud {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  provider: 'aws'
+  /**
+   * The provider’s region.
+   */
+  region: string
+  target: CloudTarget
+  gateway: {
+    /**
+     * An IPv4 or IPv6 address.
+     */
+    address?: string
+    as?: number
+  }
+  routing: 'bgp' | 'static'
+  /**
+   * What AWS is told that lies behind the site. Absent: the prefixes of the site.
+   */
+  local?: string[]
+  /**
+   * What lies behind AWS. Absent: the blocks of the VPC; a transit gateway needs it said.
+   */
+  remote?: string[]
+  /**
+   * Route tables that learn the way to the site.
+   */
+  routeTables: ('all' | 'main' | 'none') | string[]
+  options?: AwsOptions
+  /**
+   * The /30 of each tunnel, of 169.254.0.0/16. Absent: free ones are chosen.
+   */
+  insideCidrs?: string[]
+  /**
+   * Rotation policy by which its keys are rotated, by name or identifier.
+   */
+  policy?: string
+  /**
+   * Identifier of a cloud.
+   */
+  id: string
+  /**
+   * Identifier of a site.
+   */
+  site: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  state: 'new' | 'applying' | 'up' | 'degraded' | 'down' | 'rotating' | 'destroying'
+  resources: {
+    kind:
+      | 'customer-gateway'
+      | 'vpn-gateway'
+      | 'vpn-attachment'
+      | 'vpn-connection'
+      | 'vpn-route'
+      | 'route-propagation'
+      | 'route'
+    id: string
+    made: boolean
+  }[]
+  tunnels: {
+    /**
+     * Identifier of a external.
+     */
+    external: string
+    /**
+     * A name, unique among its kind in the network.
+     */
+    name: string
+    /**
+     * An IPv4 or IPv6 network prefix; host bits must be zero.
+     */
+    insideCidr: string
+    /**
+     * An IPv4 or IPv6 address.
+     */
+    outside?: string
+    key?: {
+      id: string
+      fingerprint: string
+      /**
+       * Milliseconds since 1970-01-01, UTC.
+       */
+      since: number
+    }
+    provider?: {
+      status: 'UP' | 'DOWN'
+      /**
+       * Milliseconds since 1970-01-01, UTC.
+       */
+      since?: number
+      message?: string
+    }
+    connector?: {
+      state: string
+      passing: boolean
+      bgp?: boolean
+    }
+  }[]
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lookedAt?: number
+  drift: CloudDrift[]
+  /**
+   * Identifier of a cloudRun.
+   */
+  run?: string
+}
+export interface CloudDrift {
+  code:
+    | 'missing'
+    | 'option-changed'
+    | 'route-missing'
+    | 'propagation-missing'
+    | 'tag-missing'
+    | 'endpoint-moved'
+    | 'address-differs'
+    | 'unknown-resource'
+    | 'vpc-changed'
+  resource: string
+  detail: string
+  remedy: string
+  fixable: boolean
+}
+export interface CloudPage {
+  items: Cloud[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
+export interface CloudPlanRequest {
+  draft: CloudDraft
+  prices?: CloudPrices
+}
+/**
+ * Prices and amounts that a cost estimate is made from, in dollars.
+ */
+export interface CloudPrices {
+  connectionHour?: number
+  transitAttachmentHour?: number
+  transitGigabyte?: number
+  outGigabyte?: number
+  gigabytesOut?: number
+  gigabytesIn?: number
+  hours?: number
+}
+/**
+ * What would be done at AWS.
+ */
+export interface CloudPlan {
+  /**
+   * A name, unique among its kind in the network.
+   */
+  name: string
+  steps: {
+    action: string
+    resource: string
+    detail: string
+  }[]
+  drift: CloudDrift[]
+  findings: {
+    severity: 'error' | 'warning'
+    code: string
+    detail: string
+    remedy: string
+  }[]
+  cost: {
+    currency: 'USD'
+    perMonth: number
+    lines: {
+      what: string
+      amount: number
+    }[]
+  }
+}
+/**
+ * What AWS has that differs from what is wanted, as of now.
+ */
+export interface CloudLook {
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  lookedAt: number
+  drift: CloudDrift[]
+}
+export interface CloudRunDraft {
+  kind: 'apply' | 'fix' | 'rotate' | 'destroy'
+  acceptLoss?: boolean
+}
+/**
+ * A piece of work at a cloud provider, journaled step by step.
+ */
+export interface CloudRun {
+  /**
+   * Identifier of a cloudRun.
+   */
+  id: string
+  /**
+   * Identifier of a cloud.
+   */
+  cloud: string
+  kind: 'apply' | 'fix' | 'rotate' | 'destroy'
+  state: 'running' | 'aborting' | 'done' | 'failed' | 'aborted'
+  startedBy: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  createdAt: number
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  finishedAt?: number
+  steps: {
+    action: string
+    resource: string
+    detail: string
+    state: 'begun' | 'done' | 'failed'
+    /**
+     * Milliseconds since 1970-01-01, UTC.
+     */
+    begunAt: number
+    /**
+     * Milliseconds since 1970-01-01, UTC.
+     */
+    endedAt?: number
+    attempts: number
+  }[]
+  waitingFor?: string
+  /**
+   * Milliseconds since 1970-01-01, UTC.
+   */
+  deadline?: number
+  progress: number
+  error?: {
+    code: string
+    cause: string
+    remedy: string
+  }
+  /**
+   * A compact JSON Web Signature, EdDSA.
+   */
+  evidence?: string
+}
+export interface CloudRunPage {
+  items: CloudRun[]
+  /**
+   * Cursor of the next page; absent on the last one.
+   */
+  next?: string
+}
 export interface AuditPage {
   items: AuditEvent[]
   /**
@@ -2025,6 +2477,17 @@ export const ROUTES = {
   'rollouts.get': { method: 'GET', path: '/v1/networks/{network}/rollouts/{rollout}', match: false },
   'rollouts.abort': { method: 'POST', path: '/v1/networks/{network}/rollouts/{rollout}/abort', match: false },
   'rollouts.rollback': { method: 'POST', path: '/v1/networks/{network}/rollouts/{rollout}/rollback', match: false },
+  'clouds.create': { method: 'POST', path: '/v1/networks/{network}/clouds', match: false },
+  'clouds.list': { method: 'GET', path: '/v1/networks/{network}/clouds', match: false },
+  'clouds.get': { method: 'GET', path: '/v1/networks/{network}/clouds/{cloud}', match: false },
+  'clouds.replace': { method: 'PUT', path: '/v1/networks/{network}/clouds/{cloud}', match: true },
+  'clouds.remove': { method: 'DELETE', path: '/v1/networks/{network}/clouds/{cloud}', match: true },
+  'clouds.plan': { method: 'POST', path: '/v1/networks/{network}/cloud-plan', match: false },
+  'clouds.drift': { method: 'GET', path: '/v1/networks/{network}/clouds/{cloud}/drift', match: false },
+  'cloudRuns.create': { method: 'POST', path: '/v1/networks/{network}/clouds/{cloud}/runs', match: false },
+  'cloudRuns.list': { method: 'GET', path: '/v1/networks/{network}/clouds/{cloud}/runs', match: false },
+  'cloudRuns.get': { method: 'GET', path: '/v1/networks/{network}/cloud-runs/{cloudRun}', match: false },
+  'cloudRuns.abort': { method: 'POST', path: '/v1/networks/{network}/cloud-runs/{cloudRun}/abort', match: false },
   'audit.list': { method: 'GET', path: '/v1/networks/{network}/audit', match: false },
   'audit.verify': { method: 'GET', path: '/v1/networks/{network}/audit/verify', match: false },
 } as const
