@@ -17,6 +17,7 @@ export default defineConfig({
             'connector/**/*.test.ts',
             'control/**/*.test.ts',
             'functions/**/*.test.ts',
+            'infra/**/*.test.ts',
             'test/{arch,aws,sim,fuzz,walk,vectors}/**/*.test.ts',
           ],
           exclude: [...configDefaults.exclude, '**/*.workers.test.ts'],

@@ -153,6 +153,18 @@ export const IMPORT_TABLE: readonly Row[] = [
     packages: [''],
     why: 'connector, control and functions never import one another',
   },
+  {
+    folder: 'infra/aws/',
+    may: ['infra/aws/', 'control/aws/', 'control/domain/cloud/', 'protocol/'],
+    packages: ['node:'],
+    why: 'what the control plane may do at AWS follows from what it calls',
+  },
+  {
+    folder: 'infra/',
+    may: ['infra/'],
+    packages: ['node:', 'esbuild', 'aws-cdk-lib', 'constructs'],
+    why: 'how it is deployed: programs are named by path and are not imported',
+  },
   { folder: 'test/', may: [''], packages: [''], why: 'tests may look everywhere' },
 ]
 

@@ -60,7 +60,7 @@ function sourceFiles(): string[] {
   })
   return listed
     .split('\n')
-    .filter((file) => /^(protocol|wasm|connector|control|functions|test)\//.test(file) && existsNow(file))
+    .filter((file) => /^(protocol|wasm|connector|control|functions|infra|test)\//.test(file) && existsNow(file))
     .sort()
 }
 
@@ -98,7 +98,7 @@ function importFaults(file: string): string[] {
 }
 
 function allowed(row: Row, target: string): boolean {
-  const ours = /^(protocol|wasm|connector|control|functions|test)\//.test(target)
+  const ours = /^(protocol|wasm|connector|control|functions|infra|test)\//.test(target)
   return (ours ? row.may : row.packages).some((start) => target.startsWith(start))
 }
 
