@@ -72,6 +72,12 @@ export const control: Command = {
       flags: '--trusted-proxies <addresses>',
       description: 'proxies whose X-Forwarded-For is believed, divided by commas',
     },
+    {
+      flags: '--aws <networks>',
+      description:
+        'networks that may have VPN connections to AWS, made with the AWS credentials of this process: names divided by commas, or all; else $ISTHMUS_AWS_NETWORKS, none',
+    },
+    { flags: '--aws-watch <seconds>', description: 'how often AWS is looked at for drift', default: '60' },
     { flags: '--login', description: 'log in this user at the first start, also without a terminal' },
     { flags: '--no-login', description: 'do not, also on a terminal' },
     { flags: '--log-level <level>', description: 'debug, info, warn or error', default: 'info' },

@@ -8,7 +8,7 @@ import { createAuth } from '../service/auth.ts'
 import type { NonceMemory } from '../service/nonces.ts'
 import { createServices, type Services } from '../service/services.ts'
 import { Verifier } from '../service/signatures.ts'
-import type { Log } from '../service/types.ts'
+import type { CloudAccess, Log } from '../service/types.ts'
 import type { Repo } from '../store/repo.ts'
 import { createSealer, readKeyring } from '../store/seal.ts'
 
@@ -27,6 +27,8 @@ export interface AssemblyOptions {
   readonly openRelay?: OpenRelay
   /** As in `Context`. */
   readonly isLasting?: boolean
+  /** As in `Context`. */
+  readonly clouds?: CloudAccess
 }
 
 export interface Assembly {
@@ -42,7 +44,8 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const sealer = await createSealer(readKeyring(options.keyring), random)
   const auth = createAuth({ repo, clock, verifier, nonces, adminHash: () => adminHash })
   const { isLasting = true } = options
-  const context = { repo, hub, clock, random, sealer, log, isLasting }
+  const { clouds } = options
+  const context = { repo, hub, clock, random, sealer, log, isLasting, ...(clouds === undefined ? {} : { clouds }) }
   const services = createServices({ ...context, verifier, lastUsed: auth.lastUsed })
   const app = createApp({
     services,

@@ -6,10 +6,12 @@ import { handle } from 'hono/aws-lambda'
 import release from '../../package.json' with { type: 'json' }
 import { NO_HUB } from '../link/hub.ts'
 import { storedNonces } from '../service/nonces.ts'
+import type { Services } from '../service/services.ts'
 import type { Log } from '../service/types.ts'
 import { openPostgres } from '../store/postgres.ts'
 import { openRepo } from '../store/repo-sql.ts'
 import type { Sql } from '../store/sql.ts'
+import { type AwsNetworks, awsAccess, readAwsNetworks } from './aws.ts'
 import { assemble, hashOfAdminToken } from './common.ts'
 import { jsonLog } from './json-log.ts'
 import { type LambdaSecrets, lambdaSecrets } from './lambda-secrets.ts'
@@ -18,6 +20,8 @@ export interface LambdaOptions {
   /** Asked at the first event. */
   readonly secrets: () => Promise<LambdaSecrets>
   readonly openSql: (url: string) => Sql
+  /** Networks for which AWS may be called, with the function's role. */
+  readonly aws?: AwsNetworks | undefined
   readonly log: Log
 }
 
@@ -32,6 +36,10 @@ interface ScheduleEvent {
 }
 
 export type LambdaHandler = (event: unknown, context?: unknown) => Promise<unknown>
+
+/** How long one scheduled event works at clouds at most, and waits between two turns at least. */
+const CLOUD_MS = 20_000
+const MIN_WAIT_MS = 250
 
 interface Started {
   readonly request: LambdaHandler
@@ -57,7 +65,7 @@ export function createLambda(options: LambdaOptions): LambdaHandler {
   }
 }
 
-async function start({ secrets, openSql, log }: LambdaOptions): Promise<Started> {
+async function start({ secrets, openSql, aws, log }: LambdaOptions): Promise<Started> {
   const { databaseUrl, keyring, adminToken } = await secrets()
   const sql = openSql(databaseUrl)
   try {
@@ -72,11 +80,25 @@ async function start({ secrets, openSql, log }: LambdaOptions): Promise<Started>
       log,
       version: release.version,
       clientAddress: (c) => (c.env as RequestEvent).requestContext.http.sourceIp,
+      ...awsAccess(aws, async () => (await import('../aws/provider.ts')).createAwsProvider()),
     })
-    return { request: handle(app) as LambdaHandler, tick: () => services.scheduler.tick() }
+    return { request: handle(app) as LambdaHandler, tick: () => tick(services) }
   } catch (error) {
     await sql.close()
     throw error
+  }
+}
+
+/** Events come once a minute: until the next one, runs at clouds get their turns from this one. */
+async function tick({ scheduler, cloudRunner, context }: Services): Promise<unknown> {
+  const until = context.clock() + CLOUD_MS
+  const report = await scheduler.tick()
+  for (;;) {
+    await cloudRunner.tick()
+    const next = await cloudRunner.nextTurn()
+    if (next === undefined || next > until) return report
+    const wait = Math.max(MIN_WAIT_MS, next - context.clock())
+    await new Promise((resolve) => setTimeout(resolve, wait))
   }
 }
 
@@ -94,5 +116,6 @@ export const handler: LambdaHandler = createLambda({
   secrets: () => lambdaSecrets(process.env),
   // An instance serves one request at a time.
   openSql: (url) => openPostgres(url, { sessions: 1 }),
+  aws: readAwsNetworks(process.env.ISTHMUS_AWS_NETWORKS),
   log: jsonLog((line) => process.stdout.write(`${line}\n`), Date.now),
 })

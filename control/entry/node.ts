@@ -27,10 +27,13 @@ import type { Repo } from '../store/repo.ts'
 import { openRepo } from '../store/repo-sql.ts'
 import type { Sql } from '../store/sql.ts'
 import { openSqlite } from '../store/sqlite-node.ts'
+import { type AwsNetworks, awsAccess } from './aws.ts'
 import { adminTokenOf, assemble, isInUse } from './common.ts'
 import { NodeLinks, type UpgradeEnv } from './node-link.ts'
 import { NODE_SPARES, NodeRelay, type RelayCounts } from './node-relay.ts'
 import { ReplicaWatch } from './replica-watch.ts'
+
+export { readAwsNetworks } from './aws.ts'
 
 export interface NodeOptions {
   /** Where the store and the key-encryption key lie. */
@@ -44,6 +47,10 @@ export interface NodeOptions {
   readonly keyring?: string
   /** Addresses of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[]
+  /** Networks for which AWS may be called, with the credentials of this process; none when absent. */
+  readonly aws?: AwsNetworks
+  /** Between two looks at what there is at AWS, in milliseconds. Default: 60 s. */
+  readonly awsWatchMs?: number
   readonly log: Log
   readonly version: string
 }
@@ -63,6 +70,8 @@ export interface ControlPlane {
 
 /** Between two runs of the scheduled job. */
 const TICK_MS = 1000
+/** Between two turns of the runs at clouds, which often wait for a connector. */
+const CLOUD_TICK_MS = 300
 /** Between two looks at what other processes have changed. */
 const LOOK_MS = 1000
 /** Bytes of the head of a request: the first flight of a function and its session token go in it. */
@@ -112,6 +121,7 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     clientAddress: (c) => seen((c.env as UpgradeEnv).incoming),
     openLink: nodeLinks.open,
     openRelay: nodeRelay,
+    ...awsAccess(options.aws, async () => (await import('../aws/provider.ts')).createAwsProvider(), options.awsWatchMs),
   })
   services = assembly.services
   const fetch = (request: Request, env: unknown) => assembly.app.fetch(request, env as object)
@@ -124,13 +134,15 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     throw error
   })
   const job = repeated(TICK_MS, () => services.scheduler.tick(), log)
+  // On its own: AWS may take its time, and rotations of our own tunnels must not wait for it.
+  const clouds = repeated(CLOUD_TICK_MS, () => services.cloudRunner.tick(), log)
   const watch = new ReplicaWatch(repo, links)
   const relayWatch = new RelayWatch(repo, nodeRelay.relay)
   const lookAll = () => Promise.all([watch.look(), relayWatch.look()])
   const look = options.postgres === undefined ? undefined : repeated(LOOK_MS, lookAll, log)
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
-    await job.stop()
+    await Promise.all([job.stop(), clouds.stop()])
     await look?.stop()
     await nodeRelay.close()
     await nodeLinks.close()

@@ -67,6 +67,22 @@ export class CloudRunner {
     if (failure !== undefined) throw failure
   }
 
+  /** When the first of all runs, in networks that may, looks again; undefined when none is under way. */
+  async nextTurn(): Promise<number | undefined> {
+    const { context } = this.#parts
+    if (context.clouds === undefined) return undefined
+    const times: number[] = []
+    for (let after = ''; ; ) {
+      const page = await context.repo.networks({ after, limit: 1000 })
+      for (const { value } of page) {
+        if (!context.clouds.allows(value)) continue
+        for await (const run of everyOf(context, value.id, 'cloudRun', 'active')) times.push(turnOf(run))
+      }
+      if (page.length < 1000) return times.length === 0 ? undefined : Math.min(...times)
+      after = page.at(-1)!.value.id
+    }
+  }
+
   async tickNetwork(network: string): Promise<void> {
     const access = await accessOf(this.#parts.context, network)
     if (access === undefined) return
@@ -210,6 +226,11 @@ export class CloudRunner {
     for (const id of asked) this.#askedAt.set(id, now)
     if (asked.length > 0) hub.asked(network, asked)
   }
+}
+
+/** Somebody who died has it until the lease is over. */
+export function turnOf({ nextAt, lease }: CloudRunRecord): number {
+  return Math.max(nextAt, lease?.until ?? 0)
 }
 
 /** As many at once. */

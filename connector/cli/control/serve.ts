@@ -1,6 +1,6 @@
 /** `isthmus control`: the control plane in the foreground, until a signal. */
 import type { ControlPlane, NodeOptions } from '../../../control/entry/node.ts'
-import { startControl } from '../../../control/entry/node.ts'
+import { readAwsNetworks, startControl } from '../../../control/entry/node.ts'
 import { EXIT } from '../../handle.ts'
 import { createLogger, type Logger, type LogLevel } from '../../ops/log.ts'
 import { type CliIo, CommandFailure, type CommandInput, textOption } from '../command.ts'
@@ -46,12 +46,15 @@ export async function serve(input: CommandInput, io: CliIo): Promise<number> {
 function nodeOptions(input: CommandInput, io: CliIo, log: Logger): NodeOptions {
   const keyring = io.env.ISTHMUS_CONTROL_KEYS || undefined
   const proxies = textOption(input, 'trustedProxies')
+  const aws = readAwsNetworks(textOption(input, 'aws') ?? io.env.ISTHMUS_AWS_NETWORKS)
   return {
     ...storePlace(input, io),
     host: textOption(input, 'host') ?? ALL_ADDRESSES,
     port: Math.trunc(numberOption(input, 'port', { min: 0, max: 65_535, fallback: 9701 })),
     ...(keyring === undefined ? {} : { keyring }),
     ...(proxies === undefined ? {} : { trustedProxies: proxies.split(',').map((text) => text.trim()) }),
+    ...(aws === undefined ? {} : { aws }),
+    awsWatchMs: 1000 * numberOption(input, 'awsWatch', { min: 1, max: 86_400, fallback: 60 }),
     log,
     version: VERSION,
   }
