@@ -39,7 +39,9 @@ export default defineConfig({
           }),
         ],
         // As in wrangler.jsonc, whose aliases this runtime does not take over.
-        resolve: { alias: [{ find: /^@aws-sdk\/xml-builder$/, replacement: '@aws-sdk/xml-builder/dist-cjs/index.js' }] },
+        resolve: {
+          alias: [{ find: /^@aws-sdk\/xml-builder$/, replacement: '@aws-sdk/xml-builder/dist-cjs/index.js' }],
+        },
         test: { name: 'workers', include: ['{control,functions}/**/*.workers.test.ts'], testTimeout: 60_000 },
       },
       {
