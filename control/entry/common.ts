@@ -29,6 +29,8 @@ export interface AssemblyOptions {
   readonly isLasting?: boolean
   /** As in `Context`. */
   readonly clouds?: CloudAccess
+  /** As in `Context`. */
+  readonly isAlone?: boolean
 }
 
 export interface Assembly {
@@ -44,8 +46,9 @@ export async function assemble(options: AssemblyOptions): Promise<Assembly> {
   const sealer = await createSealer(readKeyring(options.keyring), random)
   const auth = createAuth({ repo, clock, verifier, nonces, adminHash: () => adminHash })
   const { isLasting = true } = options
-  const { clouds } = options
-  const context = { repo, hub, clock, random, sealer, log, isLasting, ...(clouds === undefined ? {} : { clouds }) }
+  const { clouds, isAlone = false } = options
+  const own = { repo, hub, clock, random, sealer, log, isLasting, isAlone }
+  const context = { ...own, ...(clouds === undefined ? {} : { clouds }) }
   const services = createServices({ ...context, verifier, lastUsed: auth.lastUsed })
   const app = createApp({
     services,

@@ -121,6 +121,8 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     clientAddress: (c) => seen((c.env as UpgradeEnv).incoming),
     openLink: nodeLinks.open,
     openRelay: nodeRelay,
+    // A file has one process that writes.
+    isAlone: options.postgres === undefined,
     ...awsAccess(options.aws, async () => (await import('../aws/provider.ts')).createAwsProvider(), options.awsWatchMs),
   })
   services = assembly.services

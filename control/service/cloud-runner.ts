@@ -36,7 +36,7 @@ export interface RunnerParts extends CloudParts {
 
 export class CloudRunner {
   readonly #parts: RunnerParts
-  /** Of this process, in leases. */
+  /** Of this process, in leases; where there can be no other one, of those before it too. */
   readonly #owner: string
   /** How the last call of a run ended, until the next decision. */
   readonly #outcomes = new Map<string, LastOutcome>()
@@ -44,7 +44,7 @@ export class CloudRunner {
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
-    this.#owner = freshId(parts.context, 'cloudRun')
+    this.#owner = parts.context.isAlone === true ? 'alone' : freshId(parts.context, 'cloudRun')
   }
 
   /** All networks that may; the first error is thrown at the end. */

@@ -86,6 +86,11 @@ export interface Context {
    * true
    */
   readonly isLasting?: boolean
+  /**
+   * Whether no other process can have this store at the same time: then what an earlier one had begun is ours to go on with
+   * at once. Default: false
+   */
+  readonly isAlone?: boolean
   /** Absent: no network may have connections to clouds. */
   readonly clouds?: CloudAccess
 }
