@@ -34,6 +34,9 @@ export default defineConfig({
               bindings: {
                 ADMIN_TOKEN: `ist_admin_${'A'.repeat(43)}`,
                 KEYRING: `kek-test:${'A'.repeat(43)}`,
+                AWS_NETWORKS: 'clouds',
+                AWS_ACCESS_KEY_ID: 'test',
+                AWS_SECRET_ACCESS_KEY: 'test',
               },
             },
           }),

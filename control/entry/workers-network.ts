@@ -3,11 +3,13 @@
  * said, the object is not in memory, and a session goes on from what is attached to its socket.
  */
 import { DurableObject } from 'cloudflare:workers'
+import { isRunning } from '../domain/cloud/records.ts'
 import { HeldLink, type LinkNames } from '../link/held-link.ts'
 import { Links } from '../link/links.ts'
 import type { SavedSession } from '../link/session.ts'
 import { type Revocations, withRelay } from '../relay/hub.ts'
 import type { OpenLink } from '../routes/operation.ts'
+import { turnOf } from '../service/cloud-runner.ts'
 import { nextWork } from '../service/next-work.ts'
 import { storedNonces } from '../service/nonces.ts'
 import type { Services } from '../service/services.ts'
@@ -89,8 +91,9 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
 
   async tick(): Promise<void> {
     if (this.#assembly === undefined || this.#repo === EMPTY_REPO) return
-    const { scheduler, context } = this.#assembly.services
+    const { scheduler, cloudRunner, context } = this.#assembly.services
     await scheduler.tick()
+    await cloudRunner.tick()
     for (const { value } of await this.#repo.networks({ limit: 1 })) {
       const at = await nextWork(context, value.id)
       if (at !== undefined) await this.#wakeAt(at)
@@ -124,6 +127,8 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
       nonces: storedNonces(repo),
       // Links outlive it.
       isLasting: false,
+      // There is one object of a network.
+      isAlone: true,
       clientAddress,
       openLink: this.#open,
       openRelay: new RelayDoor(() => this.#assembly!.services),
@@ -204,7 +209,14 @@ export class NetworkObject extends DurableObject<WorkerEnv> implements NetworkSt
     for (const change of batch.changes) {
       if (change.type !== 'put') continue
       if (change.kind === 'rotation' && change.value.deadline !== undefined) await this.#wakeAt(change.value.deadline)
-      if (change.kind === 'policy' || change.kind === 'rollout' || (change.kind === 'run' && change.revision === 0))
+      if (change.kind === 'cloudRun' && isRunning(change.value.state))
+        await this.#wakeAt(Math.max(now, turnOf(change.value)))
+      if (
+        change.kind === 'cloud' ||
+        change.kind === 'policy' ||
+        change.kind === 'rollout' ||
+        (change.kind === 'run' && change.revision === 0)
+      )
         await this.#wakeAt(now + SOON_MS)
     }
   }

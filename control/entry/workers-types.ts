@@ -14,6 +14,14 @@ export interface WorkerEnv {
   readonly ADMIN_TOKEN?: string
   /** Secret: the key-encryption keys, as `readKeyring` takes them. */
   readonly KEYRING?: string
+  /** Networks for which AWS may be called: names divided by commas, or `all`. */
+  readonly AWS_NETWORKS?: string
+  /** Secrets: the credentials for that. */
+  readonly AWS_ACCESS_KEY_ID?: string
+  readonly AWS_SECRET_ACCESS_KEY?: string
+  readonly AWS_SESSION_TOKEN?: string
+  /** In place of AWS's own. */
+  readonly AWS_ENDPOINT_URL_EC2?: string
 }
 
 export interface Stub {
