@@ -41,6 +41,8 @@ export class CloudRunner {
   /** How the last call of a run ended, until the next decision. */
   readonly #outcomes = new Map<string, LastOutcome>()
   readonly #askedAt = new Map<string, number>()
+  /** Turns that have not ended, by network. */
+  readonly #running = new Map<string, Promise<void>>()
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
@@ -83,7 +85,16 @@ export class CloudRunner {
     }
   }
 
-  async tickNetwork(network: string): Promise<void> {
+  /** Once at a time, whoever asks: two turns of one process would take each other's leases for their own. */
+  tickNetwork(network: string): Promise<void> {
+    const running = this.#running.get(network)
+    if (running !== undefined) return running
+    const turn = this.#turn(network).finally(() => this.#running.delete(network))
+    this.#running.set(network, turn)
+    return turn
+  }
+
+  async #turn(network: string): Promise<void> {
     const access = await accessOf(this.#parts.context, network)
     if (access === undefined) return
     await this.#parts.before(network, access)
