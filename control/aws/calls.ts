@@ -1,55 +1,98 @@
-/** One call of the EC2 API: paced, repeated where that is safe, its errors in our words. */
+/** One call of the EC2 API: paced, bounded in time and size, repeated where that is safe, its errors in our words. */
 import type { EC2Client } from '@aws-sdk/client-ec2'
-import type { CloudFailure } from '../domain/cloud/provider.ts'
+import { CloudFailure } from '../domain/cloud/provider.ts'
 import { failureOf } from './failures.ts'
 import type { Pacing } from './pacing.ts'
 
 /** Any of the SDK's commands; which one it is tells what it answers. */
-interface Command {
+export interface Command {
   readonly input: object
 }
 
-/** Times that a read, or what AWS surely did not do, is tried. */
-const MOST_ATTEMPTS = 6
+/** One attempt of a call, for counting. */
+export interface AwsCall {
+  readonly region: string
+  /** As the API names it: `DescribeVpcs`. */
+  readonly action: string
+  /** `ok`, or the kind of the failure. */
+  readonly outcome: string
+  /** AWS's code, of a failure. */
+  readonly code?: string
+}
+
+/** One attempt, from the first octet to the last of the answer. */
+const ATTEMPT_MS = 15_000
+/** All attempts of a change and the waiting between them: whoever asks has not given it up by then. */
+const CALL_MS = 30_000
+/** Attempts, where AWS says that it is too much, and where it did not answer a read. */
+const MOST_THROTTLED = 6
+const MOST_LOST = 3
+
+interface Parts {
+  readonly region: string
+  readonly client: EC2Client
+  readonly pacing: Pacing
+  readonly now: () => number
+  readonly onCall?: (call: AwsCall) => void
+}
 
 export class Calls {
-  readonly #client: EC2Client
-  readonly #pacing: Pacing
+  readonly #parts: Parts
 
-  constructor(client: EC2Client, pacing: Pacing) {
-    this.#client = client
-    this.#pacing = pacing
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
   /** Throws a CloudFailure. */
   read<T>(command: Command): Promise<T> {
-    return this.#call<T>('read', command, MOST_ATTEMPTS)
+    return this.#call<T>('read', command, [])
   }
 
-  /** Repeated only where AWS said that it was too much: then nothing was done. Throws a CloudFailure. */
-  write<T>(command: Command): Promise<T> {
-    return this.#call<T>('write', command, MOST_ATTEMPTS)
+  /**
+   * Repeated only where AWS said that it was too much: then nothing was done. What has not begun in time never begins.
+   * Throws a CloudFailure, with none of the secrets in it.
+   */
+  write<T>(command: Command, secrets: readonly string[]): Promise<T> {
+    return this.#call<T>('write', command, secrets)
   }
 
-  async #call<T>(kind: 'read' | 'write', command: Command, attempts: number): Promise<T> {
+  async #call<T>(kind: 'read' | 'write', command: Command, secrets: readonly string[]): Promise<T> {
+    const { region, client, pacing, now, onCall } = this.#parts
+    const action = actionOf(command)
+    const until = now() + CALL_MS
     for (let attempt = 1; ; attempt++) {
-      await this.#pacing.turn(kind)
+      if (!(await pacing.turn(kind, until - now()))) throw tooMuch(action)
       try {
-        return (await this.#client.send(command as never)) as T
+        const answer = (await client.send(command as never, { abortSignal: AbortSignal.timeout(ATTEMPT_MS) })) as T
+        onCall?.({ region, action, outcome: 'ok' })
+        return answer
       } catch (error) {
-        const failure = failureOf(error, nameOf(command), kind === 'write')
-        if (attempt === attempts || !isPassing(failure, kind)) throw failure
-        await this.#pacing.backOff(kind, attempt)
+        const failure = failureOf(error, { action, mutating: kind === 'write', secrets })
+        onCall?.({ region, action, outcome: failure.kind, code: failure.code })
+        if (attempt >= mostAttempts(kind, failure)) throw failure
+        if (!(await pacing.backOff(kind, attempt, until - now()))) throw failure
       }
     }
   }
 }
 
 /** What is not in the right state yet is for whoever decides, who looks again first. */
-function isPassing({ kind, code }: CloudFailure, call: 'read' | 'write'): boolean {
-  return kind === 'later' && (call === 'read' || /Limit|Throttl|TooMany/.test(code))
+function mostAttempts(call: 'read' | 'write', { kind, code }: CloudFailure): number {
+  if (kind !== 'later') return 1
+  if (isThrottling(code)) return MOST_THROTTLED
+  return call === 'read' ? MOST_LOST : 1
 }
 
-function nameOf(command: Command): string {
+function isThrottling(code: string): boolean {
+  return /RequestLimit|Throttl|TooMany/.test(code)
+}
+
+function tooMuch(action: string): CloudFailure {
+  const cause = `${action} has to wait: there are more calls than AWS's rates allow.`
+  return new CloudFailure('later', 'OwnRateLimit', cause, 'Nothing: it is tried again.')
+}
+
+/** As the API and IAM name it. */
+export function actionOf(command: Command): string {
   return command.constructor.name.replace(/Command$/, '')
 }

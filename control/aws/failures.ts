@@ -1,103 +1,85 @@
-/** What AWS's errors mean for a run: EC2 API reference, "Error codes for the Amazon EC2 API". */
-import { CloudFailure, type CloudFailureKind } from '../domain/cloud/provider.ts'
+/** From what the SDK throws to a failure that says what is the matter and what to do, without a secret in it. */
+import { CloudFailure } from '../domain/cloud/provider.ts'
+import { BROKEN, CREDENTIALS, LOST, type Meaning, meaningOf } from './failure-codes.ts'
 
-interface Meaning {
-  readonly kind: CloudFailureKind
-  readonly remedy: string
-}
-
-const AGAIN = 'It is tried again by itself.'
-const LIMITS = 'Have the limit raised with Service Quotas, or remove what is not needed.'
-const CREDENTIALS =
-  'Give the control plane credentials of AWS: environment, profile, or the role of its instance or function.'
-
-/** By exact code. */
-const CODES: Readonly<Record<string, Meaning>> = {
-  RequestLimitExceeded: { kind: 'later', remedy: AGAIN },
-  Throttling: { kind: 'later', remedy: AGAIN },
-  ThrottlingException: { kind: 'later', remedy: AGAIN },
-  EC2ThrottledException: { kind: 'later', remedy: AGAIN },
-  TooManyRequestsException: { kind: 'later', remedy: AGAIN },
-  ServiceUnavailable: { kind: 'unknown', remedy: AGAIN },
-  Unavailable: { kind: 'unknown', remedy: AGAIN },
-  InternalError: { kind: 'unknown', remedy: AGAIN },
-  InternalFailure: { kind: 'unknown', remedy: AGAIN },
-  AuthFailure: { kind: 'credentials', remedy: CREDENTIALS },
-  UnrecognizedClientException: { kind: 'credentials', remedy: CREDENTIALS },
-  InvalidClientTokenId: { kind: 'credentials', remedy: CREDENTIALS },
-  SignatureDoesNotMatch: { kind: 'credentials', remedy: `${CREDENTIALS} The secret does not fit the access key.` },
-  ExpiredToken: { kind: 'credentials', remedy: `${CREDENTIALS} The present ones have expired.` },
-  RequestExpired: { kind: 'credentials', remedy: 'Set the clock of the control plane, best by NTP.' },
-  MissingAuthenticationToken: { kind: 'credentials', remedy: CREDENTIALS },
-  OptInRequired: { kind: 'credentials', remedy: 'Enable the region for the account.' },
-  CredentialsProviderError: { kind: 'credentials', remedy: CREDENTIALS },
-  UnauthorizedOperation: { kind: 'forbidden', remedy: '' },
-  AccessDenied: { kind: 'forbidden', remedy: '' },
-  AccessDeniedException: { kind: 'forbidden', remedy: '' },
-  VpnConnectionLimitExceeded: { kind: 'quota', remedy: LIMITS },
-  CustomerGatewayLimitExceeded: { kind: 'quota', remedy: LIMITS },
-  VpnGatewayLimitExceeded: { kind: 'quota', remedy: LIMITS },
-  VpnGatewayAttachmentLimitExceeded: {
-    kind: 'quota',
-    remedy: 'A VPC has one virtual private gateway: name it in vpnGateway.',
-  },
-  RouteLimitExceeded: { kind: 'quota', remedy: LIMITS },
-  DependencyViolation: { kind: 'in-use', remedy: 'Remove what uses it first.' },
-  IncorrectState: { kind: 'later', remedy: AGAIN },
-  'OperationNotPermitted.TooManyConcurrentModifications': { kind: 'later', remedy: AGAIN },
-  RouteAlreadyExists: { kind: 'exists', remedy: '' },
-  VpnGatewayAlreadyAttached: { kind: 'exists', remedy: '' },
-  UnsupportedOperation: { kind: 'unsupported', remedy: 'Choose what AWS offers in this region.' },
-  Unsupported: { kind: 'unsupported', remedy: 'Choose what AWS offers in this region.' },
-  OperationNotPermitted: { kind: 'unsupported', remedy: 'See what AWS says of it.' },
-}
-
-/** Their names begin so when the request, or our own connection, never came to an end. */
-const LOST = [
+/** They begin so, as names or codes, where a request or its answer did not get through. */
+const LOST_AS = [
   'TimeoutError',
   'AbortError',
   'NetworkingError',
-  'ECONN',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_',
-  'ERR_',
+  ...['ECONN', 'EPIPE', 'EHOST', 'ENET', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_', 'EPROTO', 'ERR_', 'UND_ERR'],
+  ...['CERT_', 'DEPTH_', 'SELF_SIGNED', 'UNABLE_TO'],
 ]
+const POLICY = 'infra/aws/control-policy.json has all that is needed.'
 const MOST_TEXT = 300
 
-/** `command`: the EC2 action. `mutating`: whether it may have been carried out where the answer was lost. */
-export function failureOf(error: unknown, command: string, mutating: boolean): CloudFailure {
+export interface Concerned {
+  /** As the API names it. */
+  readonly action: string
+  /** Whether it may have been carried out where the answer was lost. */
+  readonly mutating: boolean
+  /** What must not be told on, whoever quotes it. */
+  readonly secrets: readonly string[]
+}
+
+/** `error`: whatever was thrown. */
+export function failureOf(error: unknown, { action, mutating, secrets }: Concerned): CloudFailure {
   if (error instanceof CloudFailure) return error
-  const { name, message, code } = error as { name?: string; message?: string; code?: string }
-  const word = name === undefined || name === 'Error' ? (code ?? 'Error') : name
-  const { kind, remedy } = meaningOf(word, code, message ?? '')
-  const iamAction = kind === 'forbidden' ? `ec2:${command}` : undefined
+  const thrown: Thrown = typeof error === 'object' && error !== null ? error : {}
+  const code = codeOf(thrown)
+  const said = cleaned(thrown.message, secrets)
+  const meaning = whatIsMeant(thrown, code, said)
+  const { kind, remedy } = meaning
+  // Nothing is left open by a read that was lost.
   const certain = kind === 'unknown' && !mutating ? 'later' : kind
-  const cause = causeOf(certain, command, word, message ?? '')
-  const what =
-    iamAction === undefined ? remedy : `Allow ${iamAction}: infra/aws/control-policy.json has all that is needed.`
-  return new CloudFailure(certain, word, cause, what, iamAction)
+  const cause = causeOf(meaning, action, code, said)
+  if (certain !== 'forbidden') return new CloudFailure(certain, code, cause, remedy)
+  const iamAction = /perform: ([a-z0-9-]{1,32}:\w{1,64})/.exec(said)?.[1] ?? `ec2:${action}`
+  return new CloudFailure(certain, code, cause, `Allow ${iamAction}: ${POLICY}`, iamAction)
 }
 
-function meaningOf(word: string, code: string | undefined, message: string): Meaning {
-  const known = CODES[word]
+interface Thrown {
+  readonly name?: unknown
+  readonly message?: unknown
+  readonly code?: unknown
+  /** What the SDK adds to errors about an answer. */
+  readonly $metadata?: { readonly httpStatusCode?: number }
+  /** Only errors that the service itself has worded. */
+  readonly $fault?: unknown
+}
+
+/** A word of limited length: it goes into journals and logs. */
+function codeOf({ name, code }: Thrown): string {
+  const word = typeof name === 'string' && !/^(Error|TypeError|)$/.test(name) ? name : code
+  return typeof word === 'string' && word !== '' ? word.replaceAll(/[^\w.-]/g, '').slice(0, 64) : 'Error'
+}
+
+function whatIsMeant(thrown: Thrown, code: string, said: string): Meaning {
+  const known = meaningOf(code)
   if (known !== undefined) return known
-  if (word.endsWith('.NotFound') || word.endsWith('NotFound')) return { kind: 'gone', remedy: 'See its drift.' }
-  if (word.endsWith('.Duplicate') || word.endsWith('.Conflict')) return { kind: 'exists', remedy: '' }
-  if (word.endsWith('LimitExceeded') || word.endsWith('QuotaExceeded')) return { kind: 'quota', remedy: LIMITS }
-  if (/^(Invalid|Missing|Malformed|Unknown)/.test(word)) return { kind: 'invalid', remedy: 'Correct the connection.' }
-  if (/credential/i.test(word) || /credential|Region is missing/i.test(message))
+  if (/credential/i.test(code) || (thrown.$fault === undefined && /credential/i.test(said))) {
     return { kind: 'credentials', remedy: CREDENTIALS }
-  if (LOST.some((start) => word.startsWith(start) || code?.startsWith(start) === true)) {
-    return { kind: 'unknown', remedy: 'See whether the control plane reaches AWS; it is tried again by itself.' }
   }
-  return { kind: 'unknown', remedy: AGAIN }
+  const words = [code, typeof thrown.code === 'string' ? thrown.code : '']
+  if (LOST_AS.some((start) => words.some((word) => word.startsWith(start)))) return LOST
+  if (thrown.$fault === undefined && thrown.$metadata !== undefined) return BROKEN
+  return { kind: 'unknown', remedy: LOST.remedy }
 }
 
-function causeOf(kind: CloudFailureKind, command: string, word: string, message: string): string {
-  const said = message.replaceAll(/\s+/g, ' ').slice(0, MOST_TEXT)
-  if (kind === 'forbidden') return `AWS does not allow ${command} with these credentials.`
-  if (kind === 'credentials') return `AWS did not take the credentials for ${command} (${word}).`
-  return `AWS answered ${command} with ${word}: ${said}`
+function cleaned(message: unknown, secrets: readonly string[]): string {
+  const text = typeof message === 'string' ? message : ''
+  const open = secrets.reduce((all, secret) => (secret === '' ? all : all.replaceAll(secret, '(a key)')), text)
+  return open
+    .replaceAll(/\s+/g, ' ')
+    .replace(/ ?Encoded authorization failure message:.*/, '')
+    .replace(/ ?Deserialization error: to see the raw response.*/, '')
+    .slice(0, MOST_TEXT)
+}
+
+function causeOf(meaning: Meaning, action: string, code: string, said: string): string {
+  if (meaning === LOST) return `AWS did not answer ${action} (${code}): ${said}`
+  if (meaning === BROKEN) return `What answered ${action} was not EC2 (${code}): ${said}`
+  if (meaning.kind === 'forbidden') return `AWS does not allow ${action} with these credentials.`
+  if (meaning.kind === 'credentials') return `AWS did not take the credentials for ${action} (${code}).`
+  return `AWS answered ${action} with ${code}: ${said}`
 }

@@ -3,9 +3,17 @@
  * subjects, and each gets only what is tagged as its own, what it knows by name, and what its target consists of.
  */
 import * as ec2 from '@aws-sdk/client-ec2'
-import { type Seen, type Subject, TAG_CLOUD, TAG_NETWORK } from '../domain/cloud/provider.ts'
+import { CloudFailure, type Seen, type Subject, TAG_CLOUD, TAG_NETWORK, type Tags } from '../domain/cloud/provider.ts'
 import type { Calls } from './calls.ts'
-import { customerGatewayOf, routeTableOf, transitGatewayOf, vpcOf, vpnConnectionOf, vpnGatewayOf } from './shapes.ts'
+import {
+  customerGatewayOf,
+  routeTableOf,
+  tagsOf,
+  transitGatewayOf,
+  vpcOf,
+  vpnConnectionOf,
+  vpnGatewayOf,
+} from './shapes.ts'
 
 /** Pages of one list; beyond it something is wrong. */
 const MOST_PAGES = 200
@@ -14,7 +22,7 @@ const MOST_VALUES = 200
 
 /** In the order of the subjects, which are all of the calls' region. Throws a CloudFailure. */
 export async function lookAt(calls: Calls, subjects: readonly Subject[]): Promise<Seen[]> {
-  const vpcIds = unique(subjects.flatMap(({ target }) => (target.kind === 'vpc' ? [target.vpc] : target.vpcs)))
+  const vpcIds = unique(subjects.flatMap(({ target }) => vpcsOf(target)))
   const transitIds = unique(subjects.flatMap(({ target }) => (target.kind === 'vpc' ? [] : [target.transitGateway])))
   const [connections, customers, gateways, vpcs, tables, transits, attachments] = await Promise.all([
     calls.read<ec2.DescribeVpnConnectionsResult>(new ec2.DescribeVpnConnectionsCommand({})),
@@ -25,23 +33,24 @@ export async function lookAt(calls: Calls, subjects: readonly Subject[]): Promis
     filtered(transitIds, (values) => allTransits(calls, values)),
     filtered(transitIds, (values) => allAttachments(calls, values)),
   ])
+  const owners: Owners = new Map([
+    ...ownersOf(vpcs, ({ VpcId }) => VpcId),
+    ...ownersOf(tables, ({ RouteTableId }) => RouteTableId),
+    ...ownersOf(transits, ({ TransitGatewayId }) => TransitGatewayId),
+  ])
   const all: Everything = {
     connections: present(connections.VpnConnections, vpnConnectionOf),
     customers: present(customers.CustomerGateways, customerGatewayOf),
     gateways: present(gateways.VpnGateways, vpnGatewayOf),
     vpcs: present(vpcs, vpcOf),
     tables: present(tables, routeTableOf),
-    transits: present(transits, (each) =>
-      transitGatewayOf(
-        each,
-        attachments.flatMap(({ TransitGatewayId, ResourceId }) =>
-          TransitGatewayId === each.TransitGatewayId && ResourceId !== undefined ? [ResourceId] : [],
-        ),
-      ),
-    ),
+    transits: present(transits, (each) => transitGatewayOf(each, attachedTo(each, attachments))),
   }
-  return subjects.map((subject) => seenBy(subject, all))
+  return subjects.map((subject) => seenBy(subject, all, owners))
 }
+
+/** By identifier, the network that something is tagged with. */
+type Owners = ReadonlyMap<string, string>
 
 interface Everything {
   readonly connections: Seen['vpnConnections']
@@ -52,25 +61,55 @@ interface Everything {
   readonly transits: readonly NonNullable<Seen['transitGateway']>[]
 }
 
-function seenBy({ cloud, network, target, known }: Subject, all: Everything): Seen {
-  const isOwn = ({ id, tags }: { readonly id: string; readonly tags: Readonly<Record<string, string>> }) =>
-    (tags[TAG_CLOUD] === cloud && tags[TAG_NETWORK] === network) || known.includes(id)
-  const vpcs = target.kind === 'vpc' ? [target.vpc] : target.vpcs
+interface Tagged {
+  readonly id: string
+  readonly tags: Tags
+}
+
+/** What has the tag of another network is not there for this one, by whichever name it may be asked for. */
+function seenBy({ cloud, network, target, known }: Subject, all: Everything, owners: Owners): Seen {
+  const isOpen = ({ id }: { readonly id: string }) => (owners.get(id) ?? network) === network
+  const isOpenTagged = ({ tags }: Tagged) => (tags[TAG_NETWORK] ?? network) === network
+  const isOwn = (each: Tagged) =>
+    isOpenTagged(each) &&
+    ((each.tags[TAG_CLOUD] === cloud && each.tags[TAG_NETWORK] === network) || known.includes(each.id))
+  const vpcs = vpcsOf(target)
   const named = target.kind === 'vpc' ? target.vpnGateway : undefined
   const transit = target.kind === 'vpc' ? undefined : all.transits.find(({ id }) => id === target.transitGateway)
   const others = all.connections.filter((each) => !isOwn(each) && each.state !== 'deleted')
   return {
-    vpcs: all.vpcs.filter(({ id }) => vpcs.includes(id)),
+    vpcs: all.vpcs.filter((each) => vpcs.includes(each.id) && isOpen(each)),
     // AWS has one for each address and AS, whoever made it: whether it fits, the domain sees.
-    customerGateways: all.customers.filter(
-      (each) => isOwn(each) || each.tags[TAG_NETWORK] === undefined || each.tags[TAG_NETWORK] === network,
-    ),
-    vpnGateways: all.gateways.filter((each) => isOwn(each) || each.id === named),
-    ...(transit === undefined ? {} : { transitGateway: transit }),
+    customerGateways: all.customers.filter(isOpenTagged),
+    vpnGateways: all.gateways.filter((each) => isOwn(each) || (each.id === named && isOpenTagged(each))),
+    ...(transit === undefined || !isOpen(transit) ? {} : { transitGateway: transit }),
     vpnConnections: all.connections.filter(isOwn),
-    routeTables: all.tables.filter(({ vpc }) => vpcs.includes(vpc)),
+    routeTables: all.tables.filter((each) => vpcs.includes(each.vpc) && isOpen(each)),
     takenInside: others.flatMap(({ tunnels }) => tunnels.flatMap(({ insideCidr }) => insideCidr ?? [])),
   }
+}
+
+function vpcsOf(target: Subject['target']): readonly string[] {
+  return target.kind === 'vpc' ? [target.vpc] : target.vpcs
+}
+
+function ownersOf<T extends { Tags?: ec2.Tag[] | undefined }>(
+  list: readonly T[],
+  idOf: (item: T) => string | undefined,
+): [string, string][] {
+  return list.flatMap((item): [string, string][] => {
+    const [id, owner] = [idOf(item), tagsOf(item.Tags)[TAG_NETWORK]]
+    return id === undefined || owner === undefined ? [] : [[id, owner]]
+  })
+}
+
+/** VPCs whose attachment carries packets. */
+function attachedTo(transit: ec2.TransitGateway, attachments: readonly ec2.TransitGatewayAttachment[]): string[] {
+  return attachments.flatMap(({ TransitGatewayId, ResourceId, State }) =>
+    TransitGatewayId === transit.TransitGatewayId && (State === 'available' || State === 'modifying')
+      ? (ResourceId ?? [])
+      : [],
+  )
 }
 
 async function filtered<T>(values: readonly string[], list: (values: string[]) => Promise<T[]>): Promise<T[]> {
@@ -129,10 +168,12 @@ async function paged<Answer extends { NextToken?: string | undefined }, Item>(
   for (let page = 0; page < MOST_PAGES; page++) {
     const answer = await calls.read<Answer>(command(token))
     items.push(...(itemsOf(answer) ?? []))
-    if (answer.NextToken === undefined || answer.NextToken === '') break
+    if (answer.NextToken === undefined || answer.NextToken === '') return items
     token = { NextToken: answer.NextToken }
   }
-  return items
+  // Half a list would pass for what is not there having gone.
+  const cause = `A list of AWS has no end after ${MOST_PAGES} pages.`
+  throw new CloudFailure('later', 'EndlessList', cause, 'See what stands between the control plane and AWS.')
 }
 
 function present<In, Out>(list: readonly In[] | undefined, read: (item: In) => Out | undefined): Out[] {

@@ -13,32 +13,36 @@ const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 20_000
 
 export interface PacingParts {
+  /** Milliseconds; only differences count. */
   readonly now: () => number
   readonly sleep: (ms: number) => Promise<void>
-  /** One random octet. */
+  /** So many random octets. */
   readonly random: (length: number) => Uint8Array
 }
 
 class Bucket {
   readonly #rate: { readonly perSecond: number; readonly burst: number }
-  readonly #parts: PacingParts
+  readonly #now: () => number
   #tokens: number
   #at: number
 
-  constructor(rate: { readonly perSecond: number; readonly burst: number }, parts: PacingParts) {
+  constructor(rate: { readonly perSecond: number; readonly burst: number }, now: () => number) {
     this.#rate = rate
-    this.#parts = parts
+    this.#now = now
     this.#tokens = rate.burst
-    this.#at = parts.now()
+    this.#at = now()
   }
 
-  /** Each caller takes its token at once, also one that is not there yet, and waits for as long as it takes. */
-  async take(): Promise<void> {
-    const now = this.#parts.now()
+  /** Milliseconds until the token that the caller now has is really there; undefined, and no token, beyond `mostMs`. */
+  take(mostMs: number): number | undefined {
+    const now = this.#now()
     const { perSecond, burst } = this.#rate
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1000) * perSecond) - 1
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1000) * perSecond)
     this.#at = now
-    if (this.#tokens < 0) await this.#parts.sleep((-this.#tokens / perSecond) * 1000)
+    const waitMs = Math.max(0, ((1 - this.#tokens) / perSecond) * 1000)
+    if (waitMs > mostMs) return undefined
+    this.#tokens--
+    return waitMs
   }
 
   /** AWS's bucket is empty, whatever ours says. */
@@ -54,18 +58,28 @@ export class Pacing {
 
   constructor(parts: PacingParts, rates: Rates = RATES) {
     this.#parts = parts
-    this.#buckets = { read: new Bucket(rates.read, parts), write: new Bucket(rates.write, parts) }
+    this.#buckets = { read: new Bucket(rates.read, parts.now), write: new Bucket(rates.write, parts.now) }
   }
 
-  turn(kind: keyof Rates): Promise<void> {
-    return this.#buckets[kind].take()
+  /** Resolves when it is the caller's turn; to false, at once, where that would take longer than `mostMs`. */
+  async turn(kind: keyof Rates, mostMs: number): Promise<boolean> {
+    const waitMs = this.#buckets[kind].take(mostMs)
+    if (waitMs === undefined) return false
+    if (waitMs > 0) await this.#parts.sleep(waitMs)
+    return true
   }
 
-  /** After the `attempt`-th time that AWS has said that it is too much; the first is 1. */
-  async backOff(kind: keyof Rates, attempt: number): Promise<void> {
+  /**
+   * After the `attempt`-th failure; the first is 1. Between half of a span that doubles and all of it. Resolves to
+   * false, at once, where that would take longer than `mostMs`.
+   */
+  async backOff(kind: keyof Rates, attempt: number, mostMs: number): Promise<boolean> {
     this.#buckets[kind].empty()
-    const most = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1))
+    const span = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1))
     const [octet] = this.#parts.random(1)
-    await this.#parts.sleep(most * (0.5 + octet! / 510))
+    const waitMs = span * (0.5 + octet! / 510)
+    if (waitMs > mostMs) return false
+    await this.#parts.sleep(waitMs)
+    return true
   }
 }

@@ -1,7 +1,7 @@
 /** One action as one EC2 call. */
 import * as ec2 from '@aws-sdk/client-ec2'
 import type { AwsOptions } from '../../protocol/control/cloud.ts'
-import type { ActionResult, CloudAction, Tags } from '../domain/cloud/provider.ts'
+import { type ActionResult, type CloudAction, CloudFailure, type Tags } from '../domain/cloud/provider.ts'
 import { isPsk } from '../domain/cloud/rules.ts'
 import type { Calls } from './calls.ts'
 
@@ -10,10 +10,11 @@ const MOST_AS = 2_147_483_647
 
 type Secrets = ReadonlyMap<string, string>
 
-/** Throws a CloudFailure. */
+/** Throws a CloudFailure, also for a key that AWS would not take: then nothing was sent. */
 export async function performAction(calls: Calls, action: CloudAction, secrets: Secrets): Promise<ActionResult> {
   const answer = await calls.write<Record<string, Record<string, string> | undefined>>(
     commandOf(action, secrets) as never,
+    [...secrets.values()],
   )
   switch (action.type) {
     case 'create-customer-gateway':
@@ -27,9 +28,26 @@ export async function performAction(calls: Calls, action: CloudAction, secrets: 
   }
 }
 
-/** Throws RangeError for a secret that is not there, or that AWS would not take: no caller may ask for that. */
+/** The SDK's command. Throws a CloudFailure for a key that is not there, or that AWS would not take. */
 export function commandOf(action: CloudAction, secrets: Secrets) {
   switch (action.type) {
+    case 'create-vpn-connection':
+      return createConnection(action, secrets)
+    case 'modify-tunnel':
+      return new ec2.ModifyVpnTunnelOptionsCommand({
+        VpnConnectionId: action.vpnConnection,
+        VpnTunnelOutsideIpAddress: action.outside,
+        TunnelOptions: {
+          ...optionsOf(action.options),
+          ...pskOf(action.secret, secrets),
+          IKEVersions: [{ Value: 'ikev2' }],
+        },
+        SkipTunnelReplacement: false,
+      })
+    case 'tag':
+      return new ec2.CreateTagsCommand({ Resources: [action.resource], Tags: tagList(action.tags) })
+    case 'delete-vpn-connection':
+      return new ec2.DeleteVpnConnectionCommand({ VpnConnectionId: action.vpnConnection })
     case 'create-customer-gateway':
       return new ec2.CreateCustomerGatewayCommand({
         Type: 'ipsec.1',
@@ -37,6 +55,24 @@ export function commandOf(action: CloudAction, secrets: Secrets) {
         ...(action.as > MOST_AS ? { BgpAsnExtended: action.as } : { BgpAsn: action.as }),
         TagSpecifications: specification('customer-gateway', action.tags),
       })
+    case 'delete-customer-gateway':
+      return new ec2.DeleteCustomerGatewayCommand({ CustomerGatewayId: action.customerGateway })
+    case 'create-vpn-gateway':
+    case 'attach-vpn-gateway':
+    case 'detach-vpn-gateway':
+    case 'delete-vpn-gateway':
+      return gatewayCommand(action)
+    default:
+      return routeCommand(action)
+  }
+}
+
+type Of<Type extends CloudAction['type']> = Extract<CloudAction, { type: Type }>
+
+function gatewayCommand(
+  action: Of<'create-vpn-gateway' | 'attach-vpn-gateway' | 'detach-vpn-gateway' | 'delete-vpn-gateway'>,
+) {
+  switch (action.type) {
     case 'create-vpn-gateway':
       return new ec2.CreateVpnGatewayCommand({
         Type: 'ipsec.1',
@@ -45,54 +81,50 @@ export function commandOf(action: CloudAction, secrets: Secrets) {
       })
     case 'attach-vpn-gateway':
       return new ec2.AttachVpnGatewayCommand({ VpnGatewayId: action.vpnGateway, VpcId: action.vpc })
-    case 'create-vpn-connection':
-      return createConnection(action, secrets)
-    case 'create-vpn-route':
-      return new ec2.CreateVpnConnectionRouteCommand({
-        VpnConnectionId: action.vpnConnection,
-        DestinationCidrBlock: action.prefix,
-      })
-    case 'delete-vpn-route':
-      return new ec2.DeleteVpnConnectionRouteCommand({
-        VpnConnectionId: action.vpnConnection,
-        DestinationCidrBlock: action.prefix,
-      })
-    case 'enable-propagation':
-      return new ec2.EnableVgwRoutePropagationCommand({ RouteTableId: action.routeTable, GatewayId: action.vpnGateway })
-    case 'disable-propagation':
-      return new ec2.DisableVgwRoutePropagationCommand({
-        RouteTableId: action.routeTable,
-        GatewayId: action.vpnGateway,
-      })
-    case 'create-route':
-      return new ec2.CreateRouteCommand({
-        RouteTableId: action.routeTable,
-        DestinationCidrBlock: action.prefix,
-        TransitGatewayId: action.target,
-      })
-    case 'delete-route':
-      return new ec2.DeleteRouteCommand({ RouteTableId: action.routeTable, DestinationCidrBlock: action.prefix })
-    case 'modify-tunnel':
-      return new ec2.ModifyVpnTunnelOptionsCommand({
-        VpnConnectionId: action.vpnConnection,
-        VpnTunnelOutsideIpAddress: action.outside,
-        TunnelOptions: { ...optionsOf(action.options), ...pskOf(action.secret, secrets) },
-        SkipTunnelReplacement: false,
-      })
-    case 'tag':
-      return new ec2.CreateTagsCommand({ Resources: [action.resource], Tags: tagList(action.tags) })
-    case 'delete-vpn-connection':
-      return new ec2.DeleteVpnConnectionCommand({ VpnConnectionId: action.vpnConnection })
     case 'detach-vpn-gateway':
       return new ec2.DetachVpnGatewayCommand({ VpnGatewayId: action.vpnGateway, VpcId: action.vpc })
     case 'delete-vpn-gateway':
       return new ec2.DeleteVpnGatewayCommand({ VpnGatewayId: action.vpnGateway })
-    case 'delete-customer-gateway':
-      return new ec2.DeleteCustomerGatewayCommand({ CustomerGatewayId: action.customerGateway })
   }
 }
 
-function createConnection(action: Extract<CloudAction, { type: 'create-vpn-connection' }>, secrets: Secrets) {
+function routeCommand(
+  action: Of<
+    | 'create-vpn-route'
+    | 'delete-vpn-route'
+    | 'enable-propagation'
+    | 'disable-propagation'
+    | 'create-route'
+    | 'delete-route'
+  >,
+) {
+  switch (action.type) {
+    case 'create-vpn-route':
+    case 'delete-vpn-route': {
+      const route = { VpnConnectionId: action.vpnConnection, DestinationCidrBlock: action.prefix }
+      return action.type === 'create-vpn-route'
+        ? new ec2.CreateVpnConnectionRouteCommand(route)
+        : new ec2.DeleteVpnConnectionRouteCommand(route)
+    }
+    case 'enable-propagation':
+    case 'disable-propagation': {
+      const both = { RouteTableId: action.routeTable, GatewayId: action.vpnGateway }
+      return action.type === 'enable-propagation'
+        ? new ec2.EnableVgwRoutePropagationCommand(both)
+        : new ec2.DisableVgwRoutePropagationCommand(both)
+    }
+    case 'create-route':
+      return new ec2.CreateRouteCommand({
+        RouteTableId: action.routeTable,
+        DestinationCidrBlock: action.prefix,
+        ...(action.target.startsWith('tgw-') ? { TransitGatewayId: action.target } : { GatewayId: action.target }),
+      })
+    case 'delete-route':
+      return new ec2.DeleteRouteCommand({ RouteTableId: action.routeTable, DestinationCidrBlock: action.prefix })
+  }
+}
+
+function createConnection(action: Of<'create-vpn-connection'>, secrets: Secrets) {
   return new ec2.CreateVpnConnectionCommand({
     Type: 'ipsec.1',
     CustomerGatewayId: action.customerGateway,
@@ -138,8 +170,10 @@ function optionsOf(options: Partial<AwsOptions>): ec2.ModifyVpnTunnelOptionsSpec
 function pskOf(name: string | undefined, secrets: Secrets): { readonly PreSharedKey?: string } {
   if (name === undefined) return {}
   const psk = secrets.get(name)
-  if (psk === undefined || !isPsk(psk)) throw new RangeError(`there is no key ${name} that AWS would take`)
-  return { PreSharedKey: psk }
+  if (psk !== undefined && isPsk(psk)) return { PreSharedKey: psk }
+  const cause = `There is no pre-shared key ${name} that AWS would take.`
+  const remedy = 'AWS: 8 to 64 letters, digits, periods and underscores, not beginning with zero.'
+  throw new CloudFailure('invalid', 'InvalidPreSharedKey', cause, remedy)
 }
 
 function specification(type: ec2.ResourceType, tags: Tags): ec2.TagSpecification[] {

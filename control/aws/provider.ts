@@ -1,31 +1,48 @@
 /** AWS as a provider of VPN gateways, by the EC2 API. */
 import { EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2'
 import type { CloudProvider, Seen, Subject } from '../domain/cloud/provider.ts'
-import { Calls } from './calls.ts'
+import { boundAnswers } from './bounded.ts'
+import { type AwsCall, Calls } from './calls.ts'
 import { lookAt } from './look.ts'
+import { Looks } from './looks.ts'
 import { Pacing, type PacingParts, type Rates } from './pacing.ts'
 import { performAction } from './perform.ts'
 
-export interface AwsOptions extends Partial<PacingParts> {
-  /** Absent: the SDK's usual chain, which has no place on Workers. */
+export interface AwsProviderOptions extends Partial<PacingParts> {
+  /** Absent: the SDK's usual chain, of which nothing works on Workers. */
   readonly credentials?: {
     readonly accessKeyId: string
     readonly secretAccessKey: string
     readonly sessionToken?: string
   }
-  /** Absent: AWS's own, or as AWS_ENDPOINT_URL_EC2 says. */
+  /** Absent: AWS's own, or on Node as AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL say. */
   readonly endpoint?: string
   readonly rates?: Rates
-  /** For other platforms than Node. */
+  /** Told of every call, also of those that are repeated. */
+  readonly onCall?: (call: AwsCall) => void
   readonly requestHandler?: NonNullable<EC2ClientConfig['requestHandler']>
 }
 
-export function createAwsProvider(options: AwsOptions = {}): CloudProvider {
-  const regions = new Map<string, Calls>()
-  const callsOf = (region: string): Calls => {
-    const known =
-      regions.get(region) ?? new Calls(clientOf(region, options), new Pacing(partsOf(options), options.rates))
-    regions.set(region, known)
+const CONNECT_MS = 5_000
+/** More than AWS has: names of regions come from requests. */
+const MOST_REGIONS = 64
+
+interface Region {
+  readonly calls: Calls
+  readonly looks: Looks
+}
+
+export function createAwsProvider(options: AwsProviderOptions = {}): CloudProvider {
+  const regions = new Map<string, Region>()
+  const regionOf = (name: string): Region => {
+    const known = regions.get(name) ?? openRegion(name, options)
+    // The one that was used last stands last.
+    regions.delete(name)
+    regions.set(name, known)
+    for (const oldest of regions.keys()) {
+      if (regions.size <= MOST_REGIONS) break
+      regions.delete(oldest)
+    }
     return known
   }
   return {
@@ -34,30 +51,45 @@ export function createAwsProvider(options: AwsOptions = {}): CloudProvider {
       const groups = Map.groupBy(subjects, ({ region }) => region)
       await Promise.all(
         [...groups].map(async ([region, own]) => {
-          const each = await lookAt(callsOf(region), own)
+          const each = await regionOf(region).looks.at(own)
           for (const [index, subject] of own.entries()) seen.set(subject, each[index]!)
         }),
       )
       return subjects.map((subject) => seen.get(subject)!)
     },
-    perform: (region, action, secrets) => performAction(callsOf(region), action, secrets),
+    perform: (region, action, secrets) => performAction(regionOf(region).calls, action, secrets),
   }
 }
 
-function clientOf(region: string, { credentials, endpoint, requestHandler }: AwsOptions): EC2Client {
-  return new EC2Client({
+function openRegion(region: string, options: AwsProviderOptions): Region {
+  const { rates, onCall } = options
+  const parts = partsOf(options)
+  const calls = new Calls({
+    region,
+    client: clientOf(region, options),
+    pacing: new Pacing(parts, rates),
+    now: parts.now,
+    ...(onCall === undefined ? {} : { onCall }),
+  })
+  return { calls, looks: new Looks((subjects) => lookAt(calls, subjects)) }
+}
+
+function clientOf(region: string, { credentials, endpoint, requestHandler }: AwsProviderOptions): EC2Client {
+  const client = new EC2Client({
     region,
     // What may be repeated, `Calls` knows.
     maxAttempts: 1,
+    requestHandler: requestHandler ?? { connectionTimeout: CONNECT_MS },
     ...(credentials === undefined ? {} : { credentials }),
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(requestHandler === undefined ? {} : { requestHandler }),
   })
+  boundAnswers(client)
+  return client
 }
 
-function partsOf({ now, sleep, random }: AwsOptions): PacingParts {
+function partsOf({ now, sleep, random }: AwsProviderOptions): PacingParts {
   return {
-    now: now ?? Date.now,
+    now: now ?? (() => performance.now()),
     sleep: sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
     random: random ?? ((length) => crypto.getRandomValues(new Uint8Array(length))),
   }

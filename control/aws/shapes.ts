@@ -9,7 +9,7 @@ import type {
   VpnConnection,
   VpnGateway,
 } from '@aws-sdk/client-ec2'
-import { AWS_ENCRYPTION, AWS_GROUPS, AWS_INTEGRITY, type AwsOptions } from '../../protocol/control/cloud.ts'
+import type { AwsOptions } from '../../protocol/control/cloud.ts'
 import type {
   Seen,
   SeenCustomerGateway,
@@ -22,6 +22,8 @@ import type {
 } from '../domain/cloud/provider.ts'
 import { pskFingerprint } from '../domain/cloud/rules.ts'
 import { readConfiguration } from './customer-gateway-configuration.ts'
+
+const MOST_MESSAGE = 256
 
 export function tagsOf(tags: readonly Tag[] | undefined): Tags {
   return Object.fromEntries((tags ?? []).flatMap(({ Key, Value }) => (Key === undefined ? [] : [[Key, Value ?? '']])))
@@ -49,9 +51,7 @@ export function vpnGatewayOf({ VpnGatewayId, State, AmazonSideAsn, VpcAttachment
     state: stateOf(State),
     as: Number(AmazonSideAsn ?? 0),
     attachments: (VpcAttachments ?? []).flatMap(({ VpcId: vpc, State: state }) =>
-      vpc === undefined
-        ? []
-        : [{ vpc, state: (state ?? 'detached') as SeenVpnGateway['attachments'][number]['state'] }],
+      vpc === undefined ? [] : [{ vpc, state: attachmentState(state) }],
     ),
     tags: tagsOf(tags),
   } satisfies SeenVpnGateway
@@ -111,8 +111,9 @@ function tunnelsOf({ Options, VgwTelemetry, CustomerGatewayConfiguration }: VpnC
   const count = Math.max(listed.length, written.length)
   return Array.from({ length: Math.min(count, 2) }, (_, index): SeenTunnel => {
     const option = listed[index] ?? {}
-    const document = written.find(({ outside }) => outside === option.OutsideIpAddress) ?? written[index]
-    const outside = option.OutsideIpAddress ?? document?.outside
+    const address = option.OutsideIpAddress
+    const document = address === undefined ? written[index] : written.find(({ outside }) => outside === address)
+    const outside = address ?? document?.outside
     const told = VgwTelemetry?.find(({ OutsideIpAddress }) => OutsideIpAddress === outside)
     const psk = option.PreSharedKey ?? document?.psk
     return {
@@ -120,43 +121,53 @@ function tunnelsOf({ Options, VgwTelemetry, CustomerGatewayConfiguration }: VpnC
       ...given('insideCidr', option.TunnelInsideCidr ?? document?.insideCidr),
       ...(told?.Status === 'UP' || told?.Status === 'DOWN' ? { status: told.Status } : {}),
       ...given('statusSince', told?.LastStatusChange?.getTime()),
-      ...given('statusMessage', told?.StatusMessage?.slice(0, 256)),
+      ...given('statusMessage', told?.StatusMessage?.slice(0, MOST_MESSAGE)),
       ...given('acceptedRoutes', told?.AcceptedRouteCount),
       ...given('keyFingerprint', psk === undefined ? undefined : pskFingerprint(psk)),
       options: optionsOf(option),
-      ikeVersions: (option.IkeVersions ?? []).flatMap(({ Value }) => Value ?? []),
+      ikeVersions: values(option.IkeVersions).map(String),
     }
   })
 }
 
+/** Also what we do not know, as AWS spells it: it differs from everything that can be wanted. */
 function optionsOf(option: TunnelOption): Partial<AwsOptions> {
-  const encryption = values(option.Phase1EncryptionAlgorithms).filter((each) => AWS_ENCRYPTION.includes(each as never))
-  const integrity = values(option.Phase1IntegrityAlgorithms).filter((each) => AWS_INTEGRITY.includes(each as never))
-  const groups = values(option.Phase1DHGroupNumbers).filter((each) => AWS_GROUPS.includes(each as never))
-  // One that we do not know differs from what is wanted all the same.
-  const all = <T>(known: readonly T[], list: { length: number } | undefined) =>
-    list === undefined || list.length === 0 ? undefined : known
   return {
-    ...given('encryption', all(encryption, option.Phase1EncryptionAlgorithms) as AwsOptions['encryption'] | undefined),
-    ...given('integrity', all(integrity, option.Phase1IntegrityAlgorithms) as AwsOptions['integrity'] | undefined),
-    ...given('groups', all(groups, option.Phase1DHGroupNumbers) as AwsOptions['groups'] | undefined),
+    ...given('encryption', ofBoth(option.Phase1EncryptionAlgorithms, option.Phase2EncryptionAlgorithms)),
+    ...given('integrity', ofBoth(option.Phase1IntegrityAlgorithms, option.Phase2IntegrityAlgorithms)),
+    ...given('groups', ofBoth(option.Phase1DHGroupNumbers, option.Phase2DHGroupNumbers)),
     ...given('ikeLifetimeS', option.Phase1LifetimeSeconds),
     ...given('childLifetimeS', option.Phase2LifetimeSeconds),
     ...given('rekeyMarginS', option.RekeyMarginTimeSeconds),
     ...given('rekeyFuzzPercent', option.RekeyFuzzPercentage),
     ...given('replayWindow', option.ReplayWindowSize),
     ...given('dpdS', option.DpdTimeoutSeconds),
-    ...given('dpdAction', option.DpdTimeoutAction as AwsOptions['dpdAction'] | undefined),
-    ...given('startup', option.StartupAction as AwsOptions['startup'] | undefined),
-  }
+    ...given('dpdAction', option.DpdTimeoutAction),
+    ...given('startup', option.StartupAction),
+  } as Partial<AwsOptions>
 }
 
-function values(list: readonly { readonly Value?: string | number | undefined }[] | undefined): unknown[] {
+type Listed = readonly { readonly Value?: string | number | undefined }[] | undefined
+
+/** We want the same of both phases. Where they differ, both lists: those equal nothing that can be wanted. */
+function ofBoth(first: Listed, second: Listed): (string | number)[] | undefined {
+  const [one, two] = [values(first), values(second)]
+  if (one.length === 0 || two.length === 0) return one.length + two.length === 0 ? undefined : [...one, ...two]
+  const [ones, twos] = [new Set(one), new Set(two)]
+  return ones.symmetricDifference(twos).size === 0 ? one : [...one, ...two]
+}
+
+function values(list: Listed): (string | number)[] {
   return (list ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
 }
 
+/** In a state that we do not know it is not to be worked with yet. */
 function stateOf(state: string | undefined): 'pending' | 'available' | 'deleting' | 'deleted' {
-  return state === 'pending' || state === 'deleting' || state === 'deleted' ? state : 'available'
+  return state === 'available' || state === 'deleting' || state === 'deleted' ? state : 'pending'
+}
+
+function attachmentState(state: string | undefined): SeenVpnGateway['attachments'][number]['state'] {
+  return state === 'attached' || state === 'detaching' || state === 'detached' ? state : 'attaching'
 }
 
 function given<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
