@@ -12,7 +12,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test('the bundle is small, and runs where there is nothing but Node', async () => {
   const { path, gzipBytes } = await bundle(folder)
-  expect(gzipBytes).toBeLessThan(400_000)
+  // Two fifths of it are the EC2 client, which only a network with connections to AWS loads.
+  expect(gzipBytes).toBeLessThan(700_000)
   const script = `import('${path}').then(({ handler }) => handler({ source: 'aws.events' })).catch((e) => console.log(e.name))`
   const said = execFileSync(process.execPath, ['-e', script], { cwd: folder, env: {}, encoding: 'utf8' })
   expect(said.trim().split('\n').at(-1)).toBe('StoreFailure')
