@@ -41,6 +41,8 @@ export interface CarriedStatus {
   /** Milliseconds since 1970. */
   readonly since: number
   readonly acceptedRoutes: number
+  /** Prefixes that came by BGP; absent where that is not known. */
+  readonly accepted?: readonly string[]
   readonly message: string
 }
 
@@ -56,4 +58,6 @@ export interface Carrier {
   routes(connection: CarriedConnection): Promise<void>
   status(id: string): Promise<readonly [CarriedStatus, CarriedStatus]>
   stop(id: string): Promise<void>
+  /** The endpoint dies without a word, and after a while another has its address. Absent: it is taken down and up. */
+  replace?(id: string, tunnel: 0 | 1, how: { readonly silentMs: number }): Promise<void>
 }

@@ -26,14 +26,22 @@ function tunnelXml(tunnel: CarriedTunnel, { customer, amazonAs }: CarriedConnect
   return `  <ipsec_tunnel>
     <customer_gateway>${endXml(customer.address, host(2), isStatic ? undefined : customer.as)}</customer_gateway>
     <vpn_gateway>${endXml(tunnel.outside, host(1), isStatic ? undefined : amazonAs)}</vpn_gateway>
-    <ike><authentication_protocol>sha1</authentication_protocol><encryption_protocol>aes-128-cbc</encryption_protocol>
-      <lifetime>${tunnel.phase1.lifetimeS}</lifetime><perfect_forward_secrecy>group2</perfect_forward_secrecy><mode>main</mode>
+    <ike>${algorithmsXml(tunnel.phase1, 'main')}
       <pre_shared_key>${escaped(tunnel.psk)}</pre_shared_key></ike>
-    <ipsec><protocol>esp</protocol><lifetime>${tunnel.phase2.lifetimeS}</lifetime><mode>tunnel</mode>
+    <ipsec><protocol>esp</protocol>${algorithmsXml(tunnel.phase2, 'tunnel')}
       <clear_df_bit>true</clear_df_bit><fragmentation_before_encryption>true</fragmentation_before_encryption>
       <tcp_mss_adjustment>1379</tcp_mss_adjustment>
       <dead_peer_detection><interval>10</interval><retries>3</retries></dead_peer_detection></ipsec>
   </ipsec_tunnel>`
+}
+
+/** It has room for one of each: the first. */
+function algorithmsXml({ encryption, integrity, groups, lifetimeS }: CarriedTunnel['phase1'], mode: string): string {
+  const [, size, gcm] = /^AES(\d+)(-GCM-16)?$/.exec(encryption[0]!)!
+  return `<authentication_protocol>${integrity[0]!.toLowerCase().replace('sha2-', 'sha')}</authentication_protocol>
+      <encryption_protocol>aes-${size}-${gcm === undefined ? 'cbc' : 'gcm-16'}</encryption_protocol>
+      <lifetime>${lifetimeS}</lifetime><perfect_forward_secrecy>group${groups[0]}</perfect_forward_secrecy>
+      <mode>${mode}</mode>`
 }
 
 function endXml(outside: string, inside: string, as: number | undefined): string {

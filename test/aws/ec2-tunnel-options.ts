@@ -1,5 +1,5 @@
 /** Options of a tunnel: AWS's defaults, and its rules (VpnTunnelOptionsSpecification in the EC2 API reference). */
-import { randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { Ec2Error, invalid } from './ec2-error.ts'
 import { type Account, connectionState } from './ec2-state.ts'
 import type { Fields, Value } from './sdk-model.ts'
@@ -55,45 +55,62 @@ const CHOICES: Readonly<Record<string, readonly (string | number)[]>> = {
   IKEVersions: ['ikev1', 'ikev2'],
 }
 
+const ACTIONS: Readonly<Record<string, readonly string[]>> = {
+  DPDTimeoutAction: ['clear', 'none', 'restart'],
+  StartupAction: ['add', 'start'],
+}
+/** Kept beside the others. */
+const OWN = ['PreSharedKey', 'TunnelInsideCidr']
+
 /** `options` over `base`, without key and inside CIDR. Throws Ec2Error. */
 export function merged(base: Fields, options: Fields): Fields {
-  const { PreSharedKey: _, TunnelInsideCidr: __, TunnelInsideIpv6Cidr: ___, ...rest } = options
-  const all: Fields = { ...base, ...rest }
+  if (options.TunnelInsideIpv6Cidr !== undefined) throw new Ec2Error('UnsupportedOperation', 'Only IPv4 is supported.')
+  const all: Record<string, Value> = { ...base }
+  for (const [name, value] of Object.entries(options)) if (!OWN.includes(name)) all[name] = value
   for (const [name, [least, most]] of Object.entries(RANGES)) {
     const value = all[name] as number
-    if (!Number.isInteger(value) || value < least || value > most)
-      throw invalid(name, value, `Constraints: between ${least} and ${most}.`)
+    if (value < least || value > most) throw invalid(name, value, `Constraints: between ${least} and ${most}.`)
   }
-  const [first, second, margin] = ['Phase1LifetimeSeconds', 'Phase2LifetimeSeconds', 'RekeyMarginTimeSeconds'].map(
-    (name) => all[name] as number,
-  )
-  if (second! >= first!) throw invalid('Phase2LifetimeSeconds', second, 'It must be less than Phase1LifetimeSeconds.')
-  if (margin! < 60 || margin! > second! / 2)
-    throw invalid('RekeyMarginTimeSeconds', margin, 'Constraints: between 60 and half of Phase2LifetimeSeconds.')
-  if ((all.DPDTimeoutSeconds as number) < 30)
-    throw invalid('DPDTimeoutSeconds', all.DPDTimeoutSeconds, 'Constraints: greater than or equal to 30.')
-  if (!['clear', 'none', 'restart'].includes(all.DPDTimeoutAction as string))
-    throw invalid('DPDTimeoutAction', all.DPDTimeoutAction, 'Valid Values: clear | none | restart')
-  if (!['add', 'start'].includes(all.StartupAction as string))
-    throw invalid('StartupAction', all.StartupAction, 'Valid Values: add | start')
+  refuseTimes(all)
+  for (const [name, known] of Object.entries(ACTIONS)) {
+    if (!known.includes(all[name] as string)) throw invalid(name, all[name], `Valid Values: ${known.join(' | ')}`)
+  }
   for (const [name, known] of Object.entries(CHOICES)) {
-    const stranger = (all[name] as readonly { readonly Value: string | number }[]).find(
-      ({ Value: each }) => !known.includes(each),
-    )
+    const list = all[name] as readonly Fields[]
+    const stranger = list.find((each) => !known.includes(each.Value as string | number))
     if (stranger !== undefined) throw invalid(name, stranger.Value, `Valid Values: ${known.join(' | ')}`)
   }
   return all
 }
 
-/** The key that was given, or one that AWS makes. */
-export function keyOf(given: Value): string {
-  if (given === undefined) return `a${randomBytes(24).toString('base64url').replaceAll('-', '.')}`
+function refuseTimes(all: Fields): void {
+  const { Phase1LifetimeSeconds, Phase2LifetimeSeconds, RekeyMarginTimeSeconds, DPDTimeoutSeconds } = all
+  const second = Phase2LifetimeSeconds as number
+  if (second >= (Phase1LifetimeSeconds as number)) {
+    throw invalid('Phase2LifetimeSeconds', second, 'It must be less than Phase1LifetimeSeconds.')
+  }
+  const margin = RekeyMarginTimeSeconds as number
+  if (margin < 60 || margin > second / 2) {
+    throw invalid('RekeyMarginTimeSeconds', margin, 'Constraints: between 60 and half of Phase2LifetimeSeconds.')
+  }
+  if ((DPDTimeoutSeconds as number) < 30) {
+    throw invalid('DPDTimeoutSeconds', DPDTimeoutSeconds, 'Constraints: greater than or equal to 30.')
+  }
+}
+
+/** Those that somebody has set, and that are shown therefore. */
+export function givenNames(options: Fields): Set<string> {
+  return new Set(Object.keys(options).filter((name) => !OWN.includes(name)))
+}
+
+/** The key that was given, or one that AWS makes; `seed` tells it from others. */
+export function keyOf(given: Value, seed: string): string {
+  if (given === undefined)
+    return `a${createHash('sha256').update(`psk ${seed}`).digest('base64url').slice(0, 31).replaceAll('-', '.')}`
   const psk = String(given)
   if (/^(?!0)[A-Za-z0-9._]{8,64}$/.test(psk)) return psk
-  throw new Ec2Error(
-    'InvalidParameterValue',
-    'The pre-shared key must have 8 to 64 letters, digits, periods and underscores, and not begin with zero.',
-  )
+  const why = 'The pre-shared key must have 8 to 64 letters, digits, periods and underscores, and not begin with zero.'
+  throw new Ec2Error('InvalidParameterValue', why)
 }
 
 /** Unique among the connections of the same gateway. */

@@ -32,27 +32,26 @@ export interface Parsed {
   readonly unknown: readonly string[]
   /** Names whose values are not of their type. */
   readonly malformed: readonly string[]
+  /** Names that have to be there, and are not. */
+  readonly missing: readonly string[]
 }
 
 /** From the parameters of a Query request. */
 export function parseInput(operation: { readonly input: Ref }, params: ReadonlyMap<string, string>): Parsed {
-  const used = new Set<string>()
-  const malformed: string[] = []
-  const reader = new Reader(params, used, malformed)
+  const reader = new Reader(params)
   const input = reader.read(operation.input, '') as Fields
-  const unknown = [...params.keys()].filter((name) => !used.has(name))
-  return { input: input ?? {}, unknown, malformed }
+  const { used, malformed, missing } = reader
+  return { input, unknown: [...params.keys()].filter((name) => !used.has(name)), malformed, missing }
 }
 
 class Reader {
   readonly #params: ReadonlyMap<string, string>
-  readonly #used: Set<string>
-  readonly #malformed: string[]
+  readonly used = new Set<string>()
+  readonly malformed: string[] = []
+  readonly missing: string[] = []
 
-  constructor(params: ReadonlyMap<string, string>, used: Set<string>, malformed: string[]) {
+  constructor(params: ReadonlyMap<string, string>) {
     this.#params = params
-    this.#used = used
-    this.#malformed = malformed
   }
 
   read(ref: Ref, at: string): Value {
@@ -65,13 +64,14 @@ class Reader {
 
   #struct(shape: Shape, at: string): Value {
     const [names, refs] = [shape[4] as readonly string[], shape[5] as readonly Ref[]]
+    const required = (shape[6] as number | undefined) ?? 0
     const fields: Record<string, Value> = {}
     for (const [index, name] of names.entries()) {
       const path = at === '' ? queryName(name, refs[index]!) : `${at}.${queryName(name, refs[index]!)}`
-      if (!this.#has(path)) continue
-      fields[name] = this.read(refs[index]!, path)
+      if (this.#has(path)) fields[name] = this.read(refs[index]!, path)
+      else if (index < required) this.missing.push(path)
     }
-    return at !== '' && Object.keys(fields).length === 0 ? undefined : fields
+    return at !== '' && Object.keys(fields).length === 0 ? undefined : guarded(shape, fields)
   }
 
   /** `Name.1`, `Name.2`, ... without a gap. */
@@ -84,14 +84,14 @@ class Reader {
   #simple(type: number, at: string): Value {
     const text = this.#params.get(at)
     if (text === undefined) return undefined
-    this.#used.add(at)
+    this.used.add(at)
     if (type === NUMBER) {
       const number = Number(text)
-      if (!Number.isFinite(number) || text.trim() === '') this.#malformed.push(at)
+      if (!/^-?\d{1,19}$/.test(text)) this.malformed.push(at)
       return number
     }
     if (type === BOOLEAN) {
-      if (text !== 'true' && text !== 'false') this.#malformed.push(at)
+      if (text !== 'true' && text !== 'false') this.malformed.push(at)
       return text === 'true'
     }
     return TIMESTAMPS.has(type) ? new Date(text) : text
@@ -103,6 +103,22 @@ class Reader {
     return false
   }
 }
+
+/** Whoever reads a name that the model does not have learns of it at once. */
+function guarded(shape: Shape, fields: Fields): Fields {
+  const names = new Set(shape[4] as readonly string[])
+  return new Proxy(fields, {
+    get(target, name) {
+      if (typeof name === 'string' && !names.has(name) && !RUNTIME.has(name)) {
+        throw new Error(`${shape[2]} has no ${name}`)
+      }
+      return Reflect.get(target, name)
+    },
+  })
+}
+
+/** What the language itself asks any object for. */
+const RUNTIME = new Set(['toJSON', 'then'])
 
 /** The whole XML answer of an operation. Throws where a field is none of its own. */
 export function renderOutput(action: string, output: Fields, requestId: string): string {

@@ -6,6 +6,8 @@ import { Ec2Error } from './ec2-error.ts'
 export interface Credentials {
   readonly id: string
   readonly secret: string
+  /** Of temporary credentials. */
+  readonly token?: string
 }
 
 /** A clock that is further off is refused. */
@@ -13,13 +15,13 @@ const SKEW_MS = 5 * 60_000
 const AUTHORIZATION =
   /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/ec2\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/
 
-/** Throws Ec2Error; returns the region that was signed for. */
-export function verifySignature(
+/** Throws Ec2Error; returns who has signed, and for which region. */
+export function verifySignature<C extends Credentials>(
   request: IncomingMessage,
   body: string,
-  known: readonly Credentials[],
+  known: readonly C[],
   now: number,
-): string {
+): { readonly region: string; readonly caller: C } {
   const { authorization, 'x-amz-date': date } = request.headers
   if (authorization === undefined)
     throw new Ec2Error('MissingAuthenticationToken', 'Request is missing Authentication Token', 403)
@@ -28,7 +30,7 @@ export function verifySignature(
     throw new Ec2Error('IncompleteSignature', 'The request signature is incomplete', 400)
   const [, id, day, region, signed, signature] = match as unknown as [string, string, string, string, string, string]
   const credentials = known.find((each) => each.id === id)
-  if (credentials === undefined)
+  if (credentials === undefined || request.headers['x-amz-security-token'] !== credentials.token)
     throw new Ec2Error('AuthFailure', 'AWS was not able to validate the provided access credentials', 401)
   if (Math.abs(instantOf(date) - now) > SKEW_MS) throw new Ec2Error('RequestExpired', 'Request has expired.', 400)
   const [path, query = ''] = (request.url ?? '/').split('?')
@@ -51,7 +53,7 @@ export function verifySignature(
       403,
     )
   }
-  return region
+  return { region, caller: credentials }
 }
 
 /** `20261201T050000Z`. */
