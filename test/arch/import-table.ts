@@ -162,7 +162,7 @@ export const IMPORT_TABLE: readonly Row[] = [
   {
     folder: 'infra/',
     may: ['infra/'],
-    packages: ['node:', 'esbuild', 'aws-cdk-lib', 'constructs'],
+    packages: ['node:', 'esbuild', 'aws-cdk-lib', 'constructs', 'dockerfile-ast', 'yaml'],
     why: 'how it is deployed: programs are named by path and are not imported',
   },
   { folder: 'test/', may: [''], packages: [''], why: 'tests may look everywhere' },

@@ -21,6 +21,8 @@ export type PeerName =
   | 'frr'
   | 'gobgp'
   | 'exabgp'
+  | 'systemd'
+  | 'setcap'
 
 const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   strongswan: () => program('charon-systemd', 'swanctl'),
@@ -35,6 +37,8 @@ const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   exabgp: () => program('python3-exabgp'),
   redis: () => program('redis-server'),
   openssl: () => program('openssl'),
+  systemd: () => program('systemd-analyze'),
+  setcap: () => program('setcap', 'setpriv'),
 }
 
 /** Path of the peer's main program, or undefined when it is not installed. */
