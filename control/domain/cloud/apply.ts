@@ -2,31 +2,37 @@
  * What is missing at AWS, in the order in which it can be made. Level-triggered: each decision compares what is wanted
  * with what there is now, so that whoever stopped in the middle, or lost something later, goes on the same way.
  */
-import type { SeenRouteTable, SeenVpnConnection } from './provider.ts'
-import { resolved } from './resolve.ts'
+import { found } from './found.ts'
+import { keysLeft, undrainLeft } from './leftovers.ts'
+import { type SeenVpnConnection, type SeenVpnGateway, TAG_CLOUD } from './provider.ts'
+import { prefixesChanged, resolved } from './resolve.ts'
 import {
   customerGatewayOf,
   isLiving,
+  isOfNetwork,
+  type Kind,
   knownId,
   madeByUs,
   tagsOf,
   vpnConnectionOf,
   vpnGatewayOf,
-  withResource,
 } from './resources.ts'
 import {
   change,
   doneAt,
   fail,
-  openStep,
+  heldBack,
   PROVIDER_MS,
   patiently,
   perform,
   SETTLE_MS,
   type Situation,
   wait,
+  waitingSince,
 } from './situation.ts'
+import { isPassing, isUpAtAws, TELEMETRY_MS, tunnelsInOrder } from './tunnels.ts'
 import type { CloudRecord, Decision } from './types.ts'
+import { ways } from './ways.ts'
 
 /** Both tunnels with routing, from when the connector has been told. */
 const UP_MS = 10 * 60_000
@@ -36,6 +42,7 @@ type Goal = (situation: Situation) => Decision | undefined
 /** In this order; the first that has something to do does it. */
 const GOALS: readonly Goal[] = [
   resolved,
+  prefixesChanged,
   customerGateway,
   vpnGateway,
   attachment,
@@ -43,37 +50,39 @@ const GOALS: readonly Goal[] = [
   firstKeys,
   vpnConnection,
   outsideAddresses,
-  staticRoutes,
-  propagation,
-  routes,
+  ways,
 ]
 
 /** What is to be made next; undefined when everything is there, whether packets pass or not. */
 export function nextToMake(situation: Situation): Decision | undefined {
   for (const goal of GOALS) {
     const decision = goal(situation)
-    if (decision !== undefined) return decision
+    if (decision !== undefined) return heldBack(situation, decision)
   }
   return undefined
 }
 
 export function decideApply(situation: Situation): Decision {
-  return nextToMake(situation) ?? bothUp(situation) ?? { type: 'done', outcome: 'done' }
+  return (
+    nextToMake(situation) ??
+    keysLeft(situation) ??
+    undrainLeft(situation) ??
+    bothUp(situation) ?? { type: 'done', outcome: 'done' }
+  )
 }
 
 function customerGateway(situation: Situation): Decision | undefined {
   const { record, seen, facts } = situation
   const there = customerGatewayOf(record, seen)
   if (there === undefined) {
-    const lost = notShownYet(situation, 'customer-gateway', 'create-customer-gateway')
+    const lost = notShownYet(situation, 'customer-gateway', seen.customerGateways)
     if (lost !== undefined) return lost
     const { address, as } = record.resolved!
     const tags = tagsOf(record, facts.network)
     const action = { type: 'create-customer-gateway', address, as, tags } as const
-    return once(situation, perform(action, record.name, `a customer gateway for ${address}, AS ${as}`))
+    return perform(action, record.name, `a customer gateway for ${address}, AS ${as}`)
   }
-  const made = there.tags['isthmus:cloud'] === record.id
-  const noted = noteOf(situation, 'customer-gateway', there.id, made)
+  const noted = found(situation, 'customer-gateway', there.id, there.tags[TAG_CLOUD] === record.id)
   if (noted !== undefined) return noted
   if (there.state === 'available') return undefined
   return unavailable(situation, `the customer gateway ${there.id}`)
@@ -85,8 +94,12 @@ function vpnGateway(situation: Situation): Decision | undefined {
   if (target.kind !== 'vpc') return undefined
   const there = vpnGatewayOf(record, seen)
   if (there !== undefined && isLiving(there)) {
-    const made = target.vpnGateway === undefined
-    const noted = noteOf(situation, 'vpn-gateway', there.id, made)
+    const isNamed = target.vpnGateway !== undefined
+    if (!isNamed && !isOurs(situation, there)) {
+      const cause = `${target.vpc} has a virtual private gateway that is not of this network, and can have one only.`
+      return fail('vpc-has-gateway', cause, `To use it, name it in vpnGateway: ${there.id}.`)
+    }
+    const noted = found(situation, 'vpn-gateway', there.id, !isNamed && there.tags[TAG_CLOUD] === record.id)
     if (noted !== undefined) return noted
     return there.state === 'available' ? undefined : unavailable(situation, `the gateway ${there.id}`)
   }
@@ -97,10 +110,10 @@ function vpnGateway(situation: Situation): Decision | undefined {
       'Name another one, or leave it out.',
     )
   }
-  const lost = notShownYet(situation, 'vpn-gateway', 'create-vpn-gateway')
+  const lost = notShownYet(situation, 'vpn-gateway', seen.vpnGateways)
   if (lost !== undefined) return lost
   const action = { type: 'create-vpn-gateway', as: target.as, tags: tagsOf(record, facts.network) } as const
-  return once(situation, perform(action, record.name, `a virtual private gateway, AS ${target.as}`))
+  return perform(action, record.name, `a virtual private gateway, AS ${target.as}`)
 }
 
 function attachment(situation: Situation): Decision | undefined {
@@ -116,7 +129,9 @@ function attachment(situation: Situation): Decision | undefined {
   }
   const own = there.find(({ vpc }) => vpc === target.vpc)
   if (own?.state === 'attached') {
-    return noteOf(situation, 'vpn-attachment', `${gateway.id}/${target.vpc}`, target.vpnGateway === undefined)
+    const id = `${gateway.id}/${target.vpc}`
+    const begun = situation.run.steps.some(({ action, resource }) => action === 'attach-vpn-gateway' && resource === id)
+    return found(situation, 'vpn-attachment', id, begun || madeByUs(record, 'vpn-gateway', gateway.id))
   }
   if (own !== undefined)
     return patiently(situation, `${gateway.id} to be attached`, PROVIDER_MS, () => stuck(gateway.id))
@@ -131,6 +146,11 @@ function transitGateway(situation: Situation): Decision | undefined {
   const there = seen.transitGateway
   if (there === undefined || !isLiving(there)) {
     return fail('no-transit-gateway', `The transit gateway ${target.transitGateway} is not there.`, 'Correct it.')
+  }
+  const apart = record.routeTables === 'none' ? undefined : target.vpcs.find((vpc) => !there.vpcs.includes(vpc))
+  if (apart !== undefined) {
+    const cause = `The VPC ${apart} is not attached to ${there.id}.`
+    return fail('vpc-not-attached', cause, 'Attach it at AWS, or leave it out of vpcs.')
   }
   return there.state === 'available' ? undefined : unavailable(situation, `the transit gateway ${there.id}`)
 }
@@ -147,7 +167,7 @@ function vpnConnection(situation: Situation): Decision | undefined {
   const { record, seen, facts } = situation
   const there = vpnConnectionOf(record, seen)
   if (there === undefined) {
-    const lost = notShownYet(situation, 'vpn-connection', 'create-vpn-connection')
+    const lost = notShownYet(situation, 'vpn-connection', seen.vpnConnections)
     if (lost !== undefined) return lost
     const { target, routing, options } = record
     const action = {
@@ -165,19 +185,11 @@ function vpnConnection(situation: Situation): Decision | undefined {
       tags: tagsOf(record, facts.network),
     } as const
     const how = routing === 'static' ? 'static routes' : 'BGP'
-    return once(situation, perform(action, record.name, `a VPN connection with two tunnels and ${how}`))
+    return perform(action, record.name, `a VPN connection with two tunnels and ${how}`)
   }
-  const noted = noteOf(situation, 'vpn-connection', there.id, madeBy(record, there))
+  const noted = found(situation, 'vpn-connection', there.id, madeBy(record, there))
   if (noted !== undefined) return noted
   return there.state === 'available' ? undefined : unavailable(situation, `the VPN connection ${there.id}`)
-}
-
-/** AWS keeps the order of the tunnels by their inside CIDRs only as far as these tell. */
-export function tunnelsInOrder(record: CloudRecord, connection: SeenVpnConnection) {
-  return record.tunnels.map((tunnel, index) => {
-    const byInside = connection.tunnels.find(({ insideCidr }) => insideCidr === tunnel.insideCidr)
-    return byInside ?? connection.tunnels[index]
-  })
 }
 
 function outsideAddresses(situation: Situation): Decision | undefined {
@@ -192,64 +204,6 @@ function outsideAddresses(situation: Situation): Decision | undefined {
   return change({ type: 'outside', outside: outside as string[] }, record.name, words)
 }
 
-function staticRoutes({ record, seen }: Situation): Decision | undefined {
-  if (record.routing !== 'static') return undefined
-  const connection = vpnConnectionOf(record, seen)!
-  const there = new Set(connection.routes.filter(isLiving).map(({ prefix }) => prefix))
-  const missing = record.resolved!.local.find((prefix) => !there.has(prefix))
-  if (missing === undefined) return undefined
-  const action = { type: 'create-vpn-route', vpnConnection: connection.id, prefix: missing } as const
-  return perform(action, `${connection.id}/${missing}`, `AWS sends ${missing} into the connection`)
-}
-
-/** Tables that are to learn the way to the site. */
-export function tablesFor({ target, routeTables }: CloudRecord, seen: Situation['seen']): readonly SeenRouteTable[] {
-  const vpcs = target.kind === 'vpc' ? [target.vpc] : target.vpcs
-  const all = seen.routeTables.filter(({ vpc }) => vpcs.includes(vpc))
-  if (routeTables === 'none') return []
-  if (routeTables === 'all') return all
-  return routeTables === 'main' ? all.filter(({ main }) => main) : all.filter(({ id }) => routeTables.includes(id))
-}
-
-function propagation(situation: Situation): Decision | undefined {
-  const { record, seen } = situation
-  if (record.target.kind !== 'vpc') return undefined
-  const gateway = vpnGatewayOf(record, seen)!.id
-  for (const { id, propagating } of tablesFor(record, seen)) {
-    if (propagating.includes(gateway)) {
-      const noted = begunByUs(situation, 'enable-propagation', 'route-propagation', `${id}/${gateway}`)
-      if (noted !== undefined) return noted
-      continue
-    }
-    const action = { type: 'enable-propagation', routeTable: id, vpnGateway: gateway } as const
-    return perform(action, `${id}/${gateway}`, `${id} learns the routes of ${gateway}`)
-  }
-  return undefined
-}
-
-function routes(situation: Situation): Decision | undefined {
-  const { record, seen } = situation
-  const { target } = record
-  if (target.kind !== 'transit-gateway') return undefined
-  for (const table of tablesFor(record, seen)) {
-    for (const prefix of record.resolved!.local) {
-      const there = table.routes.find((route) => route.prefix === prefix)
-      if (there?.target === target.transitGateway) {
-        const noted = begunByUs(situation, 'create-route', 'route', `${table.id}/${prefix}`)
-        if (noted !== undefined) return noted
-        continue
-      }
-      if (there !== undefined) {
-        const cause = `${table.id} sends ${prefix} to ${there.target} already.`
-        return fail('route-taken', cause, 'Remove that route, or leave the table out of routeTables.')
-      }
-      const action = { type: 'create-route', routeTable: table.id, prefix, target: target.transitGateway } as const
-      return perform(action, `${table.id}/${prefix}`, `${table.id} sends ${prefix} to ${target.transitGateway}`)
-    }
-  }
-  return undefined
-}
-
 function bothUp(situation: Situation): Decision | undefined {
   const { record, sight } = situation
   if (sight.connector === undefined) {
@@ -257,7 +211,7 @@ function bothUp(situation: Situation): Decision | undefined {
     return fail('no-connector', cause, 'Join one with isthmus join, and apply again.')
   }
   const late = record.tunnels.find((_, index) => !isPassing(situation, index))
-  if (late === undefined) return undefined
+  if (late === undefined) return toldByAws(situation)
   const up = doneAt(situation, 'outside') ?? situation.run.createdAt
   const what = `${late.name} to carry packets`
   if (situation.now < up + UP_MS) return wait(what, up, UP_MS, situation.now, 500)
@@ -266,65 +220,34 @@ function bothUp(situation: Situation): Decision | undefined {
   return fail('tunnel-down', cause, said?.remedy ?? 'Look at isthmus status at the site, and apply again.')
 }
 
-/** At the connector: up with the first key, probes and BGP well. */
-export function isPassing({ record, sight }: Situation, tunnel: number, key?: string): boolean {
-  const { external } = record.tunnels[tunnel]!
-  const said = sight.externals.find((each) => each.external === external)
-  if (said?.state !== 'up' || !said.passing) return false
-  if (key !== undefined && said.key !== key) return false
-  return record.routing === 'static' || said.bgp?.established === true
-}
-
-function noteOf(
-  { record }: Situation,
-  kind: Parameters<typeof knownId>[1],
-  id: string,
-  made: boolean,
-): Decision | undefined {
-  const resources = withResource(record.resources, { kind, id, made })
-  if (resources === undefined) return undefined
-  return change(
-    { type: 'resources', resources },
-    id,
-    made ? `${id} is ours` : `${id} is there already, and stays ours not`,
-  )
-}
-
-/** What is there without a tag is ours where this run had begun to make it, and did not hear how that ended. */
-function begunByUs(
-  { record, run }: Situation,
-  action: string,
-  kind: Parameters<typeof knownId>[1],
-  id: string,
-): Decision | undefined {
-  if (!run.steps.some((step) => step.action === action && step.resource === id)) return undefined
-  const resources = withResource(record.resources, { kind, id, made: true })
-  return resources && change({ type: 'resources', resources }, id, `${id} is ours`)
+function toldByAws(situation: Situation): Decision | undefined {
+  const down = situation.record.tunnels.find((_, index) => !isUpAtAws(situation, index))
+  if (down === undefined) return undefined
+  const what = `AWS to say that ${down.name} is up`
+  const since = waitingSince(situation, what)
+  return situation.now >= since + TELEMETRY_MS ? undefined : wait(what, since, TELEMETRY_MS, situation.now)
 }
 
 function madeBy(record: CloudRecord, { id, tags }: SeenVpnConnection): boolean {
-  return tags['isthmus:cloud'] === record.id || madeByUs(record, 'vpn-connection', id)
+  return tags[TAG_CLOUD] === record.id || madeByUs(record, 'vpn-connection', id)
 }
 
-/**
- * What was made may not be shown yet; what is known of and not shown any more was removed by somebody else, and is
- * made anew once that is certain.
- */
-function notShownYet(situation: Situation, kind: Parameters<typeof knownId>[1], action: string): Decision | undefined {
-  const made = doneAt(situation, action)
+function isOurs({ record, facts }: Situation, gateway: SeenVpnGateway): boolean {
+  return isOfNetwork(gateway, facts.network) || madeByUs(record, 'vpn-gateway', gateway.id)
+}
+
+/** What is known and not shown at all may only be late; it is made anew once that is certain. */
+function notShownYet(
+  situation: Situation,
+  kind: Kind,
+  shown: readonly { readonly id: string }[],
+): Decision | undefined {
   const id = knownId(situation.record, kind)
-  if (id === undefined || made === undefined || situation.now >= made + SETTLE_MS) return undefined
-  return wait(`AWS to show ${id}`, made, SETTLE_MS, situation.now)
-}
-
-/** Making it twice would leave one behind: an attempt of which nobody knows the end is waited for first. */
-function once(situation: Situation, decision: Decision): Decision {
-  const open = openStep(situation)
-  if (decision.type !== 'do' || open?.action !== decision.action.type) return decision
-  // It was surely not carried out.
-  if (situation.last?.ok === false && situation.last.kind === 'later') return decision
-  if (situation.now >= open.begunAt + SETTLE_MS) return decision
-  return wait(`AWS to show whether it has made ${decision.detail}`, open.begunAt, SETTLE_MS, situation.now)
+  if (id === undefined || shown.some((each) => each.id === id)) return undefined
+  const what = `AWS to show ${id}`
+  const since = waitingSince(situation, what)
+  if (situation.now >= since + SETTLE_MS) return undefined
+  return wait(what, since, SETTLE_MS, situation.now)
 }
 
 function unavailable(situation: Situation, what: string): Decision {

@@ -45,6 +45,11 @@ export function keyName(number: number): string {
   return `k${number}`
 }
 
+/** `k12` is 12; none is 0. */
+export function numberOf(key: string | undefined): number {
+  return key === undefined ? 0 : Number(key.slice(1))
+}
+
 function withTunnel(
   record: CloudRecord,
   at: number,
@@ -58,5 +63,5 @@ function withOutside({ outside: _, ...tunnel }: CloudTunnelRecord, outside: stri
 }
 
 function newestFirst(keys: readonly CloudKey[]): CloudKey[] {
-  return [...keys].sort((left, right) => Number(right.id.slice(1)) - Number(left.id.slice(1)))
+  return [...keys].sort((left, right) => numberOf(right.id) - numberOf(left.id))
 }

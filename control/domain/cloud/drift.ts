@@ -1,9 +1,21 @@
 /** What AWS has that differs from what is wanted: somebody changed an option, removed a route, deleted a tunnel. */
 import type { AwsOptions, Drift } from '../../../protocol/control/cloud.ts'
-import { tablesFor, tunnelsInOrder } from './apply.ts'
 import { type Seen, type SeenTunnel, TAG_CLOUD, TAG_NETWORK } from './provider.ts'
-import { customerGatewayOf, isLiving, knownId, oursOf, vpnConnectionOf, vpnGatewayOf } from './resources.ts'
+import { blocksOf, sameSet } from './resolve.ts'
+import {
+  customerGatewayOf,
+  isLiving,
+  isTagged,
+  knownId,
+  madeByUs,
+  oursOf,
+  vpnConnectionOf,
+  vpnGatewayOf,
+} from './resources.ts'
+import type { CloudFacts } from './situation.ts'
+import { tunnelsInOrder } from './tunnels.ts'
 import type { CloudRecord } from './types.ts'
+import { tablesFor } from './ways.ts'
 
 const OPTION_NAMES: Readonly<Record<keyof AwsOptions, string>> = {
   encryption: 'encryption algorithms',
@@ -20,9 +32,17 @@ const OPTION_NAMES: Readonly<Record<keyof AwsOptions, string>> = {
 }
 
 /** None of a connection that was never built. A run that is under way makes what is missing itself. */
-export function driftOf(record: CloudRecord, seen: Seen): Drift[] {
+export function driftOf(record: CloudRecord, seen: Seen, facts: Pick<CloudFacts, 'endpoint'> = {}): Drift[] {
   if (record.resolved === undefined || knownId(record, 'vpn-connection') === undefined) return []
-  return [...gone(record, seen), ...ofTunnels(record, seen), ...ofRoutes(record, seen), ...strangers(record, seen)]
+  return [
+    ...gone(record, seen),
+    ...bare(record, seen),
+    ...ofAddress(record, seen, facts.endpoint),
+    ...ofTunnels(record, seen),
+    ...ofRoutes(record, seen),
+    ...ofVpcs(record, seen),
+    ...strangers(record, seen),
+  ]
 }
 
 /** What of the options is not as it is wanted; in what `modify-tunnel` takes. */
@@ -34,34 +54,76 @@ export function changedOptions(wanted: AwsOptions, has: Partial<AwsOptions>): Pa
 
 function gone(record: CloudRecord, seen: Seen): Drift[] {
   const drifts: Drift[] = []
-  const missing = (what: string, id: string) =>
-    drifts.push({
-      code: 'missing',
-      resource: id,
-      detail: `${what} ${id} is not there any more.`,
-      remedy: 'Fix makes another one.',
-      fixable: true,
-    })
+  const missing = (what: string, id: string, fixable = true) => {
+    const remedy = fixable ? 'Fix makes another one.' : 'It is named in the intent: make another one, and name that.'
+    drifts.push({ code: 'missing', resource: id, detail: `${what} ${id} is not there any more.`, remedy, fixable })
+  }
   const connection = vpnConnectionOf(record, seen)
   const ids = { connection: knownId(record, 'vpn-connection'), gateway: knownId(record, 'vpn-gateway') }
   if (connection === undefined) missing('The VPN connection', ids.connection!)
   if (record.target.kind === 'vpc') {
     const { vpc } = record.target
     const gateway = vpnGatewayOf(record, seen)
-    if (gateway === undefined) missing('The gateway', ids.gateway ?? record.target.vpnGateway ?? '')
+    const named = record.target.vpnGateway
+    if (gateway === undefined || !isLiving(gateway))
+      missing('The gateway', named ?? ids.gateway ?? '', named === undefined)
     else if (!gateway.attachments.some((each) => each.vpc === vpc && each.state === 'attached')) {
       const detail = `${gateway.id} is not attached to ${vpc} any more.`
       drifts.push({ code: 'missing', resource: gateway.id, detail, remedy: 'Fix attaches it.', fixable: true })
     }
   }
+  if (record.target.kind === 'transit-gateway' && seen.transitGateway === undefined) {
+    missing('The transit gateway', record.target.transitGateway, false)
+  }
   if (customerGatewayOf(record, seen) === undefined) {
     missing('The customer gateway', knownId(record, 'customer-gateway') ?? '')
   }
-  if (connection !== undefined && connection.tags[TAG_CLOUD] !== record.id) {
-    const detail = `${connection.id} has lost the tag ${TAG_CLOUD}, which marks it as ours.`
-    drifts.push({ code: 'tag-missing', resource: connection.id, detail, remedy: 'Fix sets it.', fixable: true })
-  }
   return drifts
+}
+
+function bare(record: CloudRecord, seen: Seen): Drift[] {
+  const gateway = vpnGatewayOf(record, seen)
+  const customer = customerGatewayOf(record, seen)
+  const ours = [
+    vpnConnectionOf(record, seen),
+    gateway !== undefined && madeByUs(record, 'vpn-gateway', gateway.id) ? gateway : undefined,
+    customer !== undefined && madeByUs(record, 'customer-gateway', customer.id) ? customer : undefined,
+  ]
+  return ours.flatMap((each): Drift[] => {
+    if (each === undefined || isTagged(each)) return []
+    const detail = `${each.id} has lost the tags ${TAG_NETWORK} and ${TAG_CLOUD}, which mark it as ours.`
+    return [{ code: 'tag-missing', resource: each.id, detail, remedy: 'Fix sets them.', fixable: true }]
+  })
+}
+
+/** AWS cannot give a connection another address of ours in place without a new customer gateway. */
+function ofAddress(record: CloudRecord, seen: Seen, endpoint: string | undefined): Drift[] {
+  const { address } = record.resolved!
+  const remedy = 'Destroy the connection and apply it again, when it may be down for some minutes.'
+  const told = (resource: string, detail: string): Drift => {
+    return { code: 'address-differs', resource, detail, remedy, fixable: false }
+  }
+  const connection = vpnConnectionOf(record, seen)
+  const used = seen.customerGateways.find(({ id }) => id === connection?.customerGateway)
+  if (used !== undefined && used.address !== address) {
+    return [told(used.id, `AWS has ${used.address} for the connector, not ${address}.`)]
+  }
+  if (record.gateway.address !== undefined || endpoint === undefined || endpoint === address) return []
+  return [told(record.name, `The connector is at ${endpoint} now; AWS has ${address} for it.`)]
+}
+
+function ofVpcs(record: CloudRecord, seen: Seen): Drift[] {
+  const { target, remote, resolved } = record
+  if (target.kind !== 'vpc' || remote !== undefined) return []
+  const blocks = blocksOf([target.vpc], seen)
+  if (blocks.length === 0) {
+    const detail = `The VPC ${target.vpc} is not there any more.`
+    return [{ code: 'vpc-changed', resource: target.vpc, detail, remedy: 'Destroy the connection.', fixable: false }]
+  }
+  if (sameSet(blocks, resolved!.remote)) return []
+  const detail = `${target.vpc} has ${blocks.join(', ')} now; the connector takes ${resolved!.remote.join(', ')} from it.`
+  const remedy = 'Fix has the connector take what the VPC has.'
+  return [{ code: 'vpc-changed', resource: target.vpc, detail, remedy, fixable: true }]
 }
 
 function ofTunnels(record: CloudRecord, seen: Seen): Drift[] {
@@ -86,8 +148,21 @@ function ofTunnels(record: CloudRecord, seen: Seen): Drift[] {
             },
           ]
         : []
-    return [...moved, ...ofOptions(record, name, there), ...ofKey(record, index, there)]
+    return [
+      ...moved,
+      ...ofInside(record, index, there),
+      ...ofOptions(record, name, there),
+      ...ofKey(record, index, there),
+    ]
   })
+}
+
+function ofInside({ tunnels }: CloudRecord, index: number, there: SeenTunnel): Drift[] {
+  const { name, insideCidr } = tunnels[index]!
+  if (there.insideCidr === undefined || there.insideCidr === insideCidr) return []
+  const detail = `${name}: the inside CIDR is ${there.insideCidr}, not ${insideCidr}.`
+  const remedy = 'Set it back at AWS, or destroy the connection and apply it again.'
+  return [{ code: 'option-changed', resource: name, detail, remedy, fixable: false }]
 }
 
 function ofOptions({ options }: CloudRecord, name: string, there: SeenTunnel): Drift[] {

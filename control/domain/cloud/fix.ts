@@ -1,33 +1,50 @@
 /** Repairs drift: makes what is missing, and changes tunnels back one at a time, like a rotation. */
 import type { AwsOptions } from '../../../protocol/control/cloud.ts'
-import { nextToMake, tunnelsInOrder } from './apply.ts'
-import { changeCarefully, type Job, troubled } from './careful.ts'
+import { nextToMake } from './apply.ts'
+import { alwaysSaid, type CarefulNotes, changeCarefully, comeBack, type Job, troubled } from './careful.ts'
 import { changedOptions } from './drift.ts'
-import { TAG_CLOUD } from './provider.ts'
-import { tagsOf, vpnConnectionOf } from './resources.ts'
-import { perform, type Situation } from './situation.ts'
+import { keysLeft } from './leftovers.ts'
+import { customerGatewayOf, isTagged, madeByUs, tagsOf, vpnConnectionOf, vpnGatewayOf } from './resources.ts'
+import { heldBack, perform, type Situation } from './situation.ts'
+import { seenTunnel } from './tunnels.ts'
 import type { Decision } from './types.ts'
 
-export function decideFix(situation: Situation): Decision {
-  return nextToMake(situation) ?? tags(situation) ?? tunnels(situation) ?? { type: 'done', outcome: 'done' }
+export function decideFix(situation: Situation): { readonly decision: Decision; readonly notes?: CarefulNotes } {
+  const { back } = situation.run.memory as CarefulNotes
+  const isAborting = situation.run.state === 'aborting'
+  if (isAborting || back !== undefined) {
+    const end: Decision = back === undefined ? { type: 'done', outcome: 'aborted' } : troubled(back)
+    return { decision: comeBack(situation) ?? end }
+  }
+  const decision = nextToMake(situation) ?? tags(situation) ?? keysLeft(situation)
+  return decision === undefined ? tunnels(situation) : { decision }
 }
 
-function tags({ record, seen, facts }: Situation): Decision | undefined {
-  const connection = vpnConnectionOf(record, seen)!
-  if (connection.tags[TAG_CLOUD] === record.id) return undefined
-  const action = { type: 'tag', resource: connection.id, tags: tagsOf(record, facts.network) } as const
-  return perform(action, connection.id, `${connection.id} has our tags again`)
+function tags(situation: Situation): Decision | undefined {
+  const { record, seen, facts } = situation
+  const connection = vpnConnectionOf(record, seen)
+  const gateway = vpnGatewayOf(record, seen)
+  const isOwn = gateway !== undefined && madeByUs(record, 'vpn-gateway', gateway.id)
+  const customer = customerGatewayOf(record, seen)
+  const isOwnCustomer = customer !== undefined && madeByUs(record, 'customer-gateway', customer.id)
+  const all = [connection, isOwn ? gateway : undefined, isOwnCustomer ? customer : undefined]
+  const bare = all.find((each) => each !== undefined && !isTagged(each))
+  if (bare === undefined) return undefined
+  const action = { type: 'tag', resource: bare.id, tags: tagsOf(record, facts.network) } as const
+  return heldBack(situation, perform(action, bare.id, `${bare.id} has our tags again`))
 }
 
-function tunnels(situation: Situation): Decision | undefined {
+function tunnels(situation: Situation): ReturnType<typeof decideFix> {
   for (const index of situation.record.tunnels.keys()) {
     // Nothing of this tunnel has to be changed: it need not be drained for that.
     if (isAsWanted(situation, index) && !situation.record.tunnels[index]!.drained) continue
     const step = changeCarefully(situation, index, asWanted(situation, index))
     if ('finished' in step) continue
-    return 'decision' in step ? step.decision : troubled(step.trouble)
+    if ('decision' in step) return step
+    const notes = { back: step.trouble }
+    return { decision: comeBack(situation) ?? troubled(step.trouble), notes }
   }
-  return undefined
+  return { decision: { type: 'done', outcome: 'done' } }
 }
 
 function isAsWanted(situation: Situation, tunnel: number): boolean {
@@ -38,13 +55,14 @@ function asWanted(situation: Situation, tunnel: number): Job {
   const { record, seen } = situation
   const { name, external, keys, outside } = record.tunnels[tunnel]!
   return {
+    repairs: true,
     before: () => undefined,
     isThere: () => isAsWanted(situation, tunnel),
     action: {
       type: 'modify-tunnel',
       vpnConnection: vpnConnectionOf(record, seen)!.id,
       outside: outside ?? '',
-      options: differing(situation, tunnel),
+      options: { ...alwaysSaid(record.options), ...differing(situation, tunnel) },
       ...(hasOtherKey(situation, tunnel) ? { secret: `${external}/${keys[0]!.id}` } : {}),
     },
     detail: `AWS gives ${name} back what was changed`,
@@ -53,12 +71,12 @@ function asWanted(situation: Situation, tunnel: number): Job {
   }
 }
 
-function differing({ record, seen }: Situation, tunnel: number): Partial<AwsOptions> {
-  const there = tunnelsInOrder(record, vpnConnectionOf(record, seen)!)[tunnel]
-  return there === undefined ? {} : changedOptions(record.options, there.options)
+function differing(situation: Situation, tunnel: number): Partial<AwsOptions> {
+  const there = seenTunnel(situation, tunnel)
+  return there === undefined ? {} : changedOptions(situation.record.options, there.options)
 }
 
-function hasOtherKey({ record, seen }: Situation, tunnel: number): boolean {
-  const there = tunnelsInOrder(record, vpnConnectionOf(record, seen)!)[tunnel]?.keyFingerprint
-  return there !== undefined && !record.tunnels[tunnel]!.keys.some(({ fingerprint }) => fingerprint === there)
+function hasOtherKey(situation: Situation, tunnel: number): boolean {
+  const there = seenTunnel(situation, tunnel)?.keyFingerprint
+  return there !== undefined && !situation.record.tunnels[tunnel]!.keys.some(({ fingerprint }) => fingerprint === there)
 }

@@ -1,9 +1,9 @@
 /** What a look at the provider tells of a connection. */
-import { tunnelsInOrder } from './apply.ts'
 import { driftOf } from './drift.ts'
 import type { Seen } from './provider.ts'
 import { vpnConnectionOf } from './resources.ts'
 import type { CloudView } from './state.ts'
+import { tunnelsInOrder } from './tunnels.ts'
 import type { CloudRecord } from './types.ts'
 
 const MAX_DRIFT = 200
@@ -25,8 +25,12 @@ export function providerView(record: CloudRecord, seen: Seen): CloudView['provid
 }
 
 /** As much as one answer has room for. */
-export function driftSeen(record: CloudRecord, seen: Seen): CloudView['drift'] {
-  return driftOf(record, seen).slice(0, MAX_DRIFT)
+export function driftSeen(
+  record: CloudRecord,
+  seen: Seen,
+  facts: Parameters<typeof driftOf>[2] = {},
+): CloudView['drift'] {
+  return driftOf(record, seen, facts).slice(0, MAX_DRIFT)
 }
 
 /** Where the provider has moved the outer ends of tunnels that the connector has; undefined where it has not. */

@@ -1,12 +1,13 @@
 /** The next thing that a run does. Pure: whoever carries it out gives back what came of it, and asks again. */
-import { decideApply } from './apply.ts'
+import { decideApply, nextToMake } from './apply.ts'
 import { decideDestroy } from './destroy.ts'
 import { decideFix } from './fix.ts'
 import { decideRotate, type RotationNotes } from './rotate.ts'
-import { fail, type Situation } from './situation.ts'
+import { type CommonNotes, fail, SETTLE_MS, type Situation, wait } from './situation.ts'
 import type { Decided, Decision } from './types.ts'
 
-export function decide(situation: Situation): Decided {
+export function decide(given: Situation): Decided {
+  const situation = remembering(given)
   const refusal = refused(situation)
   const { decision, notes = {} } = refusal === undefined ? wanted(situation) : { decision: refusal }
   const memory = { ...remembered(situation, decision), ...notes }
@@ -15,35 +16,46 @@ export function decide(situation: Situation): Decided {
 
 function wanted(situation: Situation): { readonly decision: Decision; readonly notes?: RotationNotes } {
   if (situation.run.kind === 'rotate') return decideRotate(situation)
-  // Whatever is there stays, is listed, and the next run goes on from it.
-  if (situation.run.state === 'aborting') return { decision: { type: 'done', outcome: 'aborted' } }
-  return { decision: forward(situation, situation.run.kind) }
+  if (situation.run.kind === 'fix') return decideFix(situation)
+  if (situation.run.state === 'aborting') return { decision: stopped(situation) }
+  return { decision: situation.run.kind === 'apply' ? decideApply(situation) : decideDestroy(situation) }
 }
 
-function forward(situation: Situation, kind: 'apply' | 'fix' | 'destroy'): Decision {
-  switch (kind) {
-    case 'apply':
-      return decideApply(situation)
-    case 'fix':
-      return decideFix(situation)
-    case 'destroy':
-      return decideDestroy(situation)
+/** Whatever is there stays, is listed, and the next run goes on from it. */
+function stopped(situation: Situation): Decision {
+  const { run, now } = situation
+  const open = run.steps.at(-1)
+  const next = run.kind === 'apply' ? nextToMake(situation) : undefined
+  if (next?.type === 'change' && next.change.type === 'resources') return next
+  if (open?.state === 'begun' && run.kind === 'apply' && now < open.begunAt + SETTLE_MS) {
+    return wait('AWS to show what was begun', open.begunAt, SETTLE_MS, now)
   }
+  return { type: 'done', outcome: 'aborted' }
 }
 
 /** What needs a person ends the run, with the provider's reason. */
-function refused({ last, run }: Situation): Decision | undefined {
+function refused({ last, run, record }: Situation): Decision | undefined {
   if (last === undefined || last.ok) return undefined
   const { kind, cause, remedy } = last
   const passes = kind === 'later' || kind === 'unknown' || kind === 'exists' || kind === 'gone'
+  // Where a tunnel is drained, traffic comes back first.
+  const isBetween = run.kind === 'rotate' || (run.kind === 'fix' && record.tunnels.some(({ drained }) => drained))
   // What is in use now may not be when what uses it is gone.
-  if (passes || (kind === 'in-use' && run.kind === 'destroy') || run.kind === 'rotate') return undefined
+  if (passes || isBetween || (kind === 'in-use' && run.kind === 'destroy')) return undefined
   return fail(`cloud-${kind}`, cause, remedy)
+}
+
+/** What AWS did not know may only be too new: the step is not taken for done. */
+function remembering(situation: Situation): Situation {
+  const { last, run } = situation
+  const goneAt = run.steps.at(-1)?.endedAt
+  if (last?.ok !== false || last.kind !== 'gone' || goneAt === undefined) return situation
+  return { ...situation, run: { ...run, memory: { ...run.memory, goneAt } } }
 }
 
 /** Since when it has been waiting for the same thing; what the kinds of runs keep besides stays. */
 function remembered({ run, now }: Situation, decision: Decision): Decided['memory'] {
-  const { waitingFor, since, ...rest } = run.memory as { waitingFor?: string; since?: number }
+  const { waitingFor, since, ...rest } = run.memory as CommonNotes
   if (decision.type !== 'wait') return rest
   return { ...rest, waitingFor: decision.for, since: waitingFor === decision.for && since !== undefined ? since : now }
 }

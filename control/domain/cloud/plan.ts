@@ -8,11 +8,14 @@ import { espProposals } from './external.ts'
 import { onPaper } from './paper.ts'
 import { resourcesAfter } from './resources.ts'
 import { overlaps } from './rules.ts'
-import type { Situation } from './situation.ts'
+import type { CommonNotes, Situation } from './situation.ts'
 import type { Decision } from './types.ts'
 
 type Finding = CloudPlan['findings'][number]
-const MOST_STEPS = 500
+/** As `CloudPlan` has room for. */
+const MOST_STEPS = 1_000
+const MOST_DRIFT = 200
+const MOST_FINDINGS = 100
 
 /** `situation.run` is of a run that does not exist; nothing is changed. */
 export function planOf(situation: Situation, prices: CloudPrices): CloudPlan {
@@ -22,25 +25,35 @@ export function planOf(situation: Situation, prices: CloudPrices): CloudPlan {
   let failure: Extract<Decision, { type: 'fail' }> | undefined
   for (let turn = 0; turn < MOST_STEPS; turn++) {
     const decision = nextToMake(now)
-    if (decision === undefined || decision.type === 'wait' || decision.type === 'done') break
+    if (decision === undefined || decision.type === 'done') break
     if (decision.type === 'fail') {
-      failure = decision
+      if (decision.code !== 'provider-stuck') failure = decision
       break
     }
+    if (decision.type === 'wait') {
+      // On paper it has waited for long enough.
+      const { waitingFor } = now.run.memory as CommonNotes
+      if (waitingFor === decision.for) break
+      now = { ...now, run: { ...now.run, memory: { waitingFor: decision.for, since: 0 } } }
+      continue
+    }
+    now = { ...now, run: { ...now.run, memory: {} } }
     if (decision.type === 'do') {
       steps.push({ action: decision.action.type, resource: decision.resource, detail: decision.detail })
       const { seen: after, id } = onPaper(now.seen, decision.action, turn)
       const resources = resourcesAfter(now.record.resources, decision.action, id === undefined ? {} : { id })
       now = { ...now, seen: after, record: { ...now.record, resources: [...resources] } }
     } else {
+      const isNews = decision.change.type === 'resolve' && record.resolved !== undefined
+      if (isNews) steps.push({ action: 'resolve', resource: decision.resource, detail: decision.detail })
       now = { ...now, record: changedBy(now.record, decision.change, PAPER_KEY, now.now) }
     }
   }
   return {
     name: record.name,
     steps,
-    drift: driftOf(record, seen),
-    findings: [...(failure === undefined ? [] : [findingOf(failure)]), ...findings(now)],
+    drift: driftOf(record, seen, situation.facts).slice(0, MOST_DRIFT),
+    findings: [...(failure === undefined ? [] : [findingOf(failure)]), ...findings(now)].slice(0, MOST_FINDINGS),
     cost: costOf(record, prices),
   }
 }

@@ -14,7 +14,7 @@ import {
 } from './provider.ts'
 import type { CloudRecord } from './types.ts'
 
-type Kind = CloudResource['kind']
+export type Kind = CloudResource['kind']
 interface Living {
   readonly id: string
   readonly state: string
@@ -38,6 +38,15 @@ export function madeByUs({ resources }: CloudRecord, kind: Kind, id: string): bo
   return resources.some((each) => each.kind === kind && each.id === id && each.made)
 }
 
+/** Made for some connection of the network: whoever uses it last removes it. */
+export function isOfNetwork({ tags }: { readonly tags: Tags }, network: string): boolean {
+  return tags[TAG_NETWORK] === network && tags[TAG_CLOUD] !== undefined
+}
+
+export function isTagged({ tags }: { readonly tags: Tags }): boolean {
+  return tags[TAG_NETWORK] !== undefined && tags[TAG_CLOUD] !== undefined
+}
+
 /** Ours: the one that we know of, or else the oldest with our tag; and those that are there besides. */
 export function oursOf<T extends Living>(record: CloudRecord, kind: Kind, all: readonly T[]): { one?: T; more: T[] } {
   const living = all.filter(isLiving)
@@ -59,7 +68,14 @@ export function vpnGatewayOf(record: CloudRecord, seen: Seen): SeenVpnGateway | 
   const { target } = record
   if (target.kind !== 'vpc') return undefined
   if (target.vpnGateway !== undefined) return seen.vpnGateways.find(({ id }) => id === target.vpnGateway)
-  return oursOf(record, 'vpn-gateway', seen.vpnGateways).one
+  const own = oursOf(record, 'vpn-gateway', seen.vpnGateways).one
+  if (own !== undefined && isAttached(own, target.vpc)) return own
+  // A VPC has one only.
+  return seen.vpnGateways.find((each) => isLiving(each) && isAttached(each, target.vpc)) ?? own
+}
+
+function isAttached({ attachments }: SeenVpnGateway, to: string): boolean {
+  return attachments.some(({ vpc, state }) => vpc === to && (state === 'attached' || state === 'attaching'))
 }
 
 export function vpnConnectionOf(record: CloudRecord, seen: Seen): SeenVpnConnection | undefined {
@@ -75,7 +91,7 @@ export function resourcesAfter(
   const add = (kind: Kind, name: string): readonly CloudResource[] =>
     resources.some((each) => each.kind === kind && each.id === name)
       ? resources
-      : [...resources, { kind, id: name, made: true }]
+      : [...resources.filter((each) => each.kind !== kind || isMany(kind)), { kind, id: name, made: true }]
   const drop = (kind: Kind, name: string): readonly CloudResource[] =>
     resources.filter((each) => each.kind !== kind || each.id !== name)
   switch (action.type) {

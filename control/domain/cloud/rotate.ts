@@ -1,62 +1,93 @@
 /** New pre-shared keys for both tunnels, one after the other, with no packet lost. */
-import { isPassing } from './apply.ts'
-import { changeCarefully, type Job, type Trouble, troubled, undrain } from './careful.ts'
+import {
+  alwaysSaid,
+  type CarefulNotes,
+  changeCarefully,
+  comeBack,
+  finishing,
+  type Job,
+  refusedBy,
+  type Trouble,
+  troubled,
+} from './careful.ts'
+import { numberOf } from './changes.ts'
+import { inOrder, keysLeft, undrainLeft } from './leftovers.ts'
+import type { CloudAction } from './provider.ts'
 import { vpnConnectionOf } from './resources.ts'
-import { change, fail, PROVIDER_MS, perform, type Situation, wait, waitingSince } from './situation.ts'
-import type { Decision } from './types.ts'
+import {
+  change,
+  fail,
+  heldBack,
+  PROVIDER_MS,
+  perform,
+  SETTLE_MS,
+  type Situation,
+  wait,
+  waitingSince,
+} from './situation.ts'
+import { isPassing, seenTunnel } from './tunnels.ts'
+import type { CloudKey, Decision } from './types.ts'
 
 /** What a rotation remembers. */
-export interface RotationNotes {
+export interface RotationNotes extends CarefulNotes {
   /** Tunnels that have their new key. */
   readonly rotated?: readonly number[]
-  /** Why it goes back. */
-  readonly back?: Trouble
   /** The last key each tunnel had before, by its number. */
-  readonly before?: readonly (string | undefined)[]
+  readonly before?: readonly (string | null)[]
+  /** AWS was asked to take the old key back, for the tunnel that is being changed. */
+  readonly restoring?: boolean
 }
 
-/** How long the new key may take to work after all, when somebody wants to go back. */
+export interface Rotating {
+  readonly decision: Decision
+  readonly notes?: RotationNotes
+}
+
+/** How long the new key may take to work after all, before it is taken back. */
 const WORKS_MS = 30_000
 
-export function decideRotate(situation: Situation): { readonly decision: Decision; readonly notes?: RotationNotes } {
+export function decideRotate(situation: Situation): Rotating {
   const { record, run } = situation
   const { rotated = [], back, before } = run.memory as RotationNotes
-  if (before === undefined) {
-    const highest = record.tunnels.map(({ keys }) => keys.at(-1)?.id)
-    return { ...decideRotate(withNotes(situation, { before: highest })), notes: { before: highest } }
-  }
+  if (before === undefined) return begin(situation)
   const tunnel = record.tunnels.findIndex((_, index) => !rotated.includes(index))
-  if (run.state === 'aborting' || back !== undefined) {
-    return { decision: goBack(situation, Math.max(tunnel, 0), back) }
-  }
+  if (run.state === 'aborting' || back !== undefined) return goBack(situation, Math.max(tunnel, 0), back)
   if (tunnel < 0) return { decision: { type: 'done', outcome: 'done' } }
   const step = changeCarefully(situation, tunnel, newKey(situation, tunnel, before[tunnel]))
-  if ('finished' in step) {
-    const notes = { rotated: [...rotated, tunnel] }
-    return { ...decideRotate(withNotes(situation, notes)), notes }
-  }
-  if ('decision' in step) return step
-  const notes = { back: step.trouble }
-  return { decision: goBack(withNotes(situation, notes), tunnel, step.trouble), notes }
+  if ('finished' in step) return noting(situation, { rotated: [...rotated, tunnel] })
+  return 'decision' in step ? step : noting(situation, { back: step.trouble })
 }
 
-function newKey(situation: Situation, tunnel: number, old: string | undefined): Job {
-  const { record, seen } = situation
-  const { keys, name, external, outside, insideCidr } = record.tunnels[tunnel]!
-  const fresh = keys.find(({ id }) => numberOf(id) > numberOf(old))
-  const there = seenTunnel(situation, tunnel)
+/** With the keys that are there, and one each. */
+function begin(situation: Situation): Rotating {
+  const { record, run } = situation
+  if (run.state === 'aborting') return { decision: { type: 'done', outcome: 'aborted' } }
+  if (record.tunnels.some(({ outside, keys }) => outside === undefined || keys.length === 0)) {
+    const cause = `${record.name} has no tunnels whose keys could be rotated.`
+    return { decision: fail('not-applied', cause, 'Apply it first.') }
+  }
+  const left = keysLeft(situation) ?? undrainLeft(situation)
+  if (left !== undefined) return { decision: left }
+  return noting(situation, { before: record.tunnels.map(({ keys }) => inOrder(keys).last.id) })
+}
+
+/** Goes on with what is noted now. */
+function noting(situation: Situation, notes: RotationNotes): Rotating {
+  const { run } = situation
+  const next = decideRotate({ ...situation, run: { ...run, memory: { ...run.memory, ...notes } } })
+  return { decision: next.decision, notes: { ...notes, ...next.notes } }
+}
+
+function newKey(situation: Situation, tunnel: number, old: string | null | undefined): Job {
+  const { record } = situation
+  const { keys, name, insideCidr } = record.tunnels[tunnel]!
+  const fresh = keys.find(({ id }) => numberOf(id) > numberOf(old ?? undefined))
   return {
+    repairs: false,
     before: () =>
       fresh === undefined ? change({ type: 'make-key', tunnel }, name, `a new pre-shared key for ${name}`) : undefined,
-    isThere: () => fresh !== undefined && there?.keyFingerprint === fresh.fingerprint,
-    action: {
-      type: 'modify-tunnel',
-      vpnConnection: vpnConnectionOf(record, seen)?.id ?? '',
-      outside: outside ?? '',
-      // AWS would go back to its defaults for what concerns dead peers.
-      options: { dpdS: record.options.dpdS, dpdAction: record.options.dpdAction, startup: record.options.startup },
-      secret: `${external}/${fresh?.id ?? ''}`,
-    },
+    isThere: () => fresh !== undefined && hasKey(situation, tunnel, fresh),
+    action: giveKey(situation, tunnel, fresh?.id ?? ''),
     detail: `AWS gives ${name} (${insideCidr}) the new key`,
     use: () =>
       keys[0]?.id === fresh?.id ? undefined : change({ type: 'use-key', tunnel }, name, `${name} uses the new key`),
@@ -68,63 +99,94 @@ function newKey(situation: Situation, tunnel: number, old: string | undefined): 
   }
 }
 
+/** Where AWS does not show it, that it has taken it. */
+function hasKey(situation: Situation, tunnel: number, { fingerprint }: CloudKey): boolean {
+  const shown = seenTunnel(situation, tunnel)?.keyFingerprint
+  return shown === undefined ? asked(situation, tunnel)?.state === 'done' : shown === fingerprint
+}
+
+function giveKey({ record, seen }: Situation, tunnel: number, key: string): CloudAction {
+  const { external, outside = '' } = record.tunnels[tunnel]!
+  return {
+    type: 'modify-tunnel',
+    vpnConnection: vpnConnectionOf(record, seen)?.id ?? '',
+    outside,
+    options: alwaysSaid(record.options),
+    secret: `${external}/${key}`,
+  }
+}
+
 /** Whatever was begun ends with a key that both ends have: the new one where it works, else the old one. */
-function goBack(situation: Situation, tunnel: number, reason: Trouble | undefined): Decision {
-  const { record, seen } = situation
-  const { keys, name, external, outside } = record.tunnels[tunnel]!
+function goBack(situation: Situation, tunnel: number, reason: Trouble | undefined): Rotating {
+  const undone = takeBack(situation, tunnel)
+  if (undone !== undefined) return undone
+  const back = comeBack(situation)
+  if (back !== undefined) return { decision: back }
+  return { decision: reason === undefined ? { type: 'done', outcome: 'aborted' } : troubled(reason) }
+}
+
+/** Undefined when the tunnel has one key. */
+function takeBack(situation: Situation, tunnel: number): Rotating | undefined {
+  const { record, seen, run, now } = situation
+  const { restoring = false } = run.memory as RotationNotes
+  const { keys, name } = record.tunnels[tunnel]!
   const connection = vpnConnectionOf(record, seen)
-  const [first, second] = [...keys].sort((left, right) => numberOf(left.id) - numberOf(right.id))
-  if (second !== undefined && first !== undefined && connection !== undefined) {
-    if (connection.state !== 'available') return awaitAws(situation, name)
-    const hasNew = seenTunnel(situation, tunnel)?.keyFingerprint === second.fingerprint
-    const works = hasNew && isPassing(situation, tunnel, second.id)
-    if (hasNew && keys[0]!.id !== second.id && !works) {
-      return change({ type: 'use-key', tunnel }, name, `${name} uses the key that AWS has`)
-    }
-    if (works)
-      return change({ type: 'forget-key', tunnel, which: 'old' }, name, `${name} keeps the new key, which works`)
-    if (!hasNew) return change({ type: 'forget-key', tunnel, which: 'new' }, name, `${name} keeps its old key`)
-    const words = `${name} to work with the new key after all`
-    const since = waitingSince(situation, words)
-    const wasRefused =
-      situation.last?.ok === false && situation.last.kind !== 'later' && situation.last.kind !== 'unknown'
-    if (situation.now < since + WORKS_MS) return wait(words, since, WORKS_MS, situation.now, 500)
-    if (wasRefused)
-      return fail('restore-refused', `AWS does not take the old key of ${name} back.`, 'Fix its drift later.')
-    const secret = `${external}/${first.id}`
-    const action = {
-      type: 'modify-tunnel',
-      vpnConnection: connection.id,
-      outside: outside ?? '',
-      options: {},
-      secret,
-    } as const
-    return perform(action, name, `AWS gives ${name} its old key back`)
+  if (keys.length < 2 || connection === undefined) return undefined
+  const { first, last } = inOrder(keys)
+  if (connection.state !== 'available') return { decision: awaitAws(situation, name) }
+  const forget = (which: 'old' | 'new', words: string): Rotating => {
+    return { decision: change({ type: 'forget-key', tunnel, which }, name, words) }
   }
-  for (const [index] of record.tunnels.entries()) {
-    const back = undrain(situation, index)
-    if (back !== undefined) return back
+  if (!hasLast(situation, tunnel, last)) {
+    const since = restoring ? undefined : toldAt(situation, tunnel)
+    if (since === undefined || now >= since + SETTLE_MS) return forget('new', `${name} keeps its old key`)
+    return { decision: wait(`AWS to show which key ${name} has`, since, SETTLE_MS, now) }
   }
-  return reason === undefined ? { type: 'done', outcome: 'aborted' } : troubled(reason)
+  if (keys[0]!.id !== last.id) {
+    return { decision: change({ type: 'use-key', tunnel }, name, `${name} uses the key that AWS has`) }
+  }
+  const isRefused = refusedBy(situation) !== undefined || run.steps.at(-1)?.state === 'failed'
+  const stays = restoring ? isRefused : isPassing(situation, tunnel, last.id)
+  if (stays) return forget('old', `${name} keeps the new key, which AWS has`)
+  return restoring ? { decision: restore(situation, tunnel, first) } : worksAfterAll(situation, tunnel, first)
+}
+
+function worksAfterAll(situation: Situation, tunnel: number, first: CloudKey): Rotating {
+  const { name } = situation.record.tunnels[tunnel]!
+  const words = `${name} to work with the new key after all`
+  const since = waitingSince(situation, words)
+  if (situation.now < since + WORKS_MS) return { decision: wait(words, since, WORKS_MS, situation.now, 500) }
+  const decision = restore(situation, tunnel, first)
+  return decision.type === 'do' ? { decision, notes: { restoring: true } } : { decision }
+}
+
+function restore(situation: Situation, tunnel: number, first: CloudKey): Decision {
+  const { name } = situation.record.tunnels[tunnel]!
+  return heldBack(situation, perform(giveKey(situation, tunnel, first.id), name, `AWS gives ${name} its old key back`))
+}
+
+function hasLast(situation: Situation, tunnel: number, { fingerprint }: CloudKey): boolean {
+  const shown = seenTunnel(situation, tunnel)?.keyFingerprint
+  if (shown !== undefined) return shown === fingerprint
+  const { restoring = false } = situation.run.memory as RotationNotes
+  const step = asked(situation, tunnel)
+  return step !== undefined && step.state !== 'failed' && !(restoring && step.state === 'done')
+}
+
+/** When AWS was asked last to change the tunnel, as far as it may have done so. */
+function toldAt(situation: Situation, tunnel: number): number | undefined {
+  const step = asked(situation, tunnel)
+  return step === undefined || step.state === 'failed' ? undefined : (step.endedAt ?? step.begunAt)
+}
+
+function asked({ record, run }: Situation, tunnel: number) {
+  const { name } = record.tunnels[tunnel]!
+  return run.steps.findLast(({ action, resource }) => action === 'modify-tunnel' && resource === name)
 }
 
 function awaitAws(situation: Situation, name: string): Decision {
-  const words = `AWS to finish with ${name}`
+  const words = finishing(name)
   const since = waitingSince(situation, words)
   if (situation.now < since + PROVIDER_MS) return wait(words, since, PROVIDER_MS, situation.now)
   return fail('provider-stuck', `AWS has not finished with ${name}.`, 'Look at it at AWS.')
-}
-
-function seenTunnel({ record, seen }: Situation, tunnel: number) {
-  const { insideCidr } = record.tunnels[tunnel]!
-  return vpnConnectionOf(record, seen)?.tunnels.find((each) => each.insideCidr === insideCidr)
-}
-
-function withNotes(situation: Situation, notes: RotationNotes): Situation {
-  return { ...situation, run: { ...situation.run, memory: { ...situation.run.memory, ...notes } } }
-}
-
-/** `k12` is 12; none is 0. */
-export function numberOf(key: string | undefined): number {
-  return key === undefined ? 0 : Number(key.slice(1))
 }

@@ -45,6 +45,14 @@ export function faultsOf(draft: CloudDraft): CodedFault[] {
   if (target.kind === 'transit-gateway' && remote === undefined && routing === 'bgp') {
     fault('a transit gateway does not tell what lies behind it: list the prefixes', 'remote')
   }
+  if (target.kind === 'transit-gateway' && routing === 'static') {
+    fault('AWS: static routes of a connection are for virtual private gateways; use bgp', 'routing')
+  }
+  for (const [name, prefixes] of Object.entries({ local: draft.local ?? [], remote: remote ?? [] })) {
+    for (const [index, prefix] of prefixes.entries()) {
+      if (familyOf(prefix as Prefix) !== 4) fault('AWS: the tunnels carry IPv4', name, index)
+    }
+  }
   if (remote?.length === 0) fault('list at least one prefix, or leave it out', 'remote')
   if (draft.local?.length === 0) fault('list at least one prefix, or leave it out', 'local')
   return [...faults, ...optionFaults(options)]

@@ -35,6 +35,14 @@ export const SETTLE_MS = 60_000
 /** How long it may take to make, change or remove something. */
 export const PROVIDER_MS = 20 * 60_000
 const LOOK_AGAIN_MS = 2_000
+/** How often something is done that AWS never shows. */
+const MOST_REPEATS = 20
+/** Done twice, they leave one behind. */
+const CREATES: ReadonlySet<string> = new Set([
+  'create-customer-gateway',
+  'create-vpn-gateway',
+  'create-vpn-connection',
+] satisfies CloudAction['type'][])
 
 export function perform(action: CloudAction, resource: string, detail: string): Decision {
   return { type: 'do', action, resource, detail }
@@ -66,7 +74,7 @@ export function fail(code: string, cause: string, remedy: string): Decision {
 
 /** Since when the run has been waiting for this, by its memory; now, when it did not. */
 export function waitingSince({ run, now }: Situation, what: string): number {
-  const { waitingFor, since } = run.memory as { waitingFor?: string; since?: number }
+  const { waitingFor, since } = run.memory as CommonNotes
   return waitingFor === what && since !== undefined ? since : now
 }
 
@@ -77,10 +85,38 @@ export function patiently(situation: Situation, what: string, patienceMs: number
   return wait(what, since, patienceMs, situation.now)
 }
 
-/** The step that was begun and of which nobody knows how it ended: the process died, or the answer did not come. */
-export function openStep({ run }: Situation) {
-  const last = run.steps.at(-1)
-  return last?.state === 'begun' ? last : undefined
+/** What the machine remembers of any run. */
+export interface CommonNotes {
+  readonly waitingFor?: string
+  readonly since?: number
+  /** When the last step ended that failed since AWS did not know what it needs. */
+  readonly goneAt?: number
+}
+
+/**
+ * AWS shows late what was done: it is not done again before that. An attempt of which nobody knows the end is waited
+ * for where a second one would leave something behind.
+ */
+export function heldBack(situation: Situation, decision: Decision): Decision {
+  if (decision.type !== 'do') return decision
+  const { run, last, now } = situation
+  const { action, resource, detail } = decision
+  const same = run.steps.filter((step) => step.action === action.type && step.resource === resource)
+  const step = same.at(-1)
+  if (step === undefined || step.state === 'failed') return decision
+  if (step.state === 'begun') {
+    // `later` was surely not carried out.
+    const isSafe = !CREATES.has(action.type) || (last?.ok === false && last.kind === 'later')
+    if (isSafe || now >= step.begunAt + SETTLE_MS) return decision
+    return wait(`AWS to show whether it has done this: ${detail}`, step.begunAt, SETTLE_MS, now)
+  }
+  if (same.length >= MOST_REPEATS) {
+    const cause = `AWS does not show what was done ${same.length} times: ${detail}.`
+    return fail('not-shown', cause, 'Look at it at AWS, and start again.')
+  }
+  const endedAt = step.endedAt ?? step.begunAt
+  const hold = (run.memory as CommonNotes).goneAt === endedAt ? LOOK_AGAIN_MS : SETTLE_MS
+  return now >= endedAt + hold ? decision : wait(`AWS to show this: ${detail}`, endedAt, hold, now)
 }
 
 /** When the last step of this kind ended well in this run. */

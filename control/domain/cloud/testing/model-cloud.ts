@@ -20,6 +20,7 @@ interface ModelConnection extends Made {
   readonly id: string
   readonly customerGateway: string
   readonly vpnGateway?: string
+  readonly transitGateway?: string
   readonly tags: Tags
   readonly tunnels: ModelTunnel[]
   readonly staticRoutesOnly: boolean
@@ -27,8 +28,15 @@ interface ModelConnection extends Made {
   /** Available from then on; deleted from then on. */
   availableAt: number
   deletedAt?: number
-  /** Down while it is changed. */
-  modifying?: { readonly tunnel: number; readonly until: number }
+  /** Down while it is changed; shown as `before` until `shownAt`. */
+  modifying?: {
+    readonly tunnel: number
+    readonly until: number
+    readonly shownAt: number
+    readonly before: ModelTunnel
+  }
+  /** Shown as if nothing had happened until then. */
+  deletionShownAt?: number
 }
 
 export interface Chances {
@@ -49,14 +57,20 @@ export class ModelAws {
     deletedAt?: number
   })[] = []
   readonly connections: ModelConnection[] = []
+  transit?: NonNullable<Seen['transitGateway']>
   readonly tables = ['rtb-0000000000000001', 'rtb-0000000000000002'].map((id, index) => ({
     id,
     main: index === 0,
-    propagating: new Set<string>(),
+    /** From when it is shown. */
+    propagating: new Map<string, number>(),
+    routes: new Map<string, string>(),
   }))
-  /** How often both tunnels of a connection were being changed, or down, at once. */
   calls: string[] = []
+  /** How late AWS shows what was done, at most. */
+  lagMs = 20_000
   chances: Chances = { unknown: 0, later: 0 }
+  /** As where only others may read keys. */
+  hidesKeys = false
   readonly #random: () => number
   readonly #fingerprint: (psk: string) => string
   #next = 1
@@ -80,6 +94,7 @@ export class ModelAws {
 
   look(now: number): Seen {
     const shown = <T extends Made>(all: readonly T[]) => all.filter(({ visibleAt }) => visibleAt <= now)
+    const isShown = (since: number) => since <= now
     const stateOf = ({ deletedAt }: { deletedAt?: number }) => (deletedAt === undefined ? 'available' : 'deleted')
     return {
       vpcs: [this.vpc],
@@ -95,20 +110,21 @@ export class ModelAws {
       vpnConnections: shown(this.connections)
         .filter(({ deletedAt }) => deletedAt === undefined || now < deletedAt + DAY)
         .map((each) => this.#shown(each, now)),
-      routeTables: this.tables.map(({ id, main, propagating }) => ({
+      routeTables: this.tables.map(({ id, main, propagating, routes }) => ({
         id,
         vpc: this.vpc.id,
         main,
-        propagating: [...propagating],
-        routes: [],
+        propagating: [...propagating].flatMap(([id, since]) => (isShown(since) ? [id] : [])),
+        routes: [...routes].map(([prefix, target]) => ({ prefix, target, state: 'active', origin: 'created' })),
       })),
+      ...(this.transit === undefined ? {} : { transitGateway: this.transit }),
       takenInside: [],
     }
   }
 
   /** Whether packets pass, as far as AWS goes, with this key. */
   passes(insideCidr: string, psk: string, now: number): boolean {
-    const connection = this.living(now)[0]
+    const connection = this.living(now).find(({ tunnels }) => tunnels.some((each) => each.insideCidr === insideCidr))
     const index = connection?.tunnels.findIndex((tunnel) => tunnel.insideCidr === insideCidr) ?? -1
     const tunnel = connection?.tunnels[index]
     if (connection === undefined || tunnel === undefined || now < connection.availableAt) return false
@@ -125,13 +141,16 @@ export class ModelAws {
   leftovers(cloud: string): string[] {
     const all = [...this.customerGateways, ...this.vpnGateways, ...this.connections]
     const own = all.filter((each) => each.deletedAt === undefined && each.tags[TAG_CLOUD] === cloud)
-    return [...own.map(({ id }) => id), ...this.tables.flatMap(({ propagating }) => [...propagating])]
+    const entries = this.tables.flatMap(({ propagating, routes }) => [...propagating.keys(), ...routes.keys()])
+    return [...own.map(({ id }) => id), ...entries]
   }
 
   #shown(each: ModelConnection, now: number): SeenVpnConnection {
-    const busy = each.modifying !== undefined && now < each.modifying.until
+    const { modifying, deletionShownAt = 0 } = each
+    const late = modifying !== undefined && now < modifying.shownAt ? modifying : undefined
+    const busy = modifying !== undefined && late === undefined && now < modifying.until
     const state =
-      each.deletedAt !== undefined
+      each.deletedAt !== undefined && now >= deletionShownAt
         ? now < each.deletedAt
           ? 'deleting'
           : 'deleted'
@@ -145,22 +164,21 @@ export class ModelAws {
       state,
       customerGateway: each.customerGateway,
       ...(each.vpnGateway === undefined ? {} : { vpnGateway: each.vpnGateway }),
+      ...(each.transitGateway === undefined ? {} : { transitGateway: each.transitGateway }),
       staticRoutesOnly: each.staticRoutesOnly,
       routes: each.routes.map((prefix) => ({ prefix, state: 'available' })),
       tags: each.tags,
-      tunnels: each.tunnels.map(({ outside, insideCidr, psk, options }) => ({
-        outside,
-        insideCidr,
-        options,
-        ikeVersions: ['ikev2'],
-        keyFingerprint: this.#fingerprint(psk),
-      })),
+      tunnels: each.tunnels.map((tunnel, index) => {
+        const { outside, insideCidr, psk, options } = late?.tunnel === index ? late.before : tunnel
+        const shown = this.hidesKeys ? {} : { keyFingerprint: this.#fingerprint(psk) }
+        return { outside, insideCidr, options: { ...options }, ikeVersions: ['ikev2'], ...shown }
+      }),
     }
   }
 
   #effect(action: CloudAction, secrets: ReadonlyMap<string, string>, now: number): { id?: string } {
     const id = (kind: string) => `${kind}-${(this.#next++).toString(16).padStart(17, '0')}`
-    const visibleAt = now + Math.floor(this.#random() * 20_000)
+    const visibleAt = now + Math.floor(this.#random() * this.lagMs)
     switch (action.type) {
       case 'create-customer-gateway': {
         const { address, as, tags } = action
@@ -184,13 +202,14 @@ export class ModelAws {
         const tunnels = action.tunnels.map(({ insideCidr, options, secret }, index) => {
           return { outside: `203.0.113.${index + 1}`, insideCidr, psk: secrets.get(secret)!, options: { ...options } }
         })
-        const { customerGateway, vpnGateway, tags, staticRoutesOnly } = action
+        const { customerGateway, vpnGateway, transitGateway, tags, staticRoutesOnly } = action
         this.connections.push({
           id: id('vpn'),
           visibleAt,
           availableAt: now + 120_000,
           customerGateway,
           ...(vpnGateway === undefined ? {} : { vpnGateway }),
+          ...(transitGateway === undefined ? {} : { transitGateway }),
           tags,
           tunnels,
           staticRoutesOnly,
@@ -203,7 +222,8 @@ export class ModelAws {
         const index = connection.tunnels.findIndex(({ outside }) => outside === action.outside)
         if (connection.modifying !== undefined && now < connection.modifying.until) throw failure('later')
         const tunnel = connection.tunnels[index]!
-        connection.modifying = { tunnel: index, until: now + 90_000 }
+        const before = { ...tunnel, options: { ...tunnel.options } }
+        connection.modifying = { tunnel: index, until: now + 90_000, shownAt: visibleAt, before }
         if (action.secret !== undefined) tunnel.psk = secrets.get(action.secret)!
         Object.assign(tunnel.options, action.options)
         return {}
@@ -211,14 +231,34 @@ export class ModelAws {
       case 'create-vpn-route':
         this.connections.find((each) => each.id === action.vpnConnection)!.routes.push(action.prefix)
         return {}
+      case 'delete-vpn-route': {
+        const connection = this.connections.find((each) => each.id === action.vpnConnection)!
+        connection.routes = connection.routes.filter((prefix) => prefix !== action.prefix)
+        return {}
+      }
+      case 'create-route':
+        this.tables.find(({ id: table }) => table === action.routeTable)!.routes.set(action.prefix, action.target)
+        return {}
+      case 'delete-route':
+        this.tables.find(({ id: table }) => table === action.routeTable)!.routes.delete(action.prefix)
+        return {}
       case 'enable-propagation':
-        this.tables.find(({ id: table }) => table === action.routeTable)!.propagating.add(action.vpnGateway)
+        this.tables.find(({ id: table }) => table === action.routeTable)!.propagating.set(action.vpnGateway, visibleAt)
         return {}
       case 'disable-propagation':
         this.tables.find(({ id: table }) => table === action.routeTable)!.propagating.delete(action.vpnGateway)
         return {}
-      case 'delete-vpn-connection':
-        this.connections.find((each) => each.id === action.vpnConnection)!.deletedAt ??= now + 60_000
+      case 'delete-vpn-connection': {
+        const connection = this.connections.find((each) => each.id === action.vpnConnection)!
+        if (connection.deletedAt === undefined) {
+          Object.assign(connection, { deletedAt: now + 60_000, deletionShownAt: visibleAt })
+        }
+        return {}
+      }
+      case 'tag':
+        for (const each of [...this.connections, ...this.vpnGateways, ...this.customerGateways]) {
+          if (each.id === action.resource) Object.assign(each, { tags: action.tags })
+        }
         return {}
       case 'delete-vpn-gateway': {
         if (this.#gateway(action.vpnGateway).vpc !== undefined) throw failure('in-use')
@@ -226,13 +266,14 @@ export class ModelAws {
         return {}
       }
       case 'delete-customer-gateway': {
-        const used = this.connections.some((each) => each.deletedAt === undefined || now < each.deletedAt)
+        const used = this.connections.some(
+          ({ customerGateway: id, deletedAt }) =>
+            id === action.customerGateway && (deletedAt === undefined || now < deletedAt),
+        )
         if (used) throw failure('in-use')
         this.customerGateways.find((each) => each.id === action.customerGateway)!.deletedAt = now
         return {}
       }
-      default:
-        return {}
     }
   }
 

@@ -53,12 +53,18 @@ export class ModelPlane {
   now = 1_000_000
   readonly secrets = new Map<string, string>()
   facts = FACTS
+  /** Of the connector: it does not report; traffic never leaves a tunnel; keys that it has other than ours. */
+  silent = false
+  neverIdle = false
+  readonly connectorHas = new Map<string, string>()
   /** What the connector has taken up, and since when each tunnel is idle. */
   #carried: CloudRecord
   #carriedAt = 0
   #idleSince: number[] = [0, 0]
   /** Whether the connector's tunnels ever both carried nothing once they had been up. */
   bothDown = 0
+  /** How often AWS was asked to change a tunnel that carried packets, or while the other one did not. */
+  cut = 0
   #wasUp = false
   readonly #random: () => number
 
@@ -113,13 +119,11 @@ export class ModelPlane {
         this.#step(decision.change.type, decision.resource, decision.detail)
         if (dies()) return
         const psk = makePsk((length) => Uint8Array.from({ length }, () => Math.floor(this.#random() * 256)))
-        const before = this.record
         this.record = changedBy(this.record, decision.change, { fingerprint: pskFingerprint(psk) }, this.now)
         if (decision.change.type === 'make-key') {
           const { external, keys } = this.record.tunnels[decision.change.tunnel]!
           this.secrets.set(`${external}/${keys.at(-1)!.id}`, psk)
         }
-        void before
         this.#ended('done')
         this.#pass(50)
         return
@@ -127,6 +131,7 @@ export class ModelPlane {
       case 'do': {
         this.#step(decision.action.type, decision.resource, decision.detail)
         if (dies()) return
+        if (decision.action.type === 'modify-tunnel') this.#watch(decision.action.outside)
         try {
           const result = this.aws.perform(decision.action, this.secrets, this.now)
           if (dies()) return
@@ -151,31 +156,53 @@ export class ModelPlane {
     return {
       connector: 'con_00000000000000000001',
       at: this.now,
-      current: this.#carried === this.record,
-      externals: this.#carried.tunnels.flatMap((tunnel, index) => {
-        if (tunnel.outside === undefined || tunnel.keys.length === 0) return []
-        const key = tunnel.keys.find(({ id }) => this.#works(index, id))
-        const up = key !== undefined
-        return [
-          {
-            external: tunnel.external,
-            state: up ? ('up' as const) : ('connecting' as const),
-            ...(key === undefined ? {} : { key: key.id }),
-            generation: 0,
-            drained: tunnel.drained,
-            passing: up,
-            bgp: { established: up, flaps: 0, received: 1, accepted: 1, advertised: 1 },
-            traffic: { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0 },
-            idleMs: this.#carried.tunnels[index]!.drained ? this.now - this.#idleSince[index]! : 0,
-          },
-        ]
-      }),
+      current: !this.silent && this.#carried === this.record,
+      externals: this.silent ? [] : this.#externals(),
     }
+  }
+
+  #externals(): ConnectorSight['externals'] {
+    return this.#carried.tunnels.flatMap((tunnel, index) => {
+      if (tunnel.outside === undefined || tunnel.keys.length === 0) return []
+      const key = tunnel.keys.find(({ id }) => this.#works(index, id))
+      const up = key !== undefined
+      return [
+        {
+          external: tunnel.external,
+          state: up ? ('up' as const) : ('connecting' as const),
+          ...(key === undefined ? {} : { key: key.id }),
+          generation: 0,
+          drained: tunnel.drained,
+          passing: up,
+          bgp: { established: up, flaps: 0, received: 1, accepted: 1, advertised: 1 },
+          traffic: { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0, dropped: 0 },
+          idleMs: tunnel.drained && !this.neverIdle ? Math.max(0, this.now - this.#idleSince[index]!) : 0,
+        },
+      ]
+    })
   }
 
   #works(tunnel: number, key: string): boolean {
     const { insideCidr, external } = this.#carried.tunnels[tunnel]!
-    return this.aws.passes(insideCidr, this.secrets.get(`${external}/${key}`) ?? '', this.now)
+    const name = `${external}/${key}`
+    return this.aws.passes(insideCidr, this.connectorHas.get(name) ?? this.secrets.get(name) ?? '', this.now)
+  }
+
+  #watch(outside: string): void {
+    const index = this.record.tunnels.findIndex((tunnel) => tunnel.outside === outside)
+    const externals = this.#externals()
+    const passes = externals.map(({ passing }) => passing)
+    const isIdle = externals[index]!.drained && externals[index]!.idleMs! >= 3_000
+    if (passes[index] && !(isIdle && passes[1 - index])) this.cut++
+  }
+
+  /** The key that AWS has for each tunnel, where it is one of ours. */
+  keysAtAws(): (string | undefined)[] {
+    return this.record.tunnels.map(({ external, insideCidr }) => {
+      const tunnel = this.aws.living(this.now)[0]?.tunnels.find((each) => each.insideCidr === insideCidr)
+      const name = [...this.secrets].find(([, text]) => text === tunnel?.psk)?.[0]
+      return name?.startsWith(external) ? name.slice(external.length + 1) : undefined
+    })
   }
 
   #pass(ms: number): void {
@@ -192,7 +219,7 @@ export class ModelPlane {
       this.#carried = this.record
       this.#carriedAt = this.now
     }
-    const up = this.sight().externals.filter(({ passing }) => passing).length
+    const up = this.#externals().filter(({ passing }) => passing).length
     if (up === 2) this.#wasUp = true
     if (up === 0 && this.#wasUp && this.run.kind !== 'destroy') this.bothDown++
   }
@@ -227,4 +254,23 @@ export function runOf(kind: CloudRunRecord['kind'], now: number): CloudRunRecord
     memory: {},
     nextAt: 0,
   }
+}
+
+/** The same numbers for the same seed. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0 || 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) / 2 ** 32
+  }
+}
+
+/** A connection that is there, and carries packets. */
+export function applied(seed = 7, draft: object = {}): ModelPlane {
+  const plane = new ModelPlane(seeded(seed), recordOf(draft))
+  const { state, error } = plane.finish()
+  if (state !== 'done') throw new Error(`not applied: ${JSON.stringify(error)}`)
+  return plane
 }
