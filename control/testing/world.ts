@@ -39,6 +39,8 @@ export async function createWorld(
     readonly repo?: Repo
     /** Of the clock that this world has. */
     readonly clouds?: (clock: { readonly now: number }) => CloudAccess
+    /** As in `Context`. */
+    readonly isAlone?: boolean
   } = {},
 ): Promise<World> {
   const repo = options.repo ?? (await openRepo(openSqlite(':memory:')))
@@ -64,6 +66,7 @@ export async function createWorld(
     log: logOf(log),
     verifier,
     lastUsed: auth.lastUsed,
+    isAlone: options.isAlone ?? false,
     ...(options.clouds === undefined ? {} : { clouds: options.clouds(clock) }),
   })
   const generous = () => new RateLimiter({ perSecond: 1e6, burst: 1e6 })
