@@ -20,8 +20,6 @@ export interface AwsCall {
   readonly code?: string
 }
 
-/** One attempt, from the first octet to the last of the answer. */
-const ATTEMPT_MS = 15_000
 /** All attempts of a change and the waiting between them: whoever asks has not given it up by then. */
 const CALL_MS = 30_000
 /** Attempts, where AWS says that it is too much, and where it did not answer a read. */
@@ -33,6 +31,8 @@ interface Parts {
   readonly client: EC2Client
   readonly pacing: Pacing
   readonly now: () => number
+  /** Milliseconds for one attempt. */
+  readonly attemptMs: number
   readonly onCall?: (call: AwsCall) => void
 }
 
@@ -57,13 +57,13 @@ export class Calls {
   }
 
   async #call<T>(kind: 'read' | 'write', command: Command, secrets: readonly string[]): Promise<T> {
-    const { region, client, pacing, now, onCall } = this.#parts
+    const { region, client, pacing, now, attemptMs, onCall } = this.#parts
     const action = actionOf(command)
     const until = now() + CALL_MS
     for (let attempt = 1; ; attempt++) {
       if (!(await pacing.turn(kind, until - now()))) throw tooMuch(action)
       try {
-        const answer = (await client.send(command as never, { abortSignal: AbortSignal.timeout(ATTEMPT_MS) })) as T
+        const answer = (await client.send(command as never, { abortSignal: AbortSignal.timeout(attemptMs) })) as T
         onCall?.({ region, action, outcome: 'ok' })
         return answer
       } catch (error) {

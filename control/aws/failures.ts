@@ -50,8 +50,11 @@ interface Thrown {
 
 /** A word of limited length: it goes into journals and logs. */
 function codeOf({ name, code }: Thrown): string {
-  const word = typeof name === 'string' && !/^(Error|TypeError|)$/.test(name) ? name : code
-  return typeof word === 'string' && word !== '' ? word.replaceAll(/[^\w.-]/g, '').slice(0, 64) : 'Error'
+  return wordOf(name === 'Error' || name === 'TypeError' ? code : name) || wordOf(code) || 'Error'
+}
+
+function wordOf(value: unknown): string {
+  return typeof value === 'string' ? value.replaceAll(/[^\w.-]/g, '').slice(0, 64) : ''
 }
 
 function whatIsMeant(thrown: Thrown, code: string, said: string): Meaning {

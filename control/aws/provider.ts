@@ -18,12 +18,15 @@ export interface AwsProviderOptions extends Partial<PacingParts> {
   /** Absent: AWS's own, or on Node as AWS_ENDPOINT_URL_EC2 or AWS_ENDPOINT_URL say. */
   readonly endpoint?: string
   readonly rates?: Rates
+  /** For one attempt of a call, from its first octet to the last of the answer. */
+  readonly attemptMs?: number
   /** Told of every call, also of those that are repeated. */
   readonly onCall?: (call: AwsCall) => void
   readonly requestHandler?: NonNullable<EC2ClientConfig['requestHandler']>
 }
 
 const CONNECT_MS = 5_000
+const ATTEMPT_MS = 15_000
 /** More than AWS has: names of regions come from requests. */
 const MOST_REGIONS = 64
 
@@ -62,13 +65,14 @@ export function createAwsProvider(options: AwsProviderOptions = {}): CloudProvid
 }
 
 function openRegion(region: string, options: AwsProviderOptions): Region {
-  const { rates, onCall } = options
+  const { rates, onCall, attemptMs = ATTEMPT_MS } = options
   const parts = partsOf(options)
   const calls = new Calls({
     region,
     client: clientOf(region, options),
     pacing: new Pacing(parts, rates),
     now: parts.now,
+    attemptMs,
     ...(onCall === undefined ? {} : { onCall }),
   })
   return { calls, looks: new Looks((subjects) => lookAt(calls, subjects)) }
