@@ -149,6 +149,24 @@ describe.skipIf(skip)('installed', () => {
     expect((await world.exec('a', withoutRoot(USER, probe, {}), { check: false })).code).toBe(1)
   })
 
+  it('the routes of a cluster node are kept, and go with what keeps them', async () => {
+    const script = join(ROOT, 'infra/connector/kubernetes/base/routes.sh')
+    copyFileSync(script, join(destination, 'routes.sh'))
+    const command = withoutRoot(USER, ['sh', join(destination, 'routes.sh')], { ambient: ['CAP_NET_ADMIN'] })
+    const routes = async () => (await world.exec('a', 'ip route show proto 152')).stdout.trim().split(/ *\n/)
+    const wanted = ['10.1.0.0/16 via 192.0.2.2 dev b0', '10.3.0.0/16 via 192.0.2.2 dev b0']
+    await world.exec('a', 'ip route add 10.2.0.0/16 via 192.0.2.2 proto 152')
+    const env = { PREFIXES: '10.1.0.0/16 10.3.0.0/16', GATEWAY: '192.0.2.2', PAUSE: '0.1' }
+    const keeper = world.spawn('a', command, { env })
+    const isKept = async () => (await routes()).join() === wanted.join()
+    await until('the routes', isKept)
+    await world.exec('a', 'ip route del 10.1.0.0/16')
+    await until('the routes again', isKept)
+    await keeper.stop()
+    expect(await keeper.exited).toBe(0)
+    expect(await routes()).toEqual([''])
+  })
+
   /** The install above was by the same words. */
   function linkModules(): void {
     expect(readFileSync(join(SYSTEMD, 'install.sh'), 'utf8')).toContain(`npm ${WORDS} `)
