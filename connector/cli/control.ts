@@ -78,6 +78,11 @@ export const control: Command = {
         'networks that may have VPN connections to AWS, made with the AWS credentials of this process: names divided by commas, or all; else $ISTHMUS_AWS_NETWORKS, none',
     },
     { flags: '--aws-watch <seconds>', description: 'how often AWS is looked at for drift', default: '60' },
+    {
+      flags: '--aws-settle <seconds>',
+      description: 'how long AWS may take to show what was made, before it is made again',
+      default: '60',
+    },
     { flags: '--login', description: 'log in this user at the first start, also without a terminal' },
     { flags: '--no-login', description: 'do not, also on a terminal' },
     { flags: '--log-level <level>', description: 'debug, info, warn or error', default: 'info' },

@@ -17,14 +17,14 @@ export function readAwsNetworks(text: string | undefined): AwsNetworks | undefin
 export function awsAccess(
   networks: AwsNetworks | undefined,
   make: () => Promise<CloudProvider>,
-  watchMs?: number,
+  times: { readonly watchMs?: number; readonly settleMs?: number } = {},
 ): { readonly clouds?: CloudAccess } {
   if (networks === undefined) return {}
   return {
     clouds: {
       provider: lazily(make),
       allows: ({ id, name }) => networks === 'all' || networks.includes(id) || networks.includes(name),
-      ...(watchMs === undefined ? {} : { watchMs }),
+      ...times,
     },
   }
 }

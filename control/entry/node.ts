@@ -50,7 +50,7 @@ export interface NodeOptions {
   /** Networks for which AWS may be called, with the credentials of this process; none when absent. */
   readonly aws?: AwsNetworks
   /** Between two looks at what there is at AWS, in milliseconds. Default: 60 s. */
-  readonly awsWatchMs?: number
+  readonly awsTimes?: { readonly watchMs?: number; readonly settleMs?: number }
   readonly log: Log
   readonly version: string
 }
@@ -123,7 +123,7 @@ async function startOn(sql: Sql, repo: Repo, options: NodeOptions): Promise<Cont
     openRelay: nodeRelay,
     // A file has one process that writes.
     isAlone: options.postgres === undefined,
-    ...awsAccess(options.aws, async () => (await import('../aws/provider.ts')).createAwsProvider(), options.awsWatchMs),
+    ...awsAccess(options.aws, async () => (await import('../aws/provider.ts')).createAwsProvider(), options.awsTimes),
   })
   services = assembly.services
   const fetch = (request: Request, env: unknown) => assembly.app.fetch(request, env as object)

@@ -6,6 +6,7 @@ import type { CloudViewRecord, ConnectorRecord } from '../store/repo.ts'
 import { everyOf } from './candidates.ts'
 import type { Documents } from './documents.ts'
 import type { Intents, Situation } from './intents.ts'
+import { optional } from './support.ts'
 import type { Context } from './types.ts'
 import { Work } from './work.ts'
 
@@ -79,6 +80,7 @@ export class NetworkClouds {
         .map(({ name, prefixes }) => ({ site: name, prefixes })),
       usedInside: rest.flatMap(({ tunnels }) => tunnels.map(({ insideCidr }) => insideCidr).filter(Boolean)),
       shared: rest.flatMap(({ resources }) => resources.map(({ id }) => id)),
+      ...optional('settleMs', this.#parts.context.clouds?.settleMs),
     }
   }
 

@@ -70,6 +70,8 @@ export interface CloudAccess {
   allows(network: { readonly id: string; readonly name: string }): boolean
   /** Between two looks at what is there, in milliseconds. Default: 60 s. */
   readonly watchMs?: number
+  /** How long the provider may take to show what was made, in milliseconds. Default: 60 s. */
+  readonly settleMs?: number
 }
 
 export interface Context {

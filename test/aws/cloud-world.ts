@@ -211,7 +211,7 @@ async function layOutControl(world: World, directory: string, { gateway }: Site)
     AWS_ENDPOINT_URL_EC2: `http://127.0.0.1:${EC2_PORT}`,
     AWS_EC2_METADATA_DISABLED: 'true',
   }
-  return new DemoControl(world, directory, { words: ['--aws'], env })
+  return new DemoControl(world, directory, { words: [], env: { ...env, ISTHMUS_AWS_NETWORKS: 'all' } })
 }
 
 /** A Unix socket that leads to a port of this process's own network. */

@@ -54,7 +54,10 @@ function nodeOptions(input: CommandInput, io: CliIo, log: Logger): NodeOptions {
     ...(keyring === undefined ? {} : { keyring }),
     ...(proxies === undefined ? {} : { trustedProxies: proxies.split(',').map((text) => text.trim()) }),
     ...(aws === undefined ? {} : { aws }),
-    awsWatchMs: 1000 * numberOption(input, 'awsWatch', { min: 1, max: 86_400, fallback: 60 }),
+    awsTimes: {
+      watchMs: 1000 * numberOption(input, 'awsWatch', { min: 1, max: 86_400, fallback: 60 }),
+      settleMs: 1000 * numberOption(input, 'awsSettle', { min: 1, max: 3_600, fallback: 60 }),
+    },
     log,
     version: VERSION,
   }

@@ -25,8 +25,8 @@ import {
   PROVIDER_MS,
   patiently,
   perform,
-  SETTLE_MS,
   type Situation,
+  settleMs,
   wait,
   waitingSince,
 } from './situation.ts'
@@ -246,8 +246,8 @@ function notShownYet(
   if (id === undefined || shown.some((each) => each.id === id)) return undefined
   const what = `AWS to show ${id}`
   const since = waitingSince(situation, what)
-  if (situation.now >= since + SETTLE_MS) return undefined
-  return wait(what, since, SETTLE_MS, situation.now)
+  if (situation.now >= since + settleMs(situation)) return undefined
+  return wait(what, since, settleMs(situation), situation.now)
 }
 
 function unavailable(situation: Situation, what: string): Decision {

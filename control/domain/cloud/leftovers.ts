@@ -1,7 +1,7 @@
 /** What a run that ended in the middle of changing a tunnel has left: two keys, or a tunnel that stays empty. */
 import { numberOf } from './changes.ts'
 import { vpnConnectionOf } from './resources.ts'
-import { change, SETTLE_MS, type Situation, wait } from './situation.ts'
+import { change, type Situation, settleMs, wait } from './situation.ts'
 import { seenTunnel } from './tunnels.ts'
 import type { CloudKey, Decision } from './types.ts'
 
@@ -27,8 +27,9 @@ function keyLeft(situation: Situation, tunnel: number): Decision | undefined {
   }
   if (has !== first.fingerprint) return undefined
   // It may have been told, and not be shown yet.
-  const settled = last.since + SETTLE_MS
-  if (situation.now < settled) return wait(`AWS to show which key ${name} has`, last.since, SETTLE_MS, situation.now)
+  const settled = last.since + settleMs(situation)
+  if (situation.now < settled)
+    return wait(`AWS to show which key ${name} has`, last.since, settleMs(situation), situation.now)
   return change({ type: 'forget-key', tunnel, which: 'new' }, name, `${name} keeps its old key`)
 }
 

@@ -3,7 +3,7 @@ import { decideApply, nextToMake } from './apply.ts'
 import { decideDestroy } from './destroy.ts'
 import { decideFix } from './fix.ts'
 import { decideRotate, type RotationNotes } from './rotate.ts'
-import { type CommonNotes, fail, SETTLE_MS, type Situation, wait } from './situation.ts'
+import { type CommonNotes, fail, type Situation, settleMs, wait } from './situation.ts'
 import type { Decided, Decision } from './types.ts'
 
 export function decide(given: Situation): Decided {
@@ -27,8 +27,8 @@ function stopped(situation: Situation): Decision {
   const open = run.steps.at(-1)
   const next = run.kind === 'apply' ? nextToMake(situation) : undefined
   if (next?.type === 'change' && next.change.type === 'resources') return next
-  if (open?.state === 'begun' && run.kind === 'apply' && now < open.begunAt + SETTLE_MS) {
-    return wait('AWS to show what was begun', open.begunAt, SETTLE_MS, now)
+  if (open?.state === 'begun' && run.kind === 'apply' && now < open.begunAt + settleMs(situation)) {
+    return wait('AWS to show what was begun', open.begunAt, settleMs(situation), now)
   }
   return { type: 'done', outcome: 'aborted' }
 }

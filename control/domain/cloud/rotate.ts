@@ -20,8 +20,8 @@ import {
   heldBack,
   PROVIDER_MS,
   perform,
-  SETTLE_MS,
   type Situation,
+  settleMs,
   wait,
   waitingSince,
 } from './situation.ts'
@@ -139,8 +139,8 @@ function takeBack(situation: Situation, tunnel: number): Rotating | undefined {
   }
   if (!hasLast(situation, tunnel, last)) {
     const since = restoring ? undefined : toldAt(situation, tunnel)
-    if (since === undefined || now >= since + SETTLE_MS) return forget('new', `${name} keeps its old key`)
-    return { decision: wait(`AWS to show which key ${name} has`, since, SETTLE_MS, now) }
+    if (since === undefined || now >= since + settleMs(situation)) return forget('new', `${name} keeps its old key`)
+    return { decision: wait(`AWS to show which key ${name} has`, since, settleMs(situation), now) }
   }
   if (keys[0]!.id !== last.id) {
     return { decision: change({ type: 'use-key', tunnel }, name, `${name} uses the key that AWS has`) }

@@ -16,6 +16,8 @@ export interface CloudFacts {
   readonly usedInside: readonly string[]
   /** Identifiers at AWS that other connections of the network use too. */
   readonly shared: readonly string[]
+  /** How long AWS may take to show what was made, in milliseconds. Default: a minute. */
+  readonly settleMs?: number
 }
 
 export interface Situation {
@@ -31,7 +33,7 @@ export interface Situation {
 }
 
 /** How long AWS may take to show what was made, or that nothing was. */
-export const SETTLE_MS = 60_000
+const SETTLE_MS = 60_000
 /** How long it may take to make, change or remove something. */
 export const PROVIDER_MS = 20 * 60_000
 const LOOK_AGAIN_MS = 2_000
@@ -107,16 +109,22 @@ export function heldBack(situation: Situation, decision: Decision): Decision {
   if (step.state === 'begun') {
     // `later` was surely not carried out.
     const isSafe = !CREATES.has(action.type) || (last?.ok === false && last.kind === 'later')
-    if (isSafe || now >= step.begunAt + SETTLE_MS) return decision
-    return wait(`AWS to show whether it has done this: ${detail}`, step.begunAt, SETTLE_MS, now)
+    const settle = settleMs(situation)
+    if (isSafe || now >= step.begunAt + settle) return decision
+    return wait(`AWS to show whether it has done this: ${detail}`, step.begunAt, settle, now)
   }
   if (same.length >= MOST_REPEATS) {
     const cause = `AWS does not show what was done ${same.length} times: ${detail}.`
     return fail('not-shown', cause, 'Look at it at AWS, and start again.')
   }
   const endedAt = step.endedAt ?? step.begunAt
-  const hold = (run.memory as CommonNotes).goneAt === endedAt ? LOOK_AGAIN_MS : SETTLE_MS
+  const hold = (run.memory as CommonNotes).goneAt === endedAt ? LOOK_AGAIN_MS : settleMs(situation)
   return now >= endedAt + hold ? decision : wait(`AWS to show this: ${detail}`, endedAt, hold, now)
+}
+
+/** How long AWS may take to show what was done, or that nothing was. */
+export function settleMs({ facts }: Pick<Situation, 'facts'>): number {
+  return facts.settleMs ?? SETTLE_MS
 }
 
 /** When the last step of this kind ended well in this run. */
