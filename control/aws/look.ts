@@ -3,7 +3,15 @@
  * subjects, and each gets only what is tagged as its own, what it knows by name, and what its target consists of.
  */
 import * as ec2 from '@aws-sdk/client-ec2'
-import { CloudFailure, type Seen, type Subject, TAG_CLOUD, TAG_NETWORK, type Tags } from '../domain/cloud/provider.ts'
+import {
+  CloudFailure,
+  type Seen,
+  type SeenVpnGateway,
+  type Subject,
+  TAG_CLOUD,
+  TAG_NETWORK,
+  type Tags,
+} from '../domain/cloud/provider.ts'
 import type { Calls } from './calls.ts'
 import {
   customerGatewayOf,
@@ -75,13 +83,16 @@ function seenBy({ cloud, network, target, known }: Subject, all: Everything, own
     ((each.tags[TAG_CLOUD] === cloud && each.tags[TAG_NETWORK] === network) || known.includes(each.id))
   const vpcs = vpcsOf(target)
   const named = target.kind === 'vpc' ? target.vpnGateway : undefined
+  // A VPC has one gateway only: that of another connection of the network, or one without tags, is used too.
+  const isMeant = ({ id, attachments }: SeenVpnGateway) =>
+    target.kind === 'vpc' && (named === undefined ? attachments.some(({ vpc }) => vpc === target.vpc) : id === named)
   const transit = target.kind === 'vpc' ? undefined : all.transits.find(({ id }) => id === target.transitGateway)
   const others = all.connections.filter((each) => !isOwn(each) && each.state !== 'deleted')
   return {
     vpcs: all.vpcs.filter((each) => vpcs.includes(each.id) && isOpen(each)),
     // AWS has one for each address and AS, whoever made it: whether it fits, the domain sees.
     customerGateways: all.customers.filter(isOpenTagged),
-    vpnGateways: all.gateways.filter((each) => isOwn(each) || (each.id === named && isOpenTagged(each))),
+    vpnGateways: all.gateways.filter((each) => isOwn(each) || (isOpenTagged(each) && isMeant(each))),
     ...(transit === undefined || !isOpen(transit) ? {} : { transitGateway: transit }),
     vpnConnections: all.connections.filter(isOwn),
     routeTables: all.tables.filter((each) => vpcs.includes(each.vpc) && isOpen(each)),

@@ -178,6 +178,7 @@ const ACCOUNT: Readonly<Record<string, Fields>> = {
         VpcAttachments: [{ VpcId: 'vpc-0123456789abcdef0', State: 'attached' }],
         Tags: OURS,
       },
+      { VpnGatewayId: 'vgw-7', State: 'available', VpcAttachments: [{ VpcId: 'vpc-0123456789abcdef0' }] },
       { VpnGatewayId: 'vgw-8', State: 'available' },
       { VpnGatewayId: 'vgw-9', State: 'available', Tags: THEIRS },
     ],
@@ -279,6 +280,7 @@ describe('what is read', () => {
     ])
     expect(seen.vpnGateways).toMatchObject([
       { id: 'vgw-1', as: 64_512, attachments: [{ vpc: 'vpc-0123456789abcdef0', state: 'attached' }] },
+      { id: 'vgw-7', attachments: [{ vpc: 'vpc-0123456789abcdef0', state: 'attaching' }] },
     ])
     expect(seen.vpcs).toEqual([{ id: 'vpc-0123456789abcdef0', state: 'available', blocks: ['172.31.0.0/16'] }])
     expect(seen.routeTables).toEqual([
