@@ -7,6 +7,7 @@ import { decide } from '../domain/cloud/machine.ts'
 import { type CloudAction, CloudFailure, type Seen } from '../domain/cloud/provider.ts'
 import { isRunning } from '../domain/cloud/records.ts'
 import { resourcesAfter } from '../domain/cloud/resources.ts'
+import type { CloudFacts } from '../domain/cloud/situation.ts'
 import type { CloudChange, CloudRecord, CloudRunRecord, Decision, LastOutcome } from '../domain/cloud/types.ts'
 import type { CloudViewRecord } from '../store/repo.ts'
 import { CloudSituations, type NetworkClouds } from './cloud-situations.ts'
@@ -53,6 +54,11 @@ const BLIND = 'AWS to answer'
 const ASK_WITHIN_MS = 1_000
 const OTHER_TEXT = 1_024
 const RESOURCE_TEXT = 128
+
+interface Look {
+  readonly seen: Seen
+  readonly facts: CloudFacts
+}
 
 /** A run within one decision. */
 interface Turn {
@@ -160,7 +166,7 @@ export class CloudStepping {
         const soon = decision.againMs - this.#now <= ASK_WITHIN_MS
         if (soon && sight.connector !== undefined) asks.add(sight.connector)
       }
-      return this.#settle(work, turn, decision, seen)
+      return this.#settle(work, turn, decision, { seen, facts })
     }
     await this.#put(work, turn, { nextAt: this.#now + BACKOFF_MS })
     return undefined
@@ -170,7 +176,7 @@ export class CloudStepping {
     work: Work,
     turn: Turn,
     decision: Exclude<Decision, { type: 'change' }>,
-    seen: Seen,
+    look: Look,
   ): Promise<CloudJob | undefined> {
     switch (decision.type) {
       case 'do':
@@ -181,10 +187,10 @@ export class CloudStepping {
         return undefined
       }
       case 'done':
-        await this.#finish(work, turn, over(turn.run, decision.outcome, this.#now), seen)
+        await this.#finish(work, turn, over(turn.run, decision.outcome, this.#now), look)
         return undefined
       case 'fail':
-        await this.#finish(work, turn, over(turn.run, 'failed', this.#now, decision), seen)
+        await this.#finish(work, turn, over(turn.run, 'failed', this.#now, decision), look)
         return undefined
     }
   }
@@ -252,7 +258,7 @@ export class CloudStepping {
     await work.put('cloudView', turn.view)
   }
 
-  async #finish(work: Work, turn: Turn, run: CloudRunRecord, seen: Seen | undefined): Promise<void> {
+  async #finish(work: Work, turn: Turn, run: CloudRunRecord, look: Look | undefined): Promise<void> {
     const { record, view } = turn
     const evidence = run.kind === 'rotate' ? await this.#evidence(work, record, run, view) : undefined
     await work.put('cloudRun', { ...run, ...optional('evidence', evidence) })
@@ -269,11 +275,16 @@ export class CloudStepping {
       this.#parts.documents.refresh(work, record.site)
       return
     }
-    const { run: _, ...rest } = record
-    const idle: CloudRecord = { ...rest, destroying: false }
+    const { run: _, earlierOptions, ...rest } = record
+    const drift = look === undefined ? view.drift : driftSeen(record, look.seen, look.facts)
+    // The provider has the present ones by now.
+    const isGiven = kind !== 'rotate' && state === 'done' && !drift.some(({ code }) => code === 'option-changed')
+    const kept = isGiven ? undefined : earlierOptions
+    if (kept !== earlierOptions) this.#parts.documents.refresh(work, record.site)
+    const idle: CloudRecord = { ...rest, destroying: false, ...optional('earlierOptions', kept) }
     turn.record = idle
     await work.put('cloud', idle)
-    const after = seen === undefined ? view : { ...view, drift: driftSeen(idle, seen) }
+    const after = { ...view, drift }
     await work.put('cloudView', after)
     noteDrift(work, idle, view, after)
   }

@@ -8,7 +8,7 @@ import { sameValue } from '../domain/intent.ts'
 import type { CloudViewRecord } from '../store/repo.ts'
 import { everyOf } from './candidates.ts'
 import { lookAt, subjectOf } from './cloud-access.ts'
-import type { SituationParts } from './cloud-situations.ts'
+import { CloudSituations, type NetworkClouds, type SituationParts } from './cloud-situations.ts'
 import type { Committer } from './commit.ts'
 import type { Call, CloudAccess } from './types.ts'
 import { Work } from './work.ts'
@@ -60,9 +60,10 @@ export class CloudWatch {
   }
 
   #store(call: Call, ids: readonly string[], found: ReadonlyMap<string, Seen | CloudFailure>): Promise<unknown> {
-    const { context, committer, documents, intents } = this.#parts
+    const { context, committer, documents } = this.#parts
     return committer.run(call, async () => {
       const work = new Work(context.repo, call.network)
+      const clouds = await new CloudSituations(this.#parts).read(work)
       for (const id of ids) {
         const record = await work.get('cloud', id)
         const seen = found.get(id)
@@ -70,9 +71,9 @@ export class CloudWatch {
         const view = { ...(await viewOf(work, record)), askedAt: context.clock() }
         if (seen instanceof CloudFailure) await work.put('cloudView', view)
         else if (record.run !== undefined) await work.put('cloudView', seenBy(record, view, seen, context.clock()))
-        else await this.#compare(work, await this.#follow(work, record, seen), view, seen)
+        else await this.#compare(work, clouds, await this.#follow(work, record, seen), { view, seen })
       }
-      await documents.finish(work, await intents.topology(call.network))
+      await documents.finish(work, clouds.topology)
       return work.decision({ value: undefined })
     })
   }
@@ -89,10 +90,15 @@ export class CloudWatch {
     return moved
   }
 
-  async #compare(work: Work, record: CloudRecord, view: CloudViewRecord, seen: Seen): Promise<void> {
+  async #compare(
+    work: Work,
+    clouds: NetworkClouds,
+    record: CloudRecord,
+    { view, seen }: { readonly view: CloudViewRecord; readonly seen: Seen },
+  ): Promise<void> {
     const after: CloudViewRecord = {
       ...seenBy(record, view, seen, this.#parts.context.clock()),
-      drift: driftSeen(record, seen),
+      drift: driftSeen(record, seen, await clouds.facts(record)),
     }
     await work.put('cloudView', after)
     noteDrift(work, record, view, after)

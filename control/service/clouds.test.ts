@@ -92,10 +92,20 @@ describe('a draft', () => {
     const moved = await put({ region: 'eu-west-1', routing: 'static' })
     expect(moved).toMatchObject({ status: 409, body: { code: 'cloud-built' } })
     expect(moved.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['/region', '/routing'])
-    const changed = must(await put({ options: { dpdS: 60 }, remote: ['172.31.5.0/24'] }), 200)
-    expect(changed.body).toMatchObject({ options: { dpdS: 60 } })
+    const changed = must(await put({ options: { encryption: ['AES128-GCM-16'] }, remote: ['172.31.5.0/24'] }), 200)
+    expect(changed.body).toMatchObject({ options: { encryption: ['AES128-GCM-16'] } })
+    // Until AWS has what is wanted, the connector offers what it had too.
     await at.sealing.round()
+    const [weak, strong] = ['aes128gcm16-prfsha384-ecp384', 'aes256gcm16-prfsha384-ecp384']
+    expect(at.sealing.externals.map(({ ike }) => ike)).toEqual([
+      [weak, strong],
+      [weak, strong],
+    ])
+    expect(await at.finish(await at.start(id, 'fix'))).toMatchObject({ state: 'done' })
+    await at.sealing.round()
+    expect(at.sealing.externals.map(({ ike }) => ike)).toEqual([[weak], [weak]])
     expect(at.sealing.externals[0]?.routing).toMatchObject({ accept: ['172.31.5.0/24'] })
+    expect((await at.get(`/clouds/${id}`)).drift).toEqual([])
     await at.start(id, 'rotate')
     expect((await put({ options: { dpdS: 90 } })).body.code).toBe('cloud-run-under-way')
   })

@@ -1,6 +1,6 @@
 /** Connections to clouds as people describe them and look at them. What is done at the cloud, runs do (`cloud-runs.ts`). */
 import type { Cloud, CloudDraft, CloudLook, CloudPlan, CloudPrices } from '../../protocol/control/cloud.ts'
-import { driftOf } from '../domain/cloud/drift.ts'
+import { MAX_DRIFT } from '../domain/cloud/look.ts'
 import { planOf } from '../domain/cloud/plan.ts'
 import { CloudFailure } from '../domain/cloud/provider.ts'
 import { changedCloud, draftOf, fixedFaults, isBuilt, newCloud, newRun } from '../domain/cloud/records.ts'
@@ -141,7 +141,7 @@ export class Clouds {
     const run = newRun({ ...made, kind: 'apply', acceptLoss: false })
     const [sight, facts] = [await clouds.sight(record, view), await clouds.facts(record)]
     const plan = planOf({ record, run, seen, sight, facts, now }, prices)
-    return { value: { ...plan, drift: driftOf(record, seen).slice(0, 200) } }
+    return { value: { ...plan, drift: plan.drift.slice(0, MAX_DRIFT) } }
   }
 
   /** Looks at the cloud now. */

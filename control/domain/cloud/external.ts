@@ -40,8 +40,8 @@ function externalOf(record: CloudRecord, tunnel: CloudTunnelRecord, keys: readon
     peer: { address: outside! },
     identity: address,
     initiate: true,
-    ike: ikeProposals(options),
-    esp: espProposals(options),
+    ike: offered(ikeProposals, options, record.earlierOptions),
+    esp: offered(espProposals, options, record.earlierOptions),
     ikeLifetimeS: options.ikeLifetimeS,
     childLifetimeS: options.childLifetimeS,
     dpdS: 10,
@@ -64,6 +64,17 @@ function externalOf(record: CloudRecord, tunnel: CloudTunnelRecord, keys: readon
     keys: [...keys],
     generation,
   }
+}
+
+/** Of what is wanted, and then of what the provider may have yet: while it is changed, either end would else be alone. */
+function offered(
+  proposals: (options: AwsOptions) => string[],
+  wanted: AwsOptions,
+  earlier: AwsOptions | undefined,
+): string[] {
+  const [first, second] = [proposals(wanted), earlier === undefined ? [] : proposals(earlier)]
+  const room = Math.max(MOST_PROPOSALS - second.length, MOST_PROPOSALS / 2)
+  return [...new Set([...first.slice(0, room), ...second])].slice(0, MOST_PROPOSALS)
 }
 
 /** Every combination that both AWS and we have, the strongest first. */

@@ -6,7 +6,8 @@ import type { CloudView } from './state.ts'
 import { tunnelsInOrder } from './tunnels.ts'
 import type { CloudRecord } from './types.ts'
 
-const MAX_DRIFT = 200
+/** As many as one answer has room for. */
+export const MAX_DRIFT = 200
 const MAX_TEXT = 1024
 
 /** Status of both tunnels. */
@@ -24,7 +25,6 @@ export function providerView(record: CloudRecord, seen: Seen): CloudView['provid
   })
 }
 
-/** As much as one answer has room for. */
 export function driftSeen(
   record: CloudRecord,
   seen: Seen,

@@ -31,23 +31,23 @@ export function newCloud(
   }
 }
 
-/** The record with another draft. What it was built with stays as it was, but for the prefixes. */
+/** The record with another draft. What it was built with stays as it was, until a run changes it at the provider. */
 export function changedCloud(record: CloudRecord, draft: ResolvedDraft): CloudRecord {
-  const { local, remote, insideCidrs } = draft
   const { local: _, remote: __, policy: ___, insideCidrs: ____, resolved, ...rest } = record
   const built = isBuilt(record)
+  const earlier = record.earlierOptions ?? record.options
+  const differs = built && JSON.stringify(sorted(earlier)) !== JSON.stringify(sorted(draft.options))
   return {
     ...rest,
     ...present(draft),
     // Before anything was built with them, everything is found out anew.
-    ...(resolved === undefined || !built
-      ? {}
-      : { resolved: { ...resolved, local: local ?? resolved.local, remote: remote ?? resolved.remote } }),
+    ...(resolved === undefined || !built ? {} : { resolved }),
+    ...(differs ? { earlierOptions: earlier } : {}),
     tunnels: record.tunnels.map(
       (tunnel, index): CloudTunnelRecord => ({
         ...tunnel,
         name: tunnelName(draft.name, index + 1),
-        ...(built ? {} : { insideCidr: insideCidrs?.[index] ?? '' }),
+        ...(built ? {} : { insideCidr: draft.insideCidrs?.[index] ?? '' }),
       }),
     ),
   }

@@ -19,7 +19,8 @@ export function toCloud(
   sight: Pick<ConnectorSight, 'externals'>,
   run: Pick<CloudRunRecord, 'kind'> | undefined,
 ): Cloud {
-  const { tunnels, destroying: _, rotatedAt: __, resolved: ___, local, remote, insideCidrs, ...rest } = record
+  const { tunnels, destroying: _, rotatedAt: __, resolved: ___, earlierOptions: ____, ...whole } = record
+  const { local, remote, insideCidrs, ...rest } = whole
   const shown = tunnels.map((tunnel, index): CloudTunnel => {
     const { external, name, insideCidr, outside, keys } = tunnel
     const said = sight.externals.find((each) => each.external === external)

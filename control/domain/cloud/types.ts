@@ -46,6 +46,8 @@ export interface CloudRecord extends Omit<Cloud, 'tunnels' | 'drift' | 'lookedAt
     readonly remote: readonly string[]
   }
   readonly tunnels: readonly CloudTunnelRecord[]
+  /** What the provider has while it was not given the present ones yet: the connector offers both. */
+  readonly earlierOptions?: AwsOptions
   readonly destroying: boolean
   /** When the run that asked for it last was accepted: for rotation by policy. */
   readonly rotatedAt?: number
