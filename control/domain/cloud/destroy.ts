@@ -1,6 +1,6 @@
 /** Removes what was made for the connection, in the reverse order; what was there before stays. */
 import type { CloudAction, SeenVpnGateway } from './provider.ts'
-import { isOfNetwork, type Kind, madeByUs, oursOf, vpnConnectionOf } from './resources.ts'
+import { isLiving, isOfNetwork, type Kind, madeByUs, oursOf, vpnConnectionOf } from './resources.ts'
 import { change, fail, heldBack, PROVIDER_MS, patiently, perform, type Situation, wait } from './situation.ts'
 import type { Decision } from './types.ts'
 
@@ -82,7 +82,7 @@ function attachment(situation: Situation): Decision | undefined {
   const { target } = record
   if (target.kind !== 'vpc') return undefined
   const ours = gatewayToRemove(situation)
-  const gateway = ours ?? seen.vpnGateways.find(({ id }) => known?.id === `${id}/${target.vpc}`)
+  const gateway = ours ?? seen.vpnGateways.find((each) => isLiving(each) && known?.id === `${each.id}/${target.vpc}`)
   const id = `${gateway?.id}/${target.vpc}`
   const there = gateway?.attachments.find(({ vpc, state }) => vpc === target.vpc && state !== 'detached')
   const mayDetach = (known?.made === true || ours !== undefined) && !facts.shared.includes(id)

@@ -96,9 +96,35 @@ describe('whatever happens, it ends with one of each, and destroy leaves nothing
         expect(plane.aws.leftovers(CLOUD)).toEqual([])
         expect(plane.record.resources).toEqual([])
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   })
+})
+
+test('an apply that is refused or aborted anywhere leaves nothing that is not listed, and the next one goes on', () => {
+  const refusals = fc.constantFrom('forbidden', 'quota', 'gone', undefined)
+  const events = fc.record({ at: fc.nat(60), refused: refusals, seed: fc.integer({ min: 1 }) })
+  fc.assert(
+    fc.property(events, ({ at, refused, seed }) => {
+      const plane = new ModelPlane(seeded(seed))
+      for (let turn = 0; turn < 20_000 && ['running', 'aborting'].includes(plane.run.state); turn++) {
+        const ends = turn >= at
+        plane.aws.chances = { unknown: 0.2, later: 0.1, ...(ends && refused !== undefined ? { refused } : {}) }
+        if (ends && refused === undefined && plane.run.state === 'running')
+          plane.run = { ...plane.run, state: 'aborting' }
+        plane.turn(0.1)
+      }
+      expect(plane.run.state).toMatch(/^(done|failed|aborted)$/)
+      const listed = plane.record.resources.map(({ id }) => id)
+      const all = [...plane.aws.customerGateways, ...plane.aws.vpnGateways, ...plane.aws.connections]
+      expect(all.filter(({ id }) => !listed.includes(id))).toEqual([])
+      plane.aws.chances = { unknown: 0, later: 0 }
+      plane.begin('apply')
+      expect(plane.finish()).toMatchObject({ state: 'done' })
+      expect([plane.aws.vpnGateways.length, plane.aws.connections.length]).toEqual([1, 1])
+    }),
+    { numRuns: 40 },
+  )
 })
 
 describe('a plan', () => {

@@ -3,7 +3,7 @@ import { decideApply, nextToMake } from './apply.ts'
 import { decideDestroy } from './destroy.ts'
 import { decideFix } from './fix.ts'
 import { decideRotate, type RotationNotes } from './rotate.ts'
-import { type CommonNotes, fail, type Situation, settleMs, wait } from './situation.ts'
+import { type CommonNotes, fail, mayBeLeft, type Situation, settleMs, wait } from './situation.ts'
 import type { Decided, Decision } from './types.ts'
 
 export function decide(given: Situation): Decided {
@@ -34,14 +34,15 @@ function stopped(situation: Situation): Decision {
 }
 
 /** What needs a person ends the run, with the provider's reason. */
-function refused({ last, run, record }: Situation): Decision | undefined {
+function refused(situation: Situation): Decision | undefined {
+  const { last, run, record } = situation
   if (last === undefined || last.ok) return undefined
   const { kind, cause, remedy } = last
   const passes = kind === 'later' || kind === 'unknown' || kind === 'exists' || kind === 'gone'
   // Where a tunnel is drained, traffic comes back first.
   const isBetween = run.kind === 'rotate' || (run.kind === 'fix' && record.tunnels.some(({ drained }) => drained))
   // What is in use now may not be when what uses it is gone.
-  if (passes || isBetween || (kind === 'in-use' && run.kind === 'destroy')) return undefined
+  if (passes || isBetween || mayBeLeft(situation) || (kind === 'in-use' && run.kind === 'destroy')) return undefined
   return fail(`cloud-${kind}`, cause, remedy)
 }
 

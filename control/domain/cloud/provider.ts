@@ -105,6 +105,7 @@ export interface Seen {
   }[]
   /** Tagged as ours, known, or of the same address and AS as ours would be. */
   readonly customerGateways: readonly SeenCustomerGateway[]
+  /** Tagged as ours, known, named in the target, or attached to its VPC. */
   readonly vpnGateways: readonly SeenVpnGateway[]
   readonly transitGateway?: SeenTransitGateway
   readonly vpnConnections: readonly SeenVpnConnection[]

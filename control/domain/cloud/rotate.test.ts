@@ -171,10 +171,12 @@ test('whatever happens while it rotates, no key is lost and nothing is cut', () 
     refuseAt: fc.nat(400),
     refused: refusals,
     seed: fc.integer({ min: 1 }),
+    hides: fc.boolean(),
   })
   fc.assert(
-    fc.property(events, ({ abortAt, refuseAt, refused, seed }) => {
+    fc.property(events, ({ abortAt, refuseAt, refused, seed, hides }) => {
       const plane = applied(seed)
+      plane.aws.hidesKeys = hides
       plane.aws.chances = { unknown: 0.2, later: 0.2 }
       plane.begin('rotate')
       for (let turn = 0; turn < 20_000 && ['running', 'aborting'].includes(plane.run.state); turn++) {
@@ -186,7 +188,7 @@ test('whatever happens while it rotates, no key is lost and nothing is cut', () 
       expect(plane.run.state).toMatch(/^(done|failed|aborted)$/)
       expectWhole(plane)
     }),
-    { numRuns: 80 },
+    { numRuns: 60 },
   )
 })
 

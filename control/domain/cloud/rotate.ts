@@ -6,7 +6,6 @@ import {
   comeBack,
   finishing,
   type Job,
-  refusedBy,
   type Trouble,
   troubled,
 } from './careful.ts'
@@ -18,6 +17,7 @@ import {
   change,
   fail,
   heldBack,
+  mayBeDone,
   PROVIDER_MS,
   perform,
   type Situation,
@@ -145,7 +145,13 @@ function takeBack(situation: Situation, tunnel: number): Rotating | undefined {
   if (keys[0]!.id !== last.id) {
     return { decision: change({ type: 'use-key', tunnel }, name, `${name} uses the key that AWS has`) }
   }
-  const isRefused = refusedBy(situation) !== undefined || run.steps.at(-1)?.state === 'failed'
+  const step = run.steps.at(-1)
+  const isRefused = step?.state === 'failed'
+  if (restoring && isRefused && mayBeDone(step)) {
+    const since = step.endedAt ?? step.begunAt
+    const settle = settleMs(situation)
+    if (now < since + settle) return { decision: wait(`AWS to show which key ${name} has`, since, settle, now) }
+  }
   const stays = restoring ? isRefused : isPassing(situation, tunnel, last.id)
   if (stays) return forget('old', `${name} keeps the new key, which AWS has`)
   return restoring ? { decision: restore(situation, tunnel, first) } : worksAfterAll(situation, tunnel, first)
@@ -156,6 +162,10 @@ function worksAfterAll(situation: Situation, tunnel: number, first: CloudKey): R
   const words = `${name} to work with the new key after all`
   const since = waitingSince(situation, words)
   if (situation.now < since + WORKS_MS) return { decision: wait(words, since, WORKS_MS, situation.now, 500) }
+  // AWS does not show its keys, and has not taken the new one after all.
+  if (seenTunnel(situation, tunnel)?.keyFingerprint === undefined && isPassing(situation, tunnel, first.id)) {
+    return { decision: change({ type: 'forget-key', tunnel, which: 'new' }, name, `${name} keeps its old key`) }
+  }
   const decision = restore(situation, tunnel, first)
   return decision.type === 'do' ? { decision, notes: { restoring: true } } : { decision }
 }
@@ -170,13 +180,13 @@ function hasLast(situation: Situation, tunnel: number, { fingerprint }: CloudKey
   if (shown !== undefined) return shown === fingerprint
   const { restoring = false } = situation.run.memory as RotationNotes
   const step = asked(situation, tunnel)
-  return step !== undefined && step.state !== 'failed' && !(restoring && step.state === 'done')
+  return step !== undefined && mayBeDone(step) && !(restoring && step.state === 'done')
 }
 
 /** When AWS was asked last to change the tunnel, as far as it may have done so. */
 function toldAt(situation: Situation, tunnel: number): number | undefined {
   const step = asked(situation, tunnel)
-  return step === undefined || step.state === 'failed' ? undefined : (step.endedAt ?? step.begunAt)
+  return step === undefined || !mayBeDone(step) ? undefined : (step.endedAt ?? step.begunAt)
 }
 
 function asked({ record, run }: Situation, tunnel: number) {

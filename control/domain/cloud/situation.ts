@@ -105,7 +105,12 @@ export function heldBack(situation: Situation, decision: Decision): Decision {
   const { action, resource, detail } = decision
   const same = run.steps.filter((step) => step.action === action.type && step.resource === resource)
   const step = same.at(-1)
-  if (step === undefined || step.state === 'failed') return decision
+  if (step === undefined) return decision
+  if (step.state === 'failed') {
+    const endedAt = step.endedAt ?? step.begunAt
+    if (!CREATES.has(action.type) || !mayBeDone(step) || now >= endedAt + settleMs(situation)) return decision
+    return wait(`AWS to show whether it has done this: ${detail}`, endedAt, settleMs(situation), now)
+  }
   if (step.state === 'begun') {
     // `later` was surely not carried out.
     const isSafe = !CREATES.has(action.type) || (last?.ok === false && last.kind === 'later')
@@ -120,6 +125,17 @@ export function heldBack(situation: Situation, decision: Decision): Decision {
   const endedAt = step.endedAt ?? step.begunAt
   const hold = (run.memory as CommonNotes).goneAt === endedAt ? LOOK_AGAIN_MS : settleMs(situation)
   return now >= endedAt + hold ? decision : wait(`AWS to show this: ${detail}`, endedAt, hold, now)
+}
+
+/** One that was refused may have been carried out by an attempt before, of which nobody heard. */
+export function mayBeDone({ state, attempts }: Situation['run']['steps'][number]): boolean {
+  return state !== 'failed' || attempts > 1
+}
+
+/** Whether the step that was refused last may have left something behind. */
+export function mayBeLeft({ run }: Situation): boolean {
+  const step = run.steps.at(-1)
+  return step?.state === 'failed' && mayBeDone(step) && CREATES.has(step.action)
 }
 
 /** How long AWS may take to show what was done, or that nothing was. */

@@ -268,8 +268,9 @@ export function seeded(seed: number): () => number {
 }
 
 /** A connection that is there, and carries packets. */
-export function applied(seed = 7, draft: object = {}): ModelPlane {
+export function applied(seed = 7, draft: object = {}, before?: (plane: ModelPlane) => void): ModelPlane {
   const plane = new ModelPlane(seeded(seed), recordOf(draft))
+  before?.(plane)
   const { state, error } = plane.finish()
   if (state !== 'done') throw new Error(`not applied: ${JSON.stringify(error)}`)
   return plane
