@@ -4,6 +4,8 @@ import { CUSTOMER } from './endpoint-bird.ts'
 import { CHILD } from './endpoint-words.ts'
 
 const INSTALLED = 'state=INSTALLED'
+/** `10.8.1.0/24          unicast [customer 05:12:13.123] * (100) [AS65010i]` */
+const ROUTE = new RegExp(`^(\\d+(?:\\.\\d+){3}/\\d+) +unicast \\[${CUSTOMER} `, 'gm')
 
 /**
  * Enables or disables the customer's routes by whether there is a Child SA. charon runs it when one comes or goes, in
@@ -31,8 +33,8 @@ done
 }
 
 /**
- * From `swanctl --list-sas --raw` and `birdc show protocols all customer`, one after the other. `killedAt`: since when
- * BIRD does not answer, where it does not.
+ * From `swanctl --list-sas --raw`, `birdc show protocols all customer` and `birdc show route protocol customer`, one
+ * after the other. `killedAt`: since when BIRD does not answer, where it does not.
  */
 export function readStatus(said: string, bgp: boolean, killedAt: number): CarriedStatus {
   const protocol = said.match(new RegExp(`^${CUSTOMER} .* (up|start|down) +(\\S+ \\S+)`, 'm'))
@@ -41,5 +43,8 @@ export function readStatus(said: string, bgp: boolean, killedAt: number): Carrie
   const established = protocol[1] === 'up'
   const acceptedRoutes = ipsec && established && bgp ? Number(said.match(/Routes: +(\d+) imported/)?.[1] ?? 0) : 0
   const message = !ipsec ? 'IPSEC IS DOWN' : bgp && established ? `${acceptedRoutes} BGP ROUTES` : 'IPSEC IS UP'
-  return { up: ipsec && established, since: Date.parse(`${protocol[2]!.replace(' ', 'T')}Z`), acceptedRoutes, message }
+  const since = Date.parse(`${protocol[2]!.replace(' ', 'T')}Z`)
+  const accepted = [...said.matchAll(ROUTE)].map((route) => route[1]!)
+  const known = acceptedRoutes > 0 && accepted.length > 0 ? { accepted } : {}
+  return { up: ipsec && established, since, acceptedRoutes, message, ...known }
 }

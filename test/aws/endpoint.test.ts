@@ -109,4 +109,11 @@ describe('what the daemons say', () => {
   ])('%#', (said, bgp, up, at, acceptedRoutes, message) => {
     expect(readStatus(said, bgp, 77)).toEqual({ up, since: at, acceptedRoutes, message })
   })
+
+  test('which routes came by BGP', () => {
+    const route = (prefix: string) => `${prefix}    unicast [customer 04:00:01.200] * (100) [AS65010i]\n\tvia 10.0.0.1`
+    const said = `${sa}${bird('up', 'Established')}Table master4:\n${route('10.8.1.0/24')}\n${route('10.8.2.0/24')}\n`
+    expect(readStatus(said, true, 77).accepted).toEqual(['10.8.1.0/24', '10.8.2.0/24'])
+    expect(readStatus(said, false, 77).accepted).toBeUndefined()
+  })
 })

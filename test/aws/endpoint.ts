@@ -169,8 +169,10 @@ export class Endpoint {
 
   async status(): Promise<CarriedStatus> {
     const tunnels = `swanctl --list-sas --raw --uri ${this.#strongSwan!.uri}`
-    const routes = `birdc -s ${this.#bird!.socket} show protocols all ${CUSTOMER}`
-    const { stdout } = await this.#exec(`${tunnels}; ${routes}; true`)
+    const birdc = `birdc -s ${this.#bird!.socket} show`
+    const { stdout } = await this.#exec(
+      `${tunnels}; ${birdc} protocols all ${CUSTOMER}; ${birdc} route protocol ${CUSTOMER}; true`,
+    )
     return readStatus(stdout, this.#connection.staticRoutes === undefined, this.#killedAt)
   }
 
