@@ -50,6 +50,32 @@ export function kindCompliance(repo: () => Repo): void {
     expect(await repo().list(B, 'rollout', { limit: 10 })).toEqual([])
   })
 
+  test('connections to clouds are found by name and site, their runs by connection and by whether they have ended', async () => {
+    const cloud = samples.cloud('cld_1', 'aws')
+    const put = (value: ReturnType<typeof samples.cloudRun>) =>
+      repo().commit(A, { changes: [{ type: 'put', kind: 'cloudRun', value }] })
+    await repo().commit(A, { changes: [{ type: 'put', kind: 'cloud', value: cloud, revision: 0 }] })
+    const taken = { ...samples.cloud('cld_2'), name: 'aws' }
+    await expect(repo().commit(A, { changes: [{ type: 'put', kind: 'cloud', value: taken }] })).rejects.toEqual(
+      expect.objectContaining({ name: 'Conflict', what: 'name', kind: 'cloud' }),
+    )
+    expect((await repo().byName(A, 'cloud', 'aws'))?.value).toEqual(cloud)
+    expect((await repo().list(A, 'cloud', { limit: 10, ref: 'site_1' })).map(({ value }) => value)).toEqual([cloud])
+    const view = { id: 'cld_1', site: 'site_1', drift: [], provider: [], askedAt: 1000 }
+    await repo().commit(A, { changes: [{ type: 'put', kind: 'cloudView', value: view }] })
+    expect((await repo().list(A, 'cloudView', { limit: 10, ref: 'site_1' })).map(({ value }) => value)).toEqual([view])
+    await put(samples.cloudRun('crun_1', 'cld_1', 'running'))
+    await put(samples.cloudRun('crun_2', 'cld_1', 'failed'))
+    const under = async (ref: string) =>
+      (await repo().list(A, 'cloudRun', { limit: 10, ref })).map(({ value }) => value.id)
+    expect([await under('active'), await under('ended')]).toEqual([['crun_1'], ['crun_2']])
+    await put(samples.cloudRun('crun_1', 'cld_1', 'aborting'))
+    expect(await under('active')).toEqual(['crun_1'])
+    await put(samples.cloudRun('crun_1', 'cld_1', 'done'))
+    expect([await under('active'), await under('cld_1')]).toEqual([[], ['crun_1', 'crun_2']])
+    expect(await repo().list(B, 'cloudRun', { limit: 10 })).toEqual([])
+  })
+
   test('routing is a part of the intent, kept by version', async () => {
     const put = (value: RoutingPart, revision: number) => ({ type: 'put', kind: 'routing', value, revision }) as const
     const general = { id: 'general', general: { maxPrefixes: 10, bfd: 'off' as const } }

@@ -1,8 +1,11 @@
 /** Records and events for tests of the store. */
+import { cloudDraftSchema } from '../../../protocol/control/cloud.ts'
 import type { Site, Tunnel } from '../../../protocol/control/intent.ts'
 import type { AuditEvent } from '../../../protocol/control/resources.ts'
 import type { Rotation } from '../../../protocol/control/rotation.ts'
 import { chainEvents } from '../../domain/audit.ts'
+import { newCloud, newRun } from '../../domain/cloud/records.ts'
+import type { CloudRecord, CloudRunRecord } from '../../domain/cloud/types.ts'
 import type { RolloutRecord } from '../../domain/intents/rollout.ts'
 import type {
   ApiTokenRecord,
@@ -82,6 +85,21 @@ export function rollout(id: string, state: RolloutRecord['state']): RolloutRecor
     order: [{ site: 'site_1', name: 'hq' }],
     looked: { since: 1000, at: 1000 },
   }
+}
+
+export function cloud(id: string, name = `name-${id}`): CloudRecord {
+  const draft = cloudDraftSchema.parse({
+    name: 'aws',
+    site: 'hq',
+    region: 'eu-central-1',
+    target: { kind: 'vpc', vpc: 'vpc-0123456789abcdef0' },
+  })
+  return newCloud({ ...draft, name, site: 'site_1' }, { id, externals: ['ext_1', 'ext_2'], at: 1000 })
+}
+
+export function cloudRun(id: string, of: string, state: CloudRunRecord['state']): CloudRunRecord {
+  const made = { id, cloud: of, kind: 'apply', startedBy: 'system', createdAt: 1000, acceptLoss: false } as const
+  return { ...newRun(made), state }
 }
 
 export function secret(id: string, sealed: string): SecretRecord {
