@@ -1,5 +1,15 @@
 /** YAML text as plain values, with the way back from a path to a line and a column. */
-import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  parseDocument,
+} from 'yaml'
 import type { ConfigFault, Finding } from './faults.ts'
 import { formatPath } from './faults.ts'
 
@@ -16,15 +26,27 @@ export interface ConfigSource {
 /** Never throws: what is not YAML comes back as faults. `most`: characters. */
 export function readSource(file: string, text: string, most = MAX_CHARACTERS): ConfigSource {
   const lines = new LineCounter()
+  const long = tooLong(file, text, most)
+  return long ?? sourceOf(file, parseDocument(text, { ...OPTIONS, lineCounter: lines }), lines)
+}
+
+/** Like `readSource`, of a file that may have several documents, divided by `---`; at least one comes back. */
+export function readSources(file: string, text: string, most = MAX_CHARACTERS): ConfigSource[] {
+  const lines = new LineCounter()
+  const long = tooLong(file, text, most)
+  if (long !== undefined) return [long]
+  const documents = parseAllDocuments(text, { ...OPTIONS, lineCounter: lines })
+  if (!Array.isArray(documents) || documents.length === 0) return [readSource(file, text, most)]
+  return documents.map((document) => sourceOf(file, document, lines))
+}
+
+const OPTIONS = { prettyErrors: false, uniqueKeys: true, logLevel: 'error' } as const
+
+function sourceOf(file: string, document: Document, lines: LineCounter): ConfigSource {
   const fault = (offset: number, message: string, remedy: string): ConfigFault => {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col), path: '', message, remedy, kind: 'config' }
   }
-  if (text.length > most) {
-    const message = `the file has ${text.length} characters, far more than a configuration`
-    return brokenSource(file, [fault(0, message, 'name the right file with --config')])
-  }
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' })
   const faults = document.errors.map((error) => fault(error.pos[0], plain(error.message), remedyFor(error.code)))
   if (faults.length > 0) return brokenSource(file, faults)
   let value: unknown
@@ -39,6 +61,13 @@ export function readSource(file: string, text: string, most = MAX_CHARACTERS): C
     return { file, ...at, path: formatPath(finding.path), ...wordsOf(finding) }
   }
   return { value, faults, place }
+}
+
+function tooLong(file: string, text: string, most: number): ConfigSource | undefined {
+  if (text.length <= most) return undefined
+  const message = `the file has ${text.length} characters, far more than a configuration`
+  const remedy = 'name the right file with --config'
+  return brokenSource(file, [{ file, line: 1, column: 1, path: '', message, remedy, kind: 'config' }])
 }
 
 function brokenSource(file: string, faults: ConfigFault[]): ConfigSource {

@@ -38,8 +38,8 @@ export class ManagedWorld {
     this.token = world.admin
   }
 
-  static async create(): Promise<ManagedWorld> {
-    return new ManagedWorld(await createWorld())
+  static async create(options: Parameters<typeof createWorld>[0] = {}): Promise<ManagedWorld> {
+    return new ManagedWorld(await createWorld(options))
   }
 
   close(): void {

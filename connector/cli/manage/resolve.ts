@@ -1,6 +1,7 @@
 /** Resources by the names that people give them, or by their identifiers. */
 
 import type {
+  Cloud,
   Connector,
   Function as FunctionInfo,
   Policy,
@@ -23,6 +24,10 @@ export async function tunnelBy(place: Place, text: string): Promise<Tunnel> {
 
 export async function policyBy(place: Place, text: string): Promise<Policy> {
   return pick('policy', text, await place.api.all('policies.list', { params: place.params }))
+}
+
+export async function cloudBy(place: Place, text: string): Promise<Cloud> {
+  return pick('cloud', text, await place.api.all('clouds.list', { params: place.params }))
 }
 
 /** Of several with one name, the one that is not revoked. */

@@ -2,8 +2,9 @@ import type { IntentDraft, Rollout, RolloutDraft } from '../../../protocol/contr
 import { EXIT } from '../../handle.ts'
 import { type CliIo, CommandFailure, type CommandInput, textOption } from '../command.ts'
 import { numberOption } from '../options.ts'
-import { askOf, nowOf, openNetwork, type Place } from './access.ts'
+import { nowOf, openNetwork, type Place } from './access.ts'
 import { readIntentFile } from './intent-file.ts'
+import { mustBeMeant } from './meant.ts'
 import { durationOption, printJson } from './options.ts'
 import { renderPlan } from './plan.ts'
 import { followRollout } from './rollout-progress.ts'
@@ -107,17 +108,6 @@ function howOf(input: CommandInput): How {
     },
     force: input.options.force === true,
   }
-}
-
-/** Asks where there is somebody to answer. `again`: the verb with its arguments. */
-async function mustBeMeant(input: CommandInput, io: CliIo, again: string): Promise<void> {
-  if (input.options.yes === true) return
-  const ask = input.options.json === true ? undefined : askOf(io)
-  if (ask === undefined) {
-    throw new CommandFailure('nothing was changed yet', `if that is meant: isthmus ${again} --yes`, EXIT.usage)
-  }
-  if (await ask('Go on? ')) return
-  throw new CommandFailure('nothing was changed', `run isthmus ${again} again when it is time`, EXIT.failed)
 }
 
 async function begun(place: Place, body: RolloutDraft, input: CommandInput, io: CliIo): Promise<number> {

@@ -40,12 +40,22 @@ export class ApiFailure extends CommandFailure {
   readonly code: string
   /** HTTP status, or undefined where there was no answer. */
   readonly status: number | undefined
+  /** What of the body does not fit, where the control plane says it. */
+  readonly errors: NonNullable<Problem['errors']>
 
-  constructor(cause: string, remedy: string, exitCode: number, code: string, status?: number) {
+  constructor(
+    cause: string,
+    remedy: string,
+    exitCode: number,
+    code: string,
+    status?: number,
+    errors: NonNullable<Problem['errors']> = [],
+  ) {
     // Its words come from elsewhere: they must not steer the terminal.
     super(printable(cause), printable(remedy), exitCode)
     this.code = code
     this.status = status
+    this.errors = errors
   }
 }
 
@@ -164,6 +174,7 @@ function failureOf({ title, status, code, detail, remedy, errors = [], requestId
     exitOf(status),
     code,
     status,
+    errors,
   )
 }
 

@@ -1,6 +1,7 @@
 /** The verbs that manage networks by the control plane, in the order of the help. */
 import type { Verb } from '../../command.ts'
 import { audit } from './audit.ts'
+import { cloud } from './cloud.ts'
 import { connector } from './connector.ts'
 import { functions } from './function.ts'
 import { network } from './network.ts'
@@ -22,6 +23,7 @@ export const MANAGE_VERBS: readonly Verb[] = [
   apply,
   rollback,
   rollout,
+  cloud,
   token,
   functions,
   policy,
