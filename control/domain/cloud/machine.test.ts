@@ -126,23 +126,3 @@ test('an apply that is refused or aborted anywhere leaves nothing that is not li
     { numRuns: 40 },
   )
 })
-
-describe('a plan', () => {
-  test('finds what overlaps', () => {
-    const plane = new ModelPlane(seeded(7))
-    plane.facts = { ...FACTS, sitePrefixes: ['172.31.4.0/24'] }
-    const situation = {
-      record: plane.record,
-      run: runOf('apply', 0),
-      seen: plane.aws.look(plane.now),
-      sight: plane.sight(),
-      facts: plane.facts,
-      now: plane.now,
-    }
-    expect(planOf(situation, PRICES).findings.map(({ code }) => code)).toEqual(['overlap', 'overlap'])
-  })
-
-  test('reckons what it costs', () => {
-    expect(plan(new ModelPlane(seeded(7))).cost).toMatchObject({ perMonth: 45.5 })
-  })
-})

@@ -97,6 +97,14 @@ function findings({ record, facts, seen }: Situation): Finding[] {
     const severity = policy === undefined ? 'warning' : 'error'
     found.push({ severity, code: 'static-routing', detail, remedy: 'Use BGP, or rotate by hand with --accept-loss.' })
   }
+  const weak = [
+    ...options.encryption.filter((each) => !each.includes('GCM')),
+    ...(options.groups.includes(14) ? [14] : []),
+  ]
+  if (weak.length > 0) {
+    const detail = `The options allow ${weak.join(', ')} (CBC, or a group of 2048 bits): AWS may choose that for IKE.`
+    found.push({ severity: 'warning', code: 'weak-options', detail, remedy: 'Leave them out, as the defaults do.' })
+  }
   if (options.startup !== 'start' || options.dpdAction !== 'restart') {
     const detail =
       'AWS does not call after it has replaced an endpoint: the tunnel stays down until the connector calls.'
