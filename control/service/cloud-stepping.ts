@@ -270,6 +270,8 @@ export class CloudStepping {
       before: { state: turn.run.state },
       after: { cloud: record.name, kind, steps: steps.length, ...optional('error', error) },
     })
+    const told = { network: work.network, cloud: record.id, run: run.id, kind, state, ...optional('code', error?.code) }
+    work.onCommit(() => this.#parts.context.log.info(told, 'a run at the cloud has ended'))
     if (kind === 'destroy' && state === 'done') {
       await forgetCloud(work, this.#parts.keys, record)
       this.#parts.documents.refresh(work, record.site)
