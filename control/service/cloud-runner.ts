@@ -25,6 +25,7 @@ const NETWORKS = 8
 const CALLS = 16
 /** Without the last one, a run waits until AWS shows what came of it. */
 const MOST_OUTCOMES = 10_000
+const CALM_MS = 1_000
 /** Between two times that a connector is asked how it is. */
 const ASK_MS = 900
 
@@ -41,6 +42,7 @@ export class CloudRunner {
   /** How the last call of a run ended, until the next decision. */
   readonly #outcomes = new Map<string, LastOutcome>()
   readonly #askedAt = new Map<string, number>()
+  readonly #calmUntil = new Map<string, number>()
   /** Turns that have not ended, by network. */
   readonly #running = new Map<string, Promise<void>>()
 
@@ -56,7 +58,8 @@ export class CloudRunner {
     let failure: unknown
     for (let after = ''; ; ) {
       const page = await context.repo.networks({ after, limit: 1000 })
-      const allowed = page.filter(({ value }) => context.clouds!.allows(value))
+      const now = context.clock()
+      const allowed = page.filter(({ value }) => context.clouds!.allows(value) && !this.#isCalm(value.id, now))
       await side(NETWORKS, allowed, async ({ value }) => {
         await this.tickNetwork(value.id).catch((error: unknown) => {
           failure ??= error
@@ -94,10 +97,23 @@ export class CloudRunner {
     return turn
   }
 
+  /** Where nothing is under way it is enough to look now and then: there may be many such networks. */
+  #isCalm(network: string, now: number): boolean {
+    return this.#parts.context.isLasting !== false && now < (this.#calmUntil.get(network) ?? 0)
+  }
+
   async #turn(network: string): Promise<void> {
-    const access = await accessOf(this.#parts.context, network)
+    const { context, before } = this.#parts
+    const access = await accessOf(context, network)
     if (access === undefined) return
-    await this.#parts.before(network, access)
+    const some = (await context.repo.count(network, 'cloud')) > 0
+    if (some) await before(network, access)
+    const isCalm = !some || (await context.repo.count(network, 'cloudRun', 'active')) === 0
+    if (isCalm) {
+      this.#calmUntil.set(network, context.clock() + CALM_MS)
+      return
+    }
+    this.#calmUntil.delete(network)
     const call: Call = { actor: { id: 'system', network }, network }
     const until = this.#parts.context.clock() + BUDGET_MS
     let mine = await this.#claim(call)
