@@ -10,6 +10,9 @@ const pages = [
   ...readdirSync(join(root, 'docs'), { recursive: true })
     .map((name) => `docs/${name}`)
     .filter((name) => name.endsWith('.md')),
+  ...readdirSync(join(root, 'infra'), { recursive: true })
+    .map((name) => `infra/${name}`)
+    .filter((name) => name.endsWith('README.md')),
 ]
 
 test('every link leads somewhere', () => {
