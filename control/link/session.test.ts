@@ -179,11 +179,13 @@ describe('a connector that serves functions', () => {
   })
 })
 
-test('a connector that routes is asked how it is, also after the session was saved, once the link is open', () => {
-  const routing = { paths: [], refused: [] }
+test.each([
+  ['routes', { routing: { paths: [], refused: [] } }],
+  ['has tunnels to clouds', { externals: { sealingKey: 'a.b.c', externals: [], refused: [] } }],
+])('a connector that %s is asked how it is, also after the session was saved, once the link is open', (_, part) => {
   const session = new Driven()
   const ask: SessionInput = { type: 'ask' }
-  const greeting = text({ type: 'hello', protocol: 1, report: { ...report(3), routing } })
+  const greeting = text({ type: 'hello', protocol: 1, report: { ...report(3), ...part } })
   expect(session.give(ask, greeting, ask)).toEqual(['take 3'])
   expect(session.give(taken(), ask)).toEqual([WELCOME, 'ask'])
   const later = new Driven(session.session.saved)

@@ -104,7 +104,7 @@ export const fromControlSchema = z.discriminatedUnion('type', [
   /** Functions wait at the relay for so many sockets of this connector. */
   z.strictObject({ type: z.literal('call'), count: z.int().min(1).max(1024) }),
   z.strictObject({ type: z.literal('document'), document: connectorDocumentSchema }),
-  /** Say how you are, now. Only to a connector that routes: older ones do not know it. */
+  /** Say how you are, now. Only to one that routes, or has tunnels to other gateways: older ones do not know it. */
   z.strictObject({ type: z.literal('ask') }),
   /** Nothing more comes: the connector is revoked, another with its identity took over, or the server goes away. */
   z.strictObject({
