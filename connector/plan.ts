@@ -115,6 +115,8 @@ export interface PlannedConnection {
    * Default: `off`
    */
   readonly reversePath?: 'off' | 'loose' | 'strict'
+  /** Its traffic was led elsewhere on purpose, for it will go down. Default: false */
+  readonly yields?: boolean
   /** BFD with the other end of the tunnel, for its static routes: between two addresses inside the tunnel. */
   readonly bfd?: BfdPlan
 }

@@ -52,8 +52,9 @@ export function externalPeer({ external, routing }: ExternalPlan, address: strin
 }
 
 /** The connection with the keys that its configuration does not have. */
-export function withExternalKeys(connection: PlannedConnection, { keys }: ExternalPlan): PlannedConnection {
-  return { ...connection, ike: { ...connection.ike, keys, renews: true } }
+export function withExternalKeys(connection: PlannedConnection, { keys, external }: ExternalPlan): PlannedConnection {
+  const yields = external.drained ? { yields: true } : {}
+  return { ...connection, ...yields, ike: { ...connection.ike, keys, renews: true } }
 }
 
 /** The plan's BGP with that of the externals. */

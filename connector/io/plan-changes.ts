@@ -102,8 +102,12 @@ function lastingOf({ psk: _, keys: __, ...rest }: PlannedConnection['ike']): obj
 }
 
 function samePath(old: PlannedConnection, after: PlannedConnection): boolean {
-  const [{ ike: _, routes: __, ...oldPath }, { ike: ___, routes: ____, ...afterPath }] = [old, after]
-  return stable(oldPath) === stable(afterPath)
+  return stable(pathOf(old)) === stable(pathOf(after))
+}
+
+/** What engines know of it. */
+function pathOf({ ike: _, routes: __, yields: ___, ...path }: PlannedConnection): object {
+  return path
 }
 
 /** As IKE takes them: the one of a connection without names has the empty one. */

@@ -40,6 +40,27 @@ describe('failover', () => {
     })
   })
 
+  test('of a tunnel that yields is no loss: it is trusted again as soon as one that was lost once', () => {
+    const waits = (yields: boolean): number[] => {
+      world = new World()
+      world.give({
+        type: 'plan',
+        connections: ['a', 'b'].map((name) => ({ name, isRouted: true, yields })),
+        classes: [],
+      })
+      return [1, 2, 3].map(() => {
+        world.path('a', DOWN)
+        world.give({ type: 'moved', connection: 'a' })
+        world.path('a', UP)
+        const began = world.now
+        while (world.passing.get('a') !== true) world.sleep(500)
+        return world.now - began
+      })
+    }
+    expect(waits(false)).toEqual([2_000, 4_000, 8_000])
+    expect(waits(true)).toEqual([2_000, 2_000, 2_000])
+  })
+
   test('is told without counters when they do not come', () => {
     world.path('a', DOWN)
     world.give({ type: 'moved', connection: 'a' })

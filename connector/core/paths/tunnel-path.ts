@@ -95,7 +95,7 @@ export class TunnelPath {
 
   stopPassing(now: Instant): void {
     if (now - this.#passingSince >= FORGET_MS) this.#losses = 0
-    this.#losses++
+    this.#losses = this.planned.yields === true ? Math.max(1, this.#losses) : this.#losses + 1
     this.passing = false
     this.readyAt = undefined
   }

@@ -16,6 +16,8 @@ export interface PlannedPath {
   readonly name: string
   /** Has neighbours of BGP, which are told before it is drained. */
   readonly isRouted: boolean
+  /** Its traffic was led elsewhere on purpose, for it will go down: that is no loss. Default: false */
+  readonly yields?: boolean
 }
 
 /** Tunnels to which prefixes lead, the first one that passes taking all, or each its share. */

@@ -93,6 +93,8 @@ export class ManagedExternals {
   report(status: ConnectorStatus): ExternalsReport {
     const tunnels = new Map(status.tunnels.map((tunnel) => [tunnel.name, tunnel]))
     const neighbours = new Map(status.bgp?.neighbours.map((neighbour) => [neighbour.name, neighbour]))
+    // Whether traffic is given to it: one that has just come back is not trusted at once.
+    const stopped = new Set(status.paths?.paths.filter(({ passing }) => !passing).map(({ peer }) => peer))
     const plans = new Map(this.#applied.plans.map((plan) => [plan.external.id, plan]))
     return {
       sealingKey: this.#unsealer.published,
@@ -100,7 +102,8 @@ export class ManagedExternals {
         const plan = plans.get(id)
         if (plan === undefined) return this.#refusedOne(id)
         const name = nameOf(plan)
-        return this.#statusOf(plan, tunnels.get(name), neighbours.get(neighbourName(name)))
+        const said = this.#statusOf(plan, tunnels.get(name), neighbours.get(neighbourName(name)))
+        return stopped.has(name) ? { ...said, passing: false } : said
       }),
       refused: [...this.#applied.refused],
     }

@@ -46,7 +46,11 @@ export class Paths {
   apply(plan: PathsPlan): void {
     this.#plan = plan
     const routed = new Set(plan.bgp?.neighbours.map(({ tunnel }) => tunnel))
-    const connections = plan.connections.map(({ ike }) => ({ name: ike.name, isRouted: routed.has(ike.name) }))
+    const connections = plan.connections.map(({ ike, yields = false }) => ({
+      name: ike.name,
+      isRouted: routed.has(ike.name),
+      yields,
+    }))
     const names = new Set(connections.map(({ name }) => name))
     for (const name of this.#bfd.keys()) if (!names.has(name)) this.#bfd.delete(name)
     this.#driver.post({ type: 'plan', connections, classes: plan.classes ?? [] })
