@@ -1,7 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parse } from '@cdktf/hcl2json'
 import { beforeAll, expect, test } from 'vitest'
+
+// Its types bring those of browsers along, for the whole project.
+const { parse } = (await import('@cdktf/hcl2json' as string)) as {
+  parse(file: string, text: string): Promise<Record<string, unknown>>
+}
 
 const here = import.meta.dirname
 const root = resolve(here, '../..')
