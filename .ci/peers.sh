@@ -9,7 +9,7 @@ packages=(
   strongswan-charon charon-systemd strongswan-swanctl libcharon-extra-plugins
   libstrongswan-standard-plugins libstrongswan-extra-plugins
   tshark iperf3 nftables iproute2 iputils-ping wireguard-tools openssl ethtool postgresql redis-server
-  bird2 frr gobgpd exabgp python3-exabgp
+  bird2 frr gobgpd exabgp python3-exabgp awscli
   systemd libcap2-bin
 )
 # What libreswan links against; the package itself conflicts with strongSwan.
@@ -65,7 +65,7 @@ if [ ! -x "$PEERS/wireguard-go/usr/bin/wireguard-go" ]; then
   [ -n "$unpacked" ] && echo "wireguard-go comes from $unpacked"
 fi
 
-for command in swanctl charon-systemd tshark iperf3 nft ping wg openssl ethtool redis-server bird birdc vtysh gobgpd gobgp python3-exabgp systemd-analyze setcap; do
+for command in swanctl charon-systemd tshark iperf3 nft ping wg openssl ethtool redis-server bird birdc vtysh gobgpd gobgp python3-exabgp aws systemd-analyze setcap; do
   command -v "$command" >/dev/null || [ -x "/usr/sbin/$command" ] || { echo "peer tool missing after installation: $command" >&2; exit 1; }
 done
 [ -x "$PEERS/libreswan/usr/libexec/ipsec/pluto" ] || { echo "libreswan is missing" >&2; exit 1; }

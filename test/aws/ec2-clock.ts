@@ -60,6 +60,10 @@ export class ManualClock implements Ec2Clock {
     return new Promise((wake) => this.#sleepers.push({ until: this.#now + ms, wake }))
   }
 
+  get sleeping(): number {
+    return this.#sleepers.length
+  }
+
   advance(ms: number): void {
     this.#now += ms
     const due = this.#sleepers.filter(({ until }) => until <= this.#now)

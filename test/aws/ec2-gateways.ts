@@ -25,7 +25,8 @@ const NOT_PUBLIC =
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 
 export function createCustomerGateway(account: Account, input: Fields): Fields {
-  const { Type, IpAddress, DeviceName, CertificateArn } = input
+  // PublicIp is what it was called before.
+  const { Type, PublicIp, IpAddress = PublicIp, DeviceName, CertificateArn } = input
   if (Type !== 'ipsec.1') throw invalid('Type', Type, 'Valid Values: ipsec.1')
   if (CertificateArn !== undefined) throw new Ec2Error('UnsupportedOperation', 'Certificates are not supported.')
   if (IpAddress === undefined) throw missing('IpAddress')

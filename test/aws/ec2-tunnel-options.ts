@@ -131,7 +131,13 @@ export function insideOf(account: Account, gateway: string, given: Value, taken:
   }
   const cidr = String(given)
   const match = /^169\.254\.(\d{1,3})\.(\d{1,3})\/30$/.exec(cidr)
-  if (match === null || Number(match[2]) % 4 !== 0 || RESERVED.includes(cidr)) {
+  if (
+    match === null ||
+    Number(match[1]) > 255 ||
+    Number(match[2]) % 4 !== 0 ||
+    Number(match[2]) > 252 ||
+    RESERVED.includes(cidr)
+  ) {
     throw invalid('TunnelInsideCidr', cidr, 'A size /30 CIDR block from the 169.254.0.0/16 range that is not reserved.')
   }
   if (used.has(cidr)) throw invalid('TunnelInsideCidr', cidr, 'It is in use by another connection of the gateway.')

@@ -21,6 +21,7 @@ export type PeerName =
   | 'frr'
   | 'gobgp'
   | 'exabgp'
+  | 'aws'
   | 'systemd'
   | 'setcap'
 
@@ -37,6 +38,7 @@ const WHERE: Readonly<Record<PeerName, () => string | undefined>> = {
   exabgp: () => program('python3-exabgp'),
   redis: () => program('redis-server'),
   openssl: () => program('openssl'),
+  aws: () => program('aws'),
   systemd: () => program('systemd-analyze'),
   setcap: () => program('setcap', 'setpriv'),
 }
