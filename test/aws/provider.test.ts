@@ -1,4 +1,6 @@
 /** The EC2 adapter against the stand-in, over HTTP, signed: every action, every error, what is seen afterwards. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createAwsProvider } from '../../control/aws/provider.ts'
 import {
@@ -10,9 +12,14 @@ import {
 import { pskFingerprint } from '../../control/domain/cloud/rules.ts'
 import { awsOptionsSchema } from '../../protocol/control/cloud.ts'
 import { until } from '../system/until.ts'
+import type { Policy } from './ec2-iam.ts'
 import { CREDENTIALS, type Ec2, type Ec2Options, startEc2, TRANSIT_GATEWAY, VPC } from './server.ts'
 
 const REGION = 'eu-central-1'
+/** All that the control plane may do. */
+const POLICY: Policy = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../infra/aws/control-policy.json'), 'utf8'),
+) as Policy
 const SUBJECT: Subject = {
   cloud: 'cld_00000000000000000001',
   network: 'net_00000000000000000001',
@@ -31,7 +38,7 @@ let ec2: Ec2
 let provider: CloudProvider
 
 async function start(options: Ec2Options = {}, credentials = CREDENTIALS): Promise<void> {
-  ec2 = await startEc2(options)
+  ec2 = await startEc2({ credentials: [{ ...CREDENTIALS, policy: POLICY }], ...options })
   const keys = { accessKeyId: credentials.id, secretAccessKey: credentials.secret }
   provider = createAwsProvider({ credentials: keys, endpoint: ec2.url, sleep: async () => undefined })
 }
@@ -249,6 +256,22 @@ describe('errors', () => {
     expect(await failing(customer)).toMatchObject({ kind: 'unknown' })
     ec2.after = undefined
     expect((await look()).customerGateways).toHaveLength(1)
+  })
+
+  test('the policy lets nobody touch what has no tag of ours', async () => {
+    const { cgw, vgw, vpn } = await build()
+    const outside = (await look()).vpnConnections[0]!.tunnels[0]!.outside!
+    for (const id of [cgw, vgw, vpn]) ec2.setTags(id, { owner: 'somebody' })
+    const forbidden: CloudAction[] = [
+      { type: 'modify-tunnel', vpnConnection: vpn, outside, options: { startup: 'add' } },
+      { type: 'delete-vpn-connection', vpnConnection: vpn },
+      { type: 'detach-vpn-gateway', vpnGateway: vgw, vpc: VPC.id },
+      { type: 'delete-vpn-gateway', vpnGateway: vgw },
+      { type: 'delete-customer-gateway', customerGateway: cgw },
+      { type: 'create-vpn-gateway', as: 64_512, tags: {} },
+    ]
+    for (const action of forbidden) expect(await failing(action)).toMatchObject({ kind: 'forbidden' })
+    expect(ec2.living()).toHaveLength(3)
   })
 
   test('a missing permission is named', async () => {
