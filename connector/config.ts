@@ -10,6 +10,7 @@ import { checkAcrossKeys } from './config/checks.ts'
 import type { ConfigFault, Finding } from './config/faults.ts'
 import { findingsOf } from './config/issues.ts'
 import { keysAt } from './config/keys.ts'
+import type { Inside } from './config/leaf.ts'
 import { planOf } from './config/plan-of.ts'
 import { valueAt } from './config/raw.ts'
 import { placed, readText } from './config/read.ts'
@@ -26,6 +27,8 @@ export interface LoadedConfig {
   readonly log: Config['log']
   /** Address to ping behind a peer, by the peer's name. */
   readonly probes: ReadonlyMap<string, Address>
+  /** Our addresses inside the tunnel to each peer that has some, with the networks that both ends are in. */
+  readonly insides: ReadonlyMap<string, readonly Inside[]>
   readonly warnings: readonly ConfigFault[]
 }
 
@@ -63,6 +66,7 @@ export function loadConfig(
         probe.target ? [[name, probe.target] as const] : [],
       ),
     ),
+    insides: new Map(Object.entries(config.peers).map(([name, { inside = [] }]) => [name, inside])),
     warnings: placed(source, [
       ...across.warnings,
       ...secrets.warnings,

@@ -14,6 +14,7 @@ import { login, logout } from './login.ts'
 import { MANAGE_VERBS } from './manage/verbs/all.ts'
 import { own } from './own.ts'
 import { drain, paths, undrain } from './paths.ts'
+import { peerConfig } from './peer-config.ts'
 import { ping } from './ping.ts'
 import { rekey } from './rekey.ts'
 import { routes } from './routes.ts'
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Verb[] = [
   down,
   doctor,
   decode,
+  peerConfig,
   control,
   login,
   logout,
