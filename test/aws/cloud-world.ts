@@ -18,6 +18,7 @@ import type { ConnectorStatus } from '../../protocol/status.ts'
 import { createWorld, type ExecResult, type Spawned, type World } from '../system/netns.ts'
 import { until } from '../system/until.ts'
 import { createSite, type Site } from './customer.ts'
+import { CONTROL_POLICY } from './ec2-iam.ts'
 import { type AwsNetwork, createAwsNetwork } from './network.ts'
 import { CREDENTIALS, type Ec2, type Ec2Options, startEc2 } from './server.ts'
 
@@ -65,7 +66,8 @@ export class CloudWorld {
     const directory = mkdtempSync(join(tmpdir(), 'isthmus-cloud-'))
     try {
       const aws = await createAwsNetwork(world, directory)
-      const ec2 = await startEc2({ ...options, region: REGION, ...(isCarried ? { carrier: aws } : {}) })
+      const credentials = [{ ...CREDENTIALS, policy: CONTROL_POLICY }]
+      const ec2 = await startEc2({ credentials, ...options, region: REGION, ...(isCarried ? { carrier: aws } : {}) })
       const site = await createSite(aws, 'hq', OUTER, SITE_NETWORK)
       const relay = await relayTo(ec2.url, join(directory, 'ec2.sock'))
       const control = await layOutControl(world, directory, site)
@@ -211,7 +213,7 @@ async function layOutControl(world: World, directory: string, { gateway }: Site)
     AWS_ENDPOINT_URL_EC2: `http://127.0.0.1:${EC2_PORT}`,
     AWS_EC2_METADATA_DISABLED: 'true',
   }
-  return new DemoControl(world, directory, { words: [], env: { ...env, ISTHMUS_AWS_NETWORKS: 'all' } })
+  return new DemoControl(world, directory, { words: ['--aws', 'all', '--aws-settle', '2'], env })
 }
 
 /** A Unix socket that leads to a port of this process's own network. */
