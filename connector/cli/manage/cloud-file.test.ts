@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { priceSchema } from '../../../protocol/control/cloud.ts'
 import { EXIT } from '../../handle.ts'
 import { recordedIo } from '../testing.ts'
 import { readCloudFile, readPrices } from './cloud-file.ts'
@@ -110,4 +111,13 @@ test('prices are read with their faults', () => {
   expect(io.err()).toContain('connectionHour: "-1" is not a number of at least 0')
   expect(io.err()).toContain('hour: there is no such key; did you mean hours?')
   expect(() => readPrices(join(directory, 'none'), io)).toThrow('cannot be read (ENOENT)')
+})
+
+test('the examples of docs/aws.md are what they say', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/aws.md'), 'utf8')
+  const [first, second, prices, ...rest] = [...page.matchAll(/```yaml\n([^`]+)```/g)].map(([, text]) => text!)
+  const io = recordedIo()
+  const names = [first!, second!].map((text) => readCloudFile(file(text), io)[0]!.draft.name)
+  expect({ names, rest }).toEqual({ names: ['aws', 'aws-tgw'], rest: [] })
+  expect(readPrices(file(prices!), io)).toEqual(priceSchema.parse({}))
 })

@@ -24,14 +24,14 @@ export function cloudflare(facts: PeerFacts): Preset {
   const suites = agreed(facts, CLOUDFLARE, SUITES_ADVICE)
   const key = secretField(facts, 'Pre-shared key', 'text', PRINTABLE(1_024))
   const { ours, theirs, children } = facts
-  const withEsn = children.some(({ esp }) => esp.some(({ esn }) => esn))
+  const isStrict = children.some(({ esp, replayWindow }) => replayWindow !== 0 || esp.some(({ esn }) => esn))
   const isNamed = ours.identity.type === 'fqdn' && ours.identity.value.endsWith('.ipsec.cloudflare.com')
   return {
     sections: sectionsOf(facts, suites, key.field),
     yaml: [
       ...(isNamed ? [] : ['local_id: <TUNNEL_ID>.<ACCOUNT_ID>.ipsec.cloudflare.com']),
       ...(theirs.port === theirs.natPort ? [] : ['ports: { ike: 4500 }']),
-      ...(withEsn ? ['esp: { esn: off }'] : []),
+      ...(isStrict ? ['esp: { esn: off, replay_window: 0 }'] : []),
       ...insideAdvice(facts),
     ],
     notes: [
@@ -39,7 +39,7 @@ export function cloudflare(facts: PeerFacts): Preset {
       'IKEv2 with a pre-shared key only; extended sequence numbers have to be off.',
       'Begin on port 4500: from behind a NAT it does not follow from 500 to 4500.',
       'Our identity is the FQDN ID that the dashboard shows for the tunnel, once it is made.',
-      'Any of its servers may send, each with sequence numbers of its own: replay protection there, or a small window here, drops packets.',
+      'Any of its servers may send, each with sequence numbers of its own: replay protection drops packets, at both ends.',
       'Tunnels are anycast: one tunnel is enough for its data centers, two Cloudflare endpoints for its maintenance.',
     ],
     faults: [

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -149,14 +149,14 @@ test('Cloudflare: what isthmus.yaml still needs, until it has it', async () => {
     yaml: [
       'local_id: <TUNNEL_ID>.<ACCOUNT_ID>.ipsec.cloudflare.com',
       'ports: { ike: 4500 }',
-      'esp: { esn: off }',
+      'esp: { esn: off, replay_window: 0 }',
       'inside: [169.254.<x>.<y>/30]',
     ],
   })
   const ready = `${STATIC}
     local_id: f00.123.ipsec.cloudflare.com
     ports: { ike: 4500 }
-    esp: { esn: off }
+    esp: { esn: off, replay_window: 0 }
     inside: [169.254.21.2/30]`
   expect(await document(ready, 'cloudflare')).toMatchObject({ code: EXIT.ok, yaml: [], faults: [] })
   const waiting = await document(`${ready}\n    initiate: false`, 'cloudflare')
@@ -218,4 +218,24 @@ test('a configuration with faults is refused with all of them', async () => {
   expect(code).toBe(EXIT.badConfig)
   expect(err).toContain('isthmus.yaml:9:5: peers.branch.netwroks: there is no such key; did you mean networks?')
   expect(await runCli(['peer-config', 'aws', '--config', '/nowhere.yaml'], recordedIo())).toBe(EXIT.unreadableFile)
+})
+
+describe('the examples of docs/peers.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/peers.md'), 'utf8')
+  const examples = [...page.matchAll(/```yaml\npeers:(\n {2}(\w+):\n[^`]+)```/g)].map(([, text, vendor]) => [
+    vendor,
+    text,
+  ])
+
+  test.each(examples as [string, string][])('%s needs nothing more', async (vendor, text) => {
+    const [, inside] = /inside: \[([\d.]+)2\//.exec(text) ?? []
+    const bgp = BGP.replace('cloud: { peer: cloud', `${vendor}: { peer: ${vendor}`).replace(
+      '169.254.21.1',
+      `${inside}1`,
+    )
+    const { code, yaml, faults } = await document(text + (text.includes('routes: bgp') ? bgp : ''), vendor)
+    expect({ code, yaml, faults }).toEqual({ code: EXIT.ok, yaml: [], faults: [] })
+  })
+
+  test('are three', () => expect(examples.map(([vendor]) => vendor)).toEqual(['azure', 'cloudflare', 'google']))
 })
