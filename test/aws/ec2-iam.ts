@@ -2,6 +2,8 @@
  * IAM policies of whoever calls: allowed is what a statement allows and none denies, for each resource that the call
  * concerns ("Actions, resources, and condition keys for Amazon EC2" in the Service Authorization Reference).
  */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Ec2Error } from './ec2-error.ts'
 import { type Account, allResources } from './ec2-state.ts'
 import { isRead } from './ec2-throttle.ts'
@@ -16,6 +18,11 @@ export interface Statement {
 export interface Policy {
   readonly Statement: readonly Statement[]
 }
+
+/** All that the control plane may do. */
+export const CONTROL_POLICY = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../infra/aws/control-policy.json'), 'utf8'),
+) as Policy
 
 /** One question to the policy. */
 interface Check {

@@ -1,6 +1,4 @@
 /** The EC2 adapter against the stand-in, over HTTP, signed: every action, every error, what is seen afterwards. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createAwsProvider } from '../../control/aws/provider.ts'
 import {
@@ -12,14 +10,10 @@ import {
 import { pskFingerprint } from '../../control/domain/cloud/rules.ts'
 import { awsOptionsSchema } from '../../protocol/control/cloud.ts'
 import { until } from '../system/until.ts'
-import type { Policy } from './ec2-iam.ts'
+import { CONTROL_POLICY } from './ec2-iam.ts'
 import { CREDENTIALS, type Ec2, type Ec2Options, startEc2, TRANSIT_GATEWAY, VPC } from './server.ts'
 
 const REGION = 'eu-central-1'
-/** All that the control plane may do. */
-const POLICY: Policy = JSON.parse(
-  readFileSync(join(import.meta.dirname, '../../infra/aws/control-policy.json'), 'utf8'),
-) as Policy
 const SUBJECT: Subject = {
   cloud: 'cld_00000000000000000001',
   network: 'net_00000000000000000001',
@@ -38,7 +32,7 @@ let ec2: Ec2
 let provider: CloudProvider
 
 async function start(options: Ec2Options = {}, credentials = CREDENTIALS): Promise<void> {
-  ec2 = await startEc2({ credentials: [{ ...CREDENTIALS, policy: POLICY }], ...options })
+  ec2 = await startEc2({ credentials: [{ ...CREDENTIALS, policy: CONTROL_POLICY }], ...options })
   const keys = { accessKeyId: credentials.id, secretAccessKey: credentials.secret }
   provider = createAwsProvider({ credentials: keys, endpoint: ec2.url, sleep: async () => undefined })
 }
