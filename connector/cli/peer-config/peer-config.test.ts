@@ -203,6 +203,18 @@ test('a key that is not text, or would read as something else, stands in hexadec
   }
 })
 
+test('FortiGate: a phase 2 for each pair of networks; a key that would end its quotes is not printed', async () => {
+  const { file } = await document(STATIC, 'fortinet')
+  expect(file.text).toContain('set proposal aes256gcm-prfsha256\n        set dhgrp 31\n')
+  expect(file.text.match(/set dst-subnet (\S+)/g)).toEqual(['set dst-subnet 10.1.0.0/16', 'set dst-subnet 10.3.0.0/16'])
+  writeFileSync(join(directory, 'branch.key'), 'abcdef"\n    next\nend')
+  const shown = await document(STATIC, 'fortinet', '--show-secret')
+  expect(shown).toMatchObject({ code: EXIT.findings, faults: [expect.stringContaining('without quotes')] })
+  expect(shown.file.text).toContain('set psksecret "PUT-THE-KEY-HERE"\n')
+  const narrow = `${STATIC}\n    children: { web: { protocol: tcp, local_ports: 443 } }`
+  expect(await document(narrow, 'fortinet')).toMatchObject({ code: EXIT.findings })
+})
+
 test('unknown vendors and peers are told with those that there are', async () => {
   expect(await run(STATIC, 'cisco')).toEqual({
     code: EXIT.usage,
