@@ -61,6 +61,15 @@ describe.skipIf(missing)(WHAT, () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
+  it('tells which routes each tunnel has brought', async () => {
+    for (const name of ['west', 'east'] as const) {
+      const known = async () => (await aws.status(name)).map(({ accepted }) => accepted)
+      const both = [[PLACES[name].network], [PLACES[name].network]]
+      await until('the routes', async () => JSON.stringify(await known()) === JSON.stringify(both))
+    }
+    expect((await aws.status('north')).map(({ accepted }) => accepted)).toEqual([undefined, undefined])
+  })
+
   it('both tunnels are up, and tell what they were told', async () => {
     const told = async (name: Name) => (await aws.status(name)).map(({ message }) => message)
     await until('routes', async () => (await told('west')).join() === '1 BGP ROUTES,1 BGP ROUTES')
