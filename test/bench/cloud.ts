@@ -5,7 +5,7 @@
 import type { Cloud, CloudDraft, CloudPlan } from '../../protocol/control/cloud.ts'
 import { CloudWorld } from '../aws/cloud-world.ts'
 import { startExchange } from '../aws/customer.ts'
-import { VPC } from '../aws/server.ts'
+import { AWS_RATES, VPC } from '../aws/server.ts'
 import { ping } from '../system/ping.ts'
 import { until } from '../system/until.ts'
 
@@ -13,8 +13,6 @@ const ROTATIONS = 10
 const REPLACEMENTS = 5
 const MANY = 100
 const RATE = 1_000
-/** What AWS grants an account in a region. */
-const AWS_RATE = { perSecond: 20, burst: 50 }
 const DRAFT: Partial<CloudDraft> = {
   site: 'hq',
   region: 'eu-central-1',
@@ -129,7 +127,7 @@ async function many(): Promise<Figures['many']> {
     blocks: [`172.${16 + (index >> 6)}.${(index & 63) << 2}.0/22`],
   }))
   const cloud = await CloudWorld.create({
-    rate: AWS_RATE,
+    rates: AWS_RATES,
     quotas,
     vpcs,
     delays: { connection: 1_000 },

@@ -1,12 +1,11 @@
 /** What AWS would have after an action, as far as plans need it: everything works at once. */
 import type { CloudAction, Seen, SeenTunnel } from './provider.ts'
 
-export function onPaper(seen: Seen, action: CloudAction, turn: number): { readonly seen: Seen; readonly id?: string } {
-  const id = (kind: string) => `${kind}-${turn.toString(16).padStart(17, '0')}`
+export function onPaper(seen: Seen, action: CloudAction): { readonly seen: Seen; readonly id?: string } {
   switch (action.type) {
     case 'create-customer-gateway': {
       const made = {
-        id: id('cgw'),
+        id: 'the new customer gateway',
         state: 'available',
         address: action.address,
         as: action.as,
@@ -15,7 +14,13 @@ export function onPaper(seen: Seen, action: CloudAction, turn: number): { readon
       return { seen: { ...seen, customerGateways: [...seen.customerGateways, made] }, id: made.id }
     }
     case 'create-vpn-gateway': {
-      const made = { id: id('vgw'), state: 'available', as: action.as, attachments: [], tags: action.tags } as const
+      const made = {
+        id: 'the new gateway',
+        state: 'available',
+        as: action.as,
+        attachments: [],
+        tags: action.tags,
+      } as const
       return { seen: { ...seen, vpnGateways: [...seen.vpnGateways, made] }, id: made.id }
     }
     case 'attach-vpn-gateway': {
@@ -26,7 +31,7 @@ export function onPaper(seen: Seen, action: CloudAction, turn: number): { readon
       return { seen: { ...seen, vpnGateways } }
     }
     case 'create-vpn-connection':
-      return connectionOnPaper(seen, action, id('vpn'))
+      return connectionOnPaper(seen, action, 'the new VPN connection')
     case 'create-vpn-route': {
       const vpnConnections = seen.vpnConnections.map((each) =>
         each.id === action.vpnConnection

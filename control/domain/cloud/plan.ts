@@ -40,7 +40,7 @@ export function planOf(situation: Situation, prices: CloudPrices): CloudPlan {
     now = { ...now, run: { ...now.run, memory: {} } }
     if (decision.type === 'do') {
       steps.push({ action: decision.action.type, resource: decision.resource, detail: decision.detail })
-      const { seen: after, id } = onPaper(now.seen, decision.action, turn)
+      const { seen: after, id } = onPaper(now.seen, decision.action)
       const resources = resourcesAfter(now.record.resources, decision.action, id === undefined ? {} : { id })
       now = { ...now, seen: after, record: { ...now.record, resources: [...resources] } }
     } else {
