@@ -3,9 +3,11 @@
  * journals what begins, does it, journals how it ended, and looks again, until each of them waits or has ended.
  * Whoever dies in between leaves a journal and a lease: another one goes on from what is there when the lease is over.
  */
+
 import { CloudFailure, type Seen } from '../domain/cloud/provider.ts'
 import { isRunning } from '../domain/cloud/records.ts'
 import type { CloudRunRecord, LastOutcome } from '../domain/cloud/types.ts'
+import { Asking } from './asking.ts'
 import { everyOf } from './candidates.ts'
 import { accessOf, lookAt, subjectOf, within } from './cloud-access.ts'
 import type { CloudJob, CloudStepping } from './cloud-stepping.ts'
@@ -26,8 +28,6 @@ const CALLS = 16
 /** Without the last one, a run waits until AWS shows what came of it. */
 const MOST_OUTCOMES = 10_000
 const CALM_MS = 1_000
-/** Between two times that a connector is asked how it is. */
-const ASK_MS = 900
 
 export interface RunnerParts extends CloudParts {
   readonly stepping: CloudStepping
@@ -41,7 +41,7 @@ export class CloudRunner {
   readonly #owner: string
   /** How the last call of a run ended, until the next decision. */
   readonly #outcomes = new Map<string, LastOutcome>()
-  readonly #askedAt = new Map<string, number>()
+  readonly #asking = new Asking()
   readonly #calmUntil = new Map<string, number>()
   /** Turns that have not ended, by network. */
   readonly #running = new Map<string, Promise<void>>()
@@ -245,12 +245,11 @@ export class CloudRunner {
     })
   }
 
-  /** Reports come by themselves too, but late. */
   #ask(network: string, connectors: ReadonlySet<string>): void {
     const { hub, clock } = this.#parts.context
     const now = clock()
-    const asked = [...connectors].filter((id) => now - (this.#askedAt.get(id) ?? 0) >= ASK_MS)
-    for (const id of asked) this.#askedAt.set(id, now)
+    const asked = [...connectors].filter((id) => this.#asking.isDue(id, now))
+    for (const id of asked) this.#asking.note(id, now)
     if (asked.length > 0) hub.asked(network, asked)
   }
 }

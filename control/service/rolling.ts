@@ -1,4 +1,5 @@
 /** Rollouts at work: what the domain decides for one, done to the records of one decision. */
+
 import type { ConnectorReport } from '../../protocol/control/link.ts'
 import { affectedSites, type IntentPlan, type IntentView } from '../domain/intent-index.ts'
 import { planBack } from '../domain/intents/changes.ts'
@@ -6,6 +7,7 @@ import { rerouted } from '../domain/intents/compare.ts'
 import { isOver, isWordWanted, type RolloutRecord, type RolloutStep, stepRollout } from '../domain/intents/rollout.ts'
 import { alarmOf, faultOf, type Health, isSilent, isWatched, type SiteView } from '../domain/intents/watch.ts'
 import type { ConnectorRecord, HealthRecord } from '../store/repo.ts'
+import { Asking } from './asking.ts'
 import { everyOf } from './candidates.ts'
 import { byAge, type Documents } from './documents.ts'
 import { forgetParts, storePlan, summaryOf } from './intent-changes.ts'
@@ -33,8 +35,7 @@ const GAP_MS = 90_000
 const NOTE_MS = 15_000
 /** Names of sites that one event of the audit log has room for. */
 export const AUDITED = 1000
-/** Between two times that connectors are asked how they are, and how many at once. */
-const ASK_MS = 900
+/** How many connectors are asked at once how they are. */
 const ASKED = 500
 /** Between two reports of a connector that does not say. */
 const REPORT_MS = 30_000
@@ -42,8 +43,8 @@ const REPORT_MS = 30_000
 export class Rolling {
   readonly #parts: RollingParts
   readonly #startedAt: number
-  /** When sites were asked last, by rollout. */
-  readonly #askedAt = new Map<string, number>()
+  /** By rollout. */
+  readonly #asking = new Asking()
 
   constructor(parts: RollingParts) {
     this.#parts = parts
@@ -89,9 +90,8 @@ export class Rolling {
     return topology
   }
 
-  /** Reports come by themselves too, but late. */
   async #ask(work: Work, rollout: RolloutRecord, sites: readonly SiteView[], now: number): Promise<void> {
-    if (now - (this.#askedAt.get(rollout.id) ?? 0) < ASK_MS) return
+    if (!this.#asking.isDue(rollout.id, now)) return
     const asked: string[] = []
     for (const view of sites) {
       if (asked.length === ASKED) break
@@ -100,7 +100,7 @@ export class Rolling {
       if (connector) asked.push(connector.id)
     }
     if (asked.length === 0) return
-    this.#askedAt.set(rollout.id, now)
+    this.#asking.note(rollout.id, now)
     this.#parts.context.hub.asked(work.network, asked)
   }
 
@@ -129,10 +129,7 @@ export class Rolling {
     }
     if (rollout.state === 'done') after = await this.#complete(work, situation.view, before)
     await work.put('rollout', rollout)
-    if (isOver(rollout.state)) {
-      this.#askedAt.delete(rollout.id)
-      await this.#release(work)
-    }
+    if (isOver(rollout.state)) await this.#release(work)
     this.#audit(work, before, rollout, step.enter)
     return after
   }

@@ -1,6 +1,8 @@
 /** A network whose site `hq` has a connector that can have tunnels to clouds, and an AWS that is a model: for tests only. */
+
 import type { CloudRun } from '../../protocol/control/cloud.ts'
 import type { CloudAccess } from '../service/types.ts'
+import type { Answer } from './caller.ts'
 import { cloudDraft, type TestCloud, TestSealing, withCloud } from './cloud.ts'
 import { converge, type TestConnector } from './connector.ts'
 import { makeNetwork, makePair, must, type TestNetwork } from './network.ts'
@@ -41,8 +43,7 @@ export class CloudSite {
     return must(await this.network.ask('POST', '/clouds', { body: cloudDraft(more) }), 201).body.id
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of all shapes
-  async get(path: string): Promise<any> {
+  async get(path: string): Promise<Answer['body']> {
     return must(await this.network.ask('GET', path), 200).body
   }
 

@@ -15,7 +15,7 @@ import { CONTROL, joinAs } from '../../connector/cli/demo/sites.ts'
 import { controlClient } from '../../connector/ops/client.ts'
 import type { Cloud, CloudRun } from '../../protocol/control/cloud.ts'
 import type { ConnectorStatus } from '../../protocol/status.ts'
-import { createWorld, type ExecResult, type Spawned, type World } from '../system/netns.ts'
+import { createWorld, type Spawned, type World } from '../system/netns.ts'
 import { until } from '../system/until.ts'
 import { createSite, type Site } from './customer.ts'
 import { CONTROL_POLICY } from './ec2-iam.ts'
@@ -25,7 +25,7 @@ import { CREDENTIALS, type Ec2, type Ec2Options, startEc2 } from './server.ts'
 export const REGION = 'eu-central-1'
 const EC2_PORT = 9703
 const OUTER = '198.51.100.7'
-export const SITE_NETWORK = '10.8.1.0/24'
+const SITE_NETWORK = '10.8.1.0/24'
 
 interface Added {
   readonly network: { readonly id: string }
@@ -149,18 +149,6 @@ export class CloudWorld {
     return now
   }
 
-  /** `isthmus cloud aws ...`, whatever comes of it. */
-  cloud(...words: string[]): Promise<ExecResult> {
-    return this.control.verb(['cloud', 'aws', ...words])
-  }
-
-  /** `isthmus cloud aws ... --json`. Rejects with everybody's words when it fails. */
-  async asked<T>(...words: string[]): Promise<T> {
-    return this.control.run<T>('cloud', 'aws', ...words).catch((error: Error) => {
-      throw new Error(`${error.message}\n${this.logs()}`)
-    })
-  }
-
   async untilBothUp(limitMs = 60_000): Promise<void> {
     const holds = async () => {
       const status = await this.status()
@@ -176,6 +164,19 @@ export class CloudWorld {
     await until('both tunnels', holds, limitMs).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.logs()}`)
     })
+  }
+
+  /** Which tunnel of a connection the site's packets take. */
+  async usedTunnel(connection: string): Promise<0 | 1> {
+    const before = await this.aws.counters(connection)
+    let used: 0 | 1 = 0
+    await until('packets', async () => {
+      const now = await this.aws.counters(connection)
+      const [one, other] = now.map(({ fromCustomer }, index) => fromCustomer - before[index]!.fromCustomer)
+      used = one! > other! ? 0 : 1
+      return one! + other! >= 200
+    })
+    return used
   }
 
   logs(): string {

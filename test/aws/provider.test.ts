@@ -246,9 +246,9 @@ describe('errors', () => {
   })
 
   test('an answer that is lost leaves open whether it was done', async () => {
-    ec2.after = () => 'drop'
+    const off = ec2.on('*', 'after-effect', () => 'drop')
     expect(await failing(customer)).toMatchObject({ kind: 'unknown' })
-    ec2.after = undefined
+    off()
     expect((await look()).customerGateways).toHaveLength(1)
   })
 

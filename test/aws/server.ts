@@ -58,9 +58,6 @@ const XML = { 'content-type': 'text/xml;charset=UTF-8' }
 
 export class Ec2 extends Operator {
   readonly calls: Ec2Call[] = []
-  /** Called before any action takes effect, and after. */
-  before: Hook | undefined
-  after: Hook | undefined
   readonly #options: Ec2Options
   readonly #server: Server
   readonly #throttle: Throttle
@@ -197,10 +194,9 @@ export class Ec2 extends Operator {
   }
 
   async #hooked(phase: Phase, action: string, input: Fields): Promise<Verdict> {
-    const one = phase === 'before' ? this.before : this.after
     const own = this.#hooks.filter((each) => each.phase === phase && (each.action === '*' || each.action === action))
-    for (const hook of [one, ...own.map((each) => each.hook)]) {
-      const verdict = await hook?.(action, input)
+    for (const { hook } of own) {
+      const verdict = await hook(action, input)
       if (verdict !== undefined) return verdict
     }
     return undefined

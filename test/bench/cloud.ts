@@ -1,7 +1,8 @@
 /**
- * Connections to AWS against the EC2 stand-in: `npm run bench:cloud [-- --json]`. Real tunnels for one connection; a hundred
+ * Connections to AWS against the EC2 stand-in: `npm run bench:cloud -- --help`. Real tunnels for one connection; a hundred
  * of them without, within AWS's rates.
  */
+import { parseArgs } from 'node:util'
 import type { Cloud, CloudDraft, CloudPlan } from '../../protocol/control/cloud.ts'
 import { CloudWorld } from '../aws/cloud-world.ts'
 import { startExchange } from '../aws/customer.ts'
@@ -101,12 +102,9 @@ async function replace(
   const figures: Figures['replacements'] = { lostMs: { there: [], back: [] }, upSeconds: [] }
   for (let turn = 0; turn < REPLACEMENTS; turn++) {
     const flow = await startExchange(cloud.world, cloud.site.host, host, RATE)
-    const before = await cloud.aws.counters(connection)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    const now = await cloud.aws.counters(connection)
-    const [one, other] = now.map(({ toCustomer }, index) => toCustomer - before[index]!.toCustomer)
+    const used = await cloud.usedTunnel(connection)
     const began = performance.now()
-    await cloud.aws.replace(connection, one! > other! ? 0 : 1, { silentMs: 1_000 })
+    await cloud.aws.replace(connection, used, { silentMs: 1_000 })
     await cloud.untilBothUp()
     await until('AWS to see both', async () => (await cloud.aws.status(connection)).every(({ up }) => up), 60_000)
     figures.upSeconds.push(seconds(began))
@@ -169,5 +167,22 @@ async function many(): Promise<Figures['many']> {
   }
 }
 
-const figures: Figures = { ...(await one()), many: await many() }
-if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
+const { values } = parseArgs({
+  options: {
+    part: { type: 'string', default: 'all' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (values.help || !['all', 'one', 'many'].includes(values.part)) {
+  say(`Usage: npm run bench:cloud -- [--part one|many] [--json]
+
+  --part one    Connect, rotate and replace endpoints of one connection, with tunnels (about 6 minutes).
+  --part many   A hundred connections, without tunnels (about 3 minutes).`)
+  process.exit(values.help ? 0 : 2)
+}
+const figures: Partial<Figures> = {
+  ...(values.part === 'many' ? {} : await one()),
+  ...(values.part === 'one' ? {} : { many: await many() }),
+}
+if (values.json) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)

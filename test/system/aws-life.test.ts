@@ -54,10 +54,9 @@ describe.skipIf(missing)(WHAT, () => {
 
   it('is applied, with the control plane killed at every call: nothing is made twice', async () => {
     ;({ id } = await cloud.ask<Cloud>('POST', '/clouds', DRAFT))
-    const killed = killAtEveryChange(cloud)
+    const { killed, off } = killAtEveryChange(cloud)
     const run = await cloud.runEnded(await cloud.begin(id, { kind: 'apply' }), 180_000)
-    cloud.ec2.before = undefined
-    cloud.ec2.after = undefined
+    off()
     expect(run).toMatchObject({ state: 'done' })
     expect([...killed].sort()).toEqual(CHANGES.flatMap((action) => [`after ${action}`, `before ${action}`]).sort())
     expect(cloud.ec2.living()).toHaveLength(3)
@@ -110,7 +109,7 @@ describe.skipIf(missing)(WHAT, () => {
   it('goes on by the other tunnel when AWS replaces an endpoint, and has both again by itself', async () => {
     await until('both tunnels', upAtAws)
     const flow = await startExchange(cloud.world, cloud.site.host, vpcHost(), RATE)
-    const used = await usedTunnel(cloud, connection)
+    const used = await cloud.usedTunnel(connection)
     await cloud.aws.replace(connection, used, { silentMs: 1_000 })
     await cloud.untilBothUp()
     await until('AWS to see both', upAtAws)
@@ -122,10 +121,9 @@ describe.skipIf(missing)(WHAT, () => {
   }, 120_000)
 
   it('is destroyed, with the control plane killed at every call: only what was made goes, and all of it', async () => {
-    const killed = killAtEveryChange(cloud)
+    const { killed, off } = killAtEveryChange(cloud)
     const run = await cloud.runEnded(await cloud.begin(id, { kind: 'destroy' }), 180_000)
-    cloud.ec2.before = undefined
-    cloud.ec2.after = undefined
+    off()
     expect(run).toMatchObject({ state: 'done' })
     expect(killed.size).toBeGreaterThanOrEqual(8)
     expect(cloud.ec2.living()).toEqual([])
@@ -146,7 +144,7 @@ const CHANGES = [
 ]
 
 /** Before the first call of each kind takes effect, and after that of the next one, before it is answered. */
-function killAtEveryChange(cloud: CloudWorld): ReadonlySet<string> {
+function killAtEveryChange(cloud: CloudWorld): { readonly killed: ReadonlySet<string>; off(): void } {
   const killed = new Set<string>()
   const kill = (moment: 'before' | 'after') => async (action: string) => {
     if (action.startsWith('Describe') || killed.has(`${moment} ${action}`)) return undefined
@@ -155,29 +153,19 @@ function killAtEveryChange(cloud: CloudWorld): ReadonlySet<string> {
     void cloud.control.start()
     return 'drop' as const
   }
-  cloud.ec2.before = kill('before')
-  cloud.ec2.after = kill('after')
-  return killed
+  const hooks = [cloud.ec2.on('*', 'before', kill('before')), cloud.ec2.on('*', 'after-effect', kill('after'))]
+  return {
+    killed,
+    off: () => {
+      for (const off of hooks) off()
+    },
+  }
 }
 
 function expectWhole({ there, back }: Awaited<ReturnType<Awaited<ReturnType<typeof startExchange>>['stop']>>): void {
   expect(there).toEqual({ sent: there.sent, received: there.sent, lost: 0, late: 0, duplicates: 0 })
   expect(back).toEqual({ sent: back.sent, received: back.sent, lost: 0, late: 0, duplicates: 0 })
   expect(there.sent).toBeGreaterThan(100)
-}
-
-/** By which packets go to AWS at present. */
-async function usedTunnel(cloud: CloudWorld, connection: string): Promise<0 | 1> {
-  const before = await cloud.aws.counters(connection)
-  let used: 0 | 1 | undefined
-  await until('packets', async () => {
-    const now = await cloud.aws.counters(connection)
-    const [one, other] = now.map(({ fromCustomer }, index) => fromCustomer - before[index]!.fromCustomer)
-    if (one! + other! < 200) return false
-    used = one! > other! ? 0 : 1
-    return true
-  })
-  return used!
 }
 
 /** Throws unless the network has signed it. */

@@ -105,8 +105,7 @@ export class AeadBatchModule {
 
   /** With `aes`, that is the block cipher of AES-GCM. */
   constructor(bytes: Uint8Array, aes?: HostAes) {
-    this.#exports = new WebAssembly.Instance(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>))
-      .exports as unknown as Exports
+    this.#exports = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as unknown as Exports
     this.memory = new Uint8Array(this.#exports.memory.buffer)
     this.#aes = aes
     this.#keys = new Uint32Array(this.memory.buffer, this.#exports.STREAM_KEYS.value, 4 + 3 * BATCH_KEYS)

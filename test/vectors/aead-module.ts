@@ -103,8 +103,7 @@ export class AeadModule {
   #suite = 0
 
   constructor(bytes: Uint8Array) {
-    this.#exports = new WebAssembly.Instance(new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>))
-      .exports as unknown as Exports
+    this.#exports = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as unknown as Exports
     this.memory = new Uint8Array(this.#exports.memory.buffer)
   }
 

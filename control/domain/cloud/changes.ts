@@ -35,8 +35,6 @@ export function changedBy(
       })
     case 'drain':
       return withTunnel(record, change.tunnel, (tunnel) => ({ ...tunnel, drained: change.on }))
-    case 'renew':
-      return withTunnel(record, change.tunnel, (tunnel) => ({ ...tunnel, generation: tunnel.generation + 1 }))
   }
 }
 

@@ -102,8 +102,6 @@ export type CloudChange =
   /** Only the key in use stays, or (abort) only the old one. */
   | { readonly type: 'forget-key'; readonly tunnel: number; readonly which: 'old' | 'new' }
   | { readonly type: 'drain'; readonly tunnel: number; readonly on: boolean }
-  /** Has the connector set the tunnel up anew. */
-  | { readonly type: 'renew'; readonly tunnel: number }
 
 export type Decision =
   | { readonly type: 'do'; readonly action: CloudAction; readonly resource: string; readonly detail: string }
@@ -119,5 +117,3 @@ export interface Decided {
   readonly memory: Readonly<Record<string, unknown>>
   readonly progress: number
 }
-
-export type { AwsOptions }
